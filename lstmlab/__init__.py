@@ -1,0 +1,46 @@
+"""lstmlab: a laboratory for long short-term memory on TensorFlow and Keras.
+
+Importing this package loads nothing heavy: the public names below are fetched when they are first used.
+
+Legend of symbols, the same in code, docs and pictures (1997: the letter in Hochreiter & Schmidhuber 1997):
+
+    B    batch: sequences processed together          T    time steps of a sequence (padded length)
+    F    input features                               K    outputs of the head
+    n    memory cells                                 m    blocks, n / block_size; a block shares its gates
+    P    trainable weights                            R    trials: runs that differ in their seed alone
+    x_t  input at step t                              net  what reaches a gate or candidate before squashing
+    i_t  input gate     (1997: y^in)                  f_t  forget gate    (2000: y^phi; absent in 1997: the constant 1)
+    o_t  output gate    (1997: y^out)                 g_t  candidate      (1997: g(net_c))
+    s_t  cell state     (1997: s_c; elsewhere c_t)    y_t  cell output    (1997: y^c; elsewhere h_t)
+    w    weight of the error at a step, [B, T]        lag  steps between an event and the error that depends on it
+    _tm1 a value of the step before (t - 1)
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Gate": "lstmlab.cells.gates",
+    "GatedCell": "lstmlab.cells.gated",
+    "variant": "lstmlab.cells.variants",
+    "variants": "lstmlab.cells.variants",
+    "Head": "lstmlab.model",
+    "Recurrent": "lstmlab.model",
+    "error_flow": "lstmlab.diagnostics.error_flow",
+}
+_ROOMS = ("cells", "learners", "trainers", "diagnostics", "tasks", "results", "report", "model", "task", "criterion")
+
+__all__ = ["__version__", *_HOMES, *_ROOMS]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"lstmlab.{name}")
+    raise AttributeError(f"module 'lstmlab' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

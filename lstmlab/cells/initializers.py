@@ -1,0 +1,71 @@
+"""Initial values that only gated cells need: biases per block."""
+
+from collections.abc import Sequence
+from numbers import Real
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("lstmlab")
+class Staggered(keras.initializers.Initializer):
+    """Biases first, first + step, first + 2 step, ..., one per block, each moved by a draw from [-spread, spread].
+
+    The columns "igb" and "ogb" of Hochreiter & Schmidhuber 1997, Table 10: -3, -6 is Staggered(-3, -3); "random" is
+    Staggered(0, 0, 0.1). Blocks that are harder and harder to open are taken into use one by one: the remedy against state
+    drift (input gates) and abuse of cells (output gates; their section 4). seed: of the draws, as in Keras initializers.
+    """
+
+    def __init__(self, first: float = 0.0, step: float = 0.0, spread: float = 0.0, seed=None):
+        numbers = {"first": first, "step": step, "spread": spread}
+        self.first, self.step, self.spread = (_number("Staggered", name, value) for name, value in numbers.items())
+        self._noise = keras.initializers.RandomUniform(-self.spread, self.spread, seed=seed)
+
+    def __call__(self, shape, dtype=None):
+        ramp = ops.convert_to_tensor(self.first + self.step * np.arange(shape[-1]), dtype=dtype or "float32")
+        return ramp + self._noise(shape, dtype=dtype)
+
+    def get_config(self) -> dict:
+        return {"first": self.first, "step": self.step, "spread": self.spread, "seed": self._noise.get_config()["seed"]}
+
+
+@keras.saving.register_keras_serializable("lstmlab")
+class PerBlock(keras.initializers.Initializer):
+    """The biases listed, one per block. Raises ValueError where the list does not match the blocks."""
+
+    def __init__(self, values: Sequence[float]):
+        self.values = [_number("PerBlock", "values", v) for v in values]
+
+    def __call__(self, shape, dtype=None):
+        if shape[-1] != len(self.values):
+            raise ValueError(f"PerBlock: expected {shape[-1]} numbers, one per block. Received: values={self.values}")
+        return ops.convert_to_tensor(np.array(self.values), dtype=dtype or "float32")
+
+    def get_config(self) -> dict:
+        return {"values": self.values}
+
+
+def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Initializer | None:
+    """The initializer that `bias` stands for: a number, a list (one per block), an initializer or its name; None: no bias."""
+    if bias is None or isinstance(bias, keras.initializers.Initializer):
+        return bias
+    if isinstance(bias, Real) and not isinstance(bias, bool):
+        return keras.initializers.Constant(float(bias))
+    if isinstance(bias, Sequence) and not isinstance(bias, str) and bias and all(isinstance(b, Real) for b in bias):
+        return PerBlock(bias)
+    if isinstance(bias, str):
+        try:
+            return keras.initializers.get(bias)
+        except ValueError:
+            pass
+    raise ValueError(
+        f"{owner}: a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
+        f"or is None (no bias weight). Received: {argument}={bias!r}"
+    )
+
+
+def _number(owner: str, argument: str, value) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{owner}: expected a number. Received: {argument}={value!r}")
+    return float(value)

@@ -1,0 +1,30 @@
+"""Named variants of the cell: the files in conf/cell/ are the single list of them."""
+
+from importlib import resources
+
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from lstmlab.cells.gated import GatedCell
+
+
+def variants() -> list[str]:
+    """The names that `variant` knows, in alphabetical order."""
+    return sorted(f.name.removesuffix(".yaml") for f in _folder().iterdir() if f.name.endswith(".yaml"))
+
+
+def variant(name: str, units: int | None = None, **overrides) -> GatedCell:
+    """The cell that conf/cell/<name>.yaml describes, with `units` cells and any argument of GatedCell overridden.
+
+    Raises ValueError for an unknown name, and whatever GatedCell raises for its arguments.
+    """
+    if name not in variants():
+        raise ValueError(f"variant: unknown name; expected one of {variants()}. Received: name={name!r}")
+    config = OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+    if units is not None:
+        overrides["units"] = units
+    return instantiate(config, _convert_="all", **overrides)
+
+
+def _folder():
+    return resources.files("lstmlab.conf") / "cell"

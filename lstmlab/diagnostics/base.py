@@ -1,0 +1,74 @@
+"""Diagnostic: the interface of every measure, the probe batch, and a traced forward pass."""
+
+import abc
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from lstmlab.unroll import unroll
+
+
+class Probe(NamedTuple):
+    """The fixed batch: x [B, T, F], y [B, T, K], w [B, T]; bool [B, T]: valid, the steps that are no padding, and events."""
+
+    x: np.ndarray
+    y: np.ndarray
+    w: np.ndarray
+    valid: np.ndarray
+    events: np.ndarray
+
+
+class Diagnostic(abc.ABC):
+    """A measure on the probe batch. every: training sequences between two measurements, or 'window': after each window.
+
+    Each measurement is a table; the run keeps all of them in <name>.csv with the number of sequences trained in front.
+    Raises ValueError for another `every`.
+    """
+
+    name: str
+
+    def __init__(self, every: int | str = 10_000):
+        if every != "window" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+            raise ValueError(
+                f"{type(self).__name__}: expected a positive integer or 'window'. Received: every={every!r}"
+            )
+        self.every = every
+
+    def serves(self, model) -> bool:
+        """Whether the model has what is measured; a run leaves out, with a word, a diagnostic that does not serve it."""
+        return hasattr(model.cell, "step")
+
+    def due(self, before: int, now: int) -> bool:
+        """Whether a measurement falls due between `before` and `now` training sequences."""
+        return self.every == "window" or before // self.every != now // self.every
+
+    @abc.abstractmethod
+    def measure(self, model, probe: Probe) -> pd.DataFrame:
+        """One measurement. Leaves for `show` what a picture needs beyond the table."""
+
+    @abc.abstractmethod
+    def show(self, board, table: pd.DataFrame, sequences: int) -> None:
+        """Write the measurement to a TensorBoard (see diagnostics.tensorboard)."""
+
+
+def compiled(function):
+    """The function compiled by XLA, once per diagnostic and shape."""
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def trace(cell, x, see=None, taps=None):
+    """Every named value of the cell at every step, {name: [B, T, ...]}, from the zero state.
+
+    taps: {name: [B, T, ...]} added to the values of that name as they arise; their derivative is that of the value.
+    """
+    taps = taps or {}
+    options = {} if see is None else {"see": see}
+
+    def step(at_t, states):
+        x_t, taps_t = at_t
+        return cell.step(x_t, states, touch=lambda name, v: v + taps_t[name] if name in taps_t else v, **options)
+
+    values, _ = unroll(step, list(cell.get_initial_state(batch_size=x.shape[0])), (x, taps))
+    return values

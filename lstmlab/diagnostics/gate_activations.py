@@ -1,0 +1,47 @@
+"""Gate activations: how far each gate stands open, step by step."""
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from lstmlab.diagnostics.base import Diagnostic, Probe, compiled, trace
+
+NEAR = 0.1  # "near 0" and "near 1" are within so much of it
+
+
+class GateActivations(Diagnostic):
+    """Per gate over all cells or blocks and all valid steps of the probe: mean, share near 0 (< 0.1) and near 1 (> 0.9).
+
+    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and a time x cell image of one sequence.
+    """
+
+    name = "gates"
+
+    def serves(self, model) -> bool:
+        return bool(getattr(model.cell, "gates", None))
+
+    def measure(self, model, probe: Probe) -> pd.DataFrame:
+        self.values = self.traces(model, probe)
+        rows = []
+        for gate in model.cell.gates:
+            values = self.values[gate][probe.valid]
+            rows.append(
+                {"gate": gate, "mean": values.mean(), "near_0": (values < NEAR).mean(), "near_1": (values > 1 - NEAR).mean()}
+            )
+        self.probe = probe
+        return pd.DataFrame(rows)
+
+    def traces(self, model, probe: Probe) -> dict[str, np.ndarray]:
+        """Every named value of the cell on the probe, {name: [B, T, ...]} as NumPy."""
+        if getattr(self, "_model", None) is not model:
+            self._model, self._trace = model, compiled(lambda x: trace(model.cell, x))
+        return {name: value.numpy() for name, value in self._trace(tf.constant(probe.x)).items()}
+
+    def show(self, board, table: pd.DataFrame, sequences: int) -> None:
+        for row in table.itertuples():
+            for statistic in ("mean", "near_0", "near_1"):
+                board.scalar(f"gates_{statistic}/{row.gate}", getattr(row, statistic), sequences)
+            board.histogram(f"gates/{row.gate}", self.values[row.gate][self.probe.valid], sequences)
+        steps = int(self.probe.valid[0].sum())
+        rows = {gate: self.values[gate][0, :steps].T for gate in table["gate"]}
+        board.time_by_cell("gates", rows, sequences)

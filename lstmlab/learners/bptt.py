@@ -1,0 +1,25 @@
+"""Back-propagation through time: the exact gradient."""
+
+import tensorflow as tf
+
+from lstmlab.learners.base import Learner, forward
+
+
+class BPTT(Learner):
+    """The exact gradient of the error by reverse differentiation through all steps; for any Keras cell.
+
+        (1) th_j(t) = f'_j(net_j(t)) (d_j(t) + sum_i w_ij th_i(t+1))       (2) dw_jl = sum_t th_j(t) y_l(t-1)
+
+    Memory grows with T: every step's values are kept. Exact for every cell.
+    Source: Werbos 1990; in these letters Hochreiter & Schmidhuber 1997, section 3.1.
+    """
+
+    see = None
+
+    def gradients(self, cell, head, x, y, w):
+        weights = cell.trainable_variables + head.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([weight.value for weight in weights])
+            prediction = head(forward(cell, x, self.see))
+            loss = tf.reduce_sum(head.error(y, prediction, w))
+        return loss, prediction, tape.gradient(loss, [weight.value for weight in weights])

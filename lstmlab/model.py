@@ -1,0 +1,131 @@
+"""Head (readout and error) and Recurrent (cell, head and learner as one Keras model)."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from lstmlab.cells.gates import squashing
+from lstmlab.cells.initializers import bias_initializer
+from lstmlab.learners.base import Learner, forward
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "lstmlab: models and learners run on the TensorFlow backend of Keras; expected KERAS_BACKEND=tensorflow. "
+        f"Received: backend={keras.backend.backend()!r}"
+    )
+
+
+@keras.saving.register_keras_serializable("lstmlab")
+class Head(keras.Layer):
+    """Readout y^k_t = activation(W y_t + b) from the cell outputs alone, and the error it is trained on.
+
+    outputs: K. activation: a Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' in all of 1997).
+    bias: its initial value as in Gate, or None for no bias weight. kernel_initializer: as Keras layers name it.
+    Source: Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10.
+    """
+
+    def __init__(self, outputs: int, activation="linear", bias=0.0, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
+            raise ValueError(f"Head: expected a positive integer. Received: outputs={outputs!r}")
+        self.outputs = outputs
+        self.activation = squashing("Head", "activation", activation)
+        self.initial_bias = bias
+        self.bias_initializer = bias_initializer("Head", "bias", bias)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape) -> None:
+        shape = (input_shape[-1], self.outputs)
+        self.kernel = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="head_kernel")
+        self.bias = None
+        if self.bias_initializer is not None:
+            self.bias = self.add_weight(shape=shape[1:], initializer=self.bias_initializer, name="head_bias")
+
+    def call(self, inputs):
+        net = ops.matmul(inputs, self.kernel)
+        return self.activation(net if self.bias is None else net + self.bias)
+
+    @staticmethod
+    def error(y, prediction, w):
+        """Half the squared error summed over steps and outputs, [B]: summed, so that one late target keeps its full weight."""
+        return 0.5 * ops.sum(w[..., None] * ops.square(y - prediction), axis=(1, 2))
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "outputs": self.outputs,
+            "activation": keras.activations.serialize(self.activation),
+            "bias": self.initial_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+class SequenceLog(keras.metrics.Metric):
+    """Targets, predictions and error weights of every sequence of a window, in order, at the steps where there is an error.
+
+    A stock metric keeps a mean; a criterion over "the last 2000 sequences" needs each of them. length: sequences per window;
+    readouts: the largest number of steps with an error in one sequence; outputs: K.
+    """
+
+    def __init__(self, length: int, readouts: int, outputs: int, **kwargs):
+        super().__init__(name="sequences", **kwargs)
+        self.readouts, self.outputs = readouts, outputs
+        self.count = self.add_weight(shape=(), dtype="int32", initializer="zeros", name="count")
+        self.rows = self.add_weight(shape=(length, readouts, 2 * outputs + 1), initializer="zeros", name="rows")
+
+    def update_state(self, y, prediction, w):
+        steps = tf.sort(tf.math.top_k(w, self.readouts, sorted=False).indices, axis=1)
+        row = ops.concatenate([y, prediction, w[..., None]], axis=-1)
+        row = ops.cast(tf.gather(row, steps, batch_dims=1), self.rows.dtype)
+        start = ops.stack([self.count.value, tf.constant(0), tf.constant(0)])
+        self.rows.assign(ops.slice_update(self.rows.value, start, row))
+        self.count.assign_add(row.shape[0])
+
+    def reset_state(self) -> None:
+        self.count.assign(0)
+
+    def result(self):
+        return self.count
+
+    def read(self):
+        """y [N, readouts, K], prediction [N, readouts, K], w [N, readouts] of the window's N sequences so far, as NumPy."""
+        rows = ops.convert_to_numpy(self.rows)[: int(self.count.value)]
+        return rows[..., : self.outputs], rows[..., self.outputs : -1], rows[..., -1]
+
+
+class Recurrent(keras.Model):
+    """A cell, a head and a learner as a Keras model: stock fit and predict, the learner's gradients.
+
+    Inputs x [B, T, F], targets y [B, T, K], sample weights w [B, T]; B and T static.
+    log: the SequenceLog of training, one window long. Raises ValueError where the learner cannot serve the cell.
+    """
+
+    def __init__(self, cell: keras.Layer, head: Head, learner: Learner, features: int, log: SequenceLog | None = None):
+        super().__init__()
+        learner.check(cell)
+        self.cell, self.head, self.learner, self.log = cell, head, learner, log
+        cell.build((None, features))
+        head.build((None, cell.output_size))
+        self.built = True
+        self._answer = tf.function(self.call, jit_compile=True, autograph=False)
+
+    def call(self, x):
+        return self.head(forward(self.cell, x))
+
+    def answers(self, x) -> np.ndarray:
+        """Predictions [B, T, K] for x [B, T, F], both NumPy: one compiled call, once per shape, without predict's overhead."""
+        return self._answer(tf.constant(x)).numpy()
+
+    def train_step(self, data):
+        x, y, w = data
+        loss, prediction, gradients = self.learner.gradients(self.cell, self.head, x, y, w)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        if self.log is not None:
+            self.log.update_state(y, prediction, w)
+        return {"loss": loss}
+
+    @property
+    def weight_names(self) -> list[str]:
+        """Names of the trainable weights, in the order of the learner's gradients."""
+        return [weight.name for weight in self.trainable_variables]

@@ -1,0 +1,155 @@
+"""The embedded Reber grammar (experiment 1): predict every legal next symbol, the last but one from far back."""
+
+import numpy as np
+
+from lstmlab.task import Task
+
+SYMBOLS = "BTPSXVE"
+# The Reber automaton: for each state its two (or one) equally likely edges, as (symbol, next state); None: the string ends.
+REBER = {
+    0: (("B", 1),),
+    1: (("T", 2), ("P", 3)),
+    2: (("S", 2), ("X", 4)),
+    3: (("T", 3), ("V", 5)),
+    4: (("X", 3), ("S", 6)),
+    5: (("P", 4), ("V", 6)),
+    6: (("E", None),),
+}
+
+
+def embedded_automaton() -> dict:
+    """State -> edges of the embedded grammar: B, then T or P, then a Reber string, then that T or P again, then E."""
+    edges = {"start": (("B", "choice"),), "choice": (("T", ("T", 0)), ("P", ("P", 0))), "end": (("E", None),)}
+    for outer in "TP":
+        for state, inner in REBER.items():
+            edges[outer, state] = tuple((s, (outer, "close") if to is None else (outer, to)) for s, to in inner)
+        edges[outer, "close"] = ((outer, "end"),)
+    return edges
+
+
+class EmbeddedReber(Task):
+    """Strings of a grammar; the last symbol but one repeats the second, whatever came between.
+
+    Shown   One symbol of BTPSXVE per step, as one of 7 lines set to 1. A string: B, then T or P, then a whole string of the
+            Reber grammar, then the same T or P, then E. All choices have probability 1/2. At least 9 symbols, 12.0 on average.
+    Asked   At every step the next symbol; targets are the symbol that follows in this string.
+    Lag     At least 6 steps from the second symbol to the prediction that needs it (the paper says 9, the shortest string).
+    Right   At every step of the string the legal next symbols are the most active outputs.
+    Chance  Always answering the mean target: mean absolute error 0.240.
+    Solved  All strings of both sets right: 256 for training, 256 for test, no test string among the training strings.
+    Published (LSTM, 30 trials)  3 blocks of 2, rate 0.5: 8,440 sequences (3,800-24,100), all solved (Table 1).
+
+    Decisions where the text leaves a choice:
+    - the sets are tried after each window of training (trainer.window sequences);
+    - weights change once per string, by the sum of the errors of its steps;
+    - strings are drawn as the grammar gives them, so short ones repeat within a set; distinct=True draws 512 different ones.
+
+    pair: number of the pair of sets, drawn from a stream of its own (the paper has 3); distinct: see above.
+    Raises ValueError for a negative pair. Source: Hochreiter & Schmidhuber 1997, section 5.1; Reber 1967.
+    """
+
+    features, outputs = 7, 7
+    output_activation = "sigmoid"
+    test_size = 256
+    chance = 0.240
+
+    def __init__(self, pair: int = 0, distinct: bool = False, strings: int = 256, criterion: dict | None = None):
+        if isinstance(pair, bool) or not isinstance(pair, int) or pair < 0:
+            raise ValueError(f"EmbeddedReber: expected a non-negative integer. Received: task.pair={pair!r}")
+        if isinstance(strings, bool) or not isinstance(strings, int) or not 1 <= strings <= 2000:
+            raise ValueError(f"EmbeddedReber: expected an integer in 1..2000. Received: task.strings={strings!r}")
+        if not isinstance(distinct, bool):
+            raise ValueError(f"EmbeddedReber: expected true or false. Received: task.distinct={distinct!r}")
+        self.test_size = strings
+        self.criterion = {"rule": "whole_sets", **(criterion or {})}
+        self._legal, self._next = _tables(embedded_automaton())
+        self.training_strings, self.test_strings = draw_sets(np.random.default_rng(pair), strings, distinct)
+        self.steps = self.readouts = max(map(len, self.training_strings + self.test_strings)) - 1
+        self._training = self.encode(self.training_strings)
+
+    published = [
+        {
+            "where": {"cell": "lstm1997", "learner": "truncated1997", "cell.units": units, "cell.block_size": size,
+                      "optimizer.learning_rate": rate},
+            "sequences": sequences, "solved": share, "trials": 30,
+            "source": "Hochreiter & Schmidhuber 1997, Table 1",
+        }
+        for units, size, rate, share, sequences in (
+            (4, 1, 0.1, 1.0, 39_740), (6, 2, 0.1, 1.0, 21_730), (6, 2, 0.2, 0.97, 14_060), (4, 1, 0.5, 0.97, 9_500),
+            (6, 2, 0.5, 1.0, 8_440),
+        )
+    ]  # fmt: skip
+
+    def sample(self, rng, n):
+        drawn = rng.integers(0, len(self.training_strings), size=n)
+        return tuple(part[drawn] for part in self._training)
+
+    def sets(self, seed):
+        return {"training": self._training, "test": self.encode(self.test_strings)}
+
+    def correct(self, y, prediction, w):
+        legal = self.legal(y)
+        least_legal = np.where(legal, prediction, np.inf).min(axis=-1)
+        most_illegal = np.where(legal, -np.inf, prediction).max(axis=-1)
+        return np.all((least_legal > most_illegal) | (w == 0), axis=1)
+
+    def events(self, x, w):
+        last = (w > 0).sum(axis=1)[:, None]  # steps with an error; at the last but one the second symbol is asked for
+        t = np.arange(1, w.shape[1] + 1)
+        return (t == 2) | (t == last - 1)
+
+    def legal(self, y: np.ndarray) -> np.ndarray:
+        """The legal next symbols at each step, bool [n, T, 7], read off the targets: the automaton runs along them."""
+        symbols = y.argmax(axis=-1)
+        state = np.full(len(y), self._next[0, SYMBOLS.index("B")])  # after the first symbol, B
+        legal = np.zeros(y.shape, bool)
+        for t in range(y.shape[1]):
+            legal[:, t] = self._legal[state]
+            state = self._next[state, symbols[:, t]]
+        return legal
+
+    def encode(self, strings: list[str]):
+        """x, y, w of the strings: input is each symbol but the last, target each symbol but the first; padded at the right."""
+        x = np.zeros((len(strings), self.steps, 7), "float32")
+        y, w = np.zeros_like(x), np.zeros(x.shape[:2], "float32")
+        for row, string in enumerate(strings):
+            codes, t = [SYMBOLS.index(s) for s in string], np.arange(len(string) - 1)
+            x[row, t, codes[:-1]] = y[row, t, codes[1:]] = 1.0
+            w[row, t] = 1.0
+        return x, y, w
+
+
+def draw_string(rng: np.random.Generator, edges: dict) -> str:
+    """One string of the automaton, its edges taken with equal probability."""
+    state, string = "start", ""
+    while state is not None:
+        symbol, state = edges[state][rng.integers(len(edges[state]))]
+        string += symbol
+    return string
+
+
+def draw_sets(rng: np.random.Generator, n: int, distinct: bool) -> tuple[list[str], list[str]]:
+    """n training strings, then n test strings none of which is among the training strings."""
+    edges, training, test = embedded_automaton(), [], []
+    while len(training) < n:
+        string = draw_string(rng, edges)
+        if not (distinct and string in training):
+            training.append(string)
+    known = set(training)
+    while len(test) < n:
+        string = draw_string(rng, edges)
+        if string not in known and not (distinct and string in test):
+            test.append(string)
+    return training, test
+
+
+def _tables(edges: dict) -> tuple[np.ndarray, np.ndarray]:
+    """The automaton as arrays: legal [states, 7], next state [states, 7]; the last state stands for all that is illegal."""
+    number = {state: k for k, state in enumerate(edges)}
+    dead = len(edges)
+    legal, following = np.zeros((dead + 1, 7), bool), np.full((dead + 1, 7), dead)
+    for state, options in edges.items():
+        for symbol, to in options:
+            legal[number[state], SYMBOLS.index(symbol)] = True
+            following[number[state], SYMBOLS.index(symbol)] = dead if to is None else number[to]
+    return legal, following
