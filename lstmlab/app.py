@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from lstmlab.errors import one_line
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
-_failures: list[BaseException] = []
+_failures: list[BaseException] = []  # of the run, kept for main
+_sweeps: list[Path] = []
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
         _hydra()
         if _failures:
             raise _failures[0]
+        for folder in _sweeps:
+            _end_sweep(folder)
     except KeyboardInterrupt:
         print("lstmlab: interrupted; what was measured so far is in the run folder", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
@@ -127,19 +130,21 @@ def job_line(row: dict, folder: Path) -> str:
     return f"{row['status']:<11} {what}, {after}, {row.get('seconds') or 0:.0f} s, {folder}{reason}"
 
 
-class SweepEnd(Callback):
-    """After a sweep: its table, and a non-zero exit code if a job failed."""
+class SweepFolder(Callback):
+    """Remembers where the sweep's runs went, for the report that main writes at its end."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
-        from lstmlab import report, results
+        _sweeps.append(Path(config.hydra.sweep.dir))
 
-        folder = Path(config.hydra.sweep.dir)
-        rows = results.load(folder)
-        print(report.write(folder))
-        lost = rows[~rows["status"].isin(["solved", "budget"])]
-        if len(lost):
-            print(f"lstmlab: {len(lost)} of {len(rows)} jobs did not finish; their rows say why: {folder}", file=sys.stderr)
-            sys.exit(EXIT_FAILED)
+
+def _end_sweep(folder: Path) -> None:
+    from lstmlab import report, results
+
+    rows = results.load(folder)
+    print(report.write(folder))
+    lost = int((~rows["status"].isin(results.FINISHED)).sum())
+    if lost:
+        raise RuntimeError(f"{lost} of {len(rows)} jobs did not finish; the list above and the rows in {folder} say why")
 
 
 if __name__ == "__main__":

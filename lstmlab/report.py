@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from lstmlab.results import Run, load
+from lstmlab.results import FINISHED, Run, load
 
 GROUPS = ["task", "cell", "learner"]
 NOT_SETTINGS = ("version.", "diagnostic.", "task.pair", "hydra.")
@@ -110,7 +110,7 @@ def _differing(group: pd.DataFrame) -> list[str]:
 
 def _line(part: pd.DataFrame) -> dict:
     trained = part["sequences"].fillna(0) > 0 if "sequences" in part else pd.Series(False, part.index)
-    trials = part[part["status"].isin(["solved", "budget"]) | ((part["status"] == "failed") & trained)]
+    trials = part[part["status"].isin(FINISHED) | ((part["status"] == "failed") & trained)]
     solved = trials[trials["status"] == "solved"]
     line = {"trials": len(trials), "unfinished": len(part) - len(trials), "solved": len(solved)}
     if len(trials):
@@ -157,7 +157,7 @@ def _markdown(lines: pd.DataFrame) -> str:
 
 def _notes(rows: pd.DataFrame) -> str:
     """Every run that is no finished trial, by name: nothing is dropped silently."""
-    others = rows[~rows["status"].isin(["solved", "budget"])]
+    others = rows[~rows["status"].isin(FINISHED)]
     lines = [f"- {row['status']}: {_short(Path(row['run']))}: {row.get('reason') or 'no reason given'}" for row in others.to_dict("records")]
     return "\n".join(["Runs that did not finish:", *lines]) if lines else "All runs finished."
 
@@ -172,14 +172,16 @@ def _figure(rows: pd.DataFrame, lines: pd.DataFrame, path: Path) -> None:
             part = part[part[name].eq(line[name]) | (part[name].isna() & pd.isna(line[name]))]
         n = part["sequences_to_solution"].dropna() if "sequences_to_solution" in part else pd.Series(dtype=float)
         unsolved = part[part["status"] == "budget"]["sequences"]
-        axes.plot(n, [height] * len(n), "o", color="C0", alpha=0.7)
-        axes.plot(unsolved, [height] * len(unsolved), ">", color="C3", alpha=0.7)
+        for values, marker, colour in ((n, "o", "C0"), (unsolved, ">", "C3")):
+            if len(values):
+                axes.plot(values, [height] * len(values), marker, color=colour, alpha=0.7)
         if not pd.isna(line.get("published_sequences")):
             axes.plot(line["published_sequences"], height, "|", color="black", markersize=22, markeredgewidth=2)
         labels.append(f"{line['task']}, {line['cell']}, {line['learner']}\n{line['solved']} of {line['trials']} solved")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xscale("log")
+    if axes.lines:
+        axes.set_xscale("log")
     axes.set_xlabel("training sequences   (o: solved, >: budget used up, |: published mean)")
     axes.grid(axis="x", alpha=0.3, which="both")
     FigureCanvasAgg(figure).print_png(path)

@@ -8,6 +8,7 @@ import pandas as pd
 
 ROW = "result.json"
 STATUSES = ("running", "solved", "budget", "interrupted", "failed", "killed", "unreadable")
+FINISHED = ("solved", "budget")
 
 
 class Run:

@@ -89,7 +89,7 @@ class _Job:
         keras.utils.set_random_seed(int(generator(self.seed, "weights").integers(2**31)))
         self.task: Task = _instantiate(config, "task")
         self.criterion = criteria.criterion(**self.task.criterion)
-        self.diagnostics: dict[str, Diagnostic] = _instantiate(config, "diagnostic") or {}
+        self.diagnostics: dict[str, Diagnostic] = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
         cell, learner, trainer, optimizer = (_instantiate(config, g) for g in ("cell", "learner", "trainer", "optimizer"))
         activation = config["head"].get("activation") or self.task.output_activation
         head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation)
