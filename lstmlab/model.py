@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from lstmlab.cells.gates import squashing
-from lstmlab.cells.initializers import bias_initializer
+from lstmlab.cells.gates import squashing, squashing_config
+from lstmlab.cells.initializers import apart, bias_config, bias_from_config, bias_initializer
 from lstmlab.learners.base import Learner, forward
 
 if keras.backend.backend() != "tensorflow":
@@ -32,15 +32,18 @@ class Head(keras.Layer):
         self.outputs = outputs
         self.activation = squashing("Head", "activation", activation)
         self.initial_bias = bias
+        if isinstance(bias, (list, tuple)) and len(bias) != outputs:
+            raise ValueError(f"Head: expected {outputs} numbers, one per output. Received: bias={list(bias)}")
         self.bias_initializer = bias_initializer("Head", "bias", bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape) -> None:
         shape = (input_shape[-1], self.outputs)
-        self.kernel = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="head_kernel")
+        initial, initial_bias = apart([self.kernel_initializer, self.bias_initializer])
+        self.kernel = self.add_weight(shape=shape, initializer=initial, name="head_kernel")
         self.bias = None
-        if self.bias_initializer is not None:
-            self.bias = self.add_weight(shape=shape[1:], initializer=self.bias_initializer, name="head_bias")
+        if initial_bias is not None:
+            self.bias = self.add_weight(shape=shape[1:], initializer=initial_bias, name="head_bias")
 
     def call(self, inputs):
         net = ops.matmul(inputs, self.kernel)
@@ -48,17 +51,26 @@ class Head(keras.Layer):
 
     @staticmethod
     def error(y, prediction, w):
-        """Half the squared error summed over steps and outputs, [B]: summed, so that one late target keeps its full weight."""
+        """Half the squared error summed over steps and outputs, [B]: summed, so that one late target keeps its full weight.
+
+        In float32 for half precision, else in the precision of the prediction.
+        """
+        dtype = keras.backend.result_type(prediction.dtype, "float32")
+        y, prediction, w = (ops.cast(value, dtype) for value in (y, prediction, w))
         return 0.5 * ops.sum(w[..., None] * ops.square(y - prediction), axis=(1, 2))
 
     def get_config(self) -> dict:
         return {
             **super().get_config(),
             "outputs": self.outputs,
-            "activation": keras.activations.serialize(self.activation),
-            "bias": self.initial_bias,
+            "activation": squashing_config(self.activation),
+            "bias": bias_config(self.initial_bias),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Head":
+        return cls(**{**config, "bias": bias_from_config(config["bias"])})
 
 
 class SequenceLog(keras.metrics.Metric):
@@ -105,8 +117,9 @@ class Recurrent(keras.Model):
         super().__init__()
         learner.check(cell)
         self.cell, self.head, self.learner, self.log = cell, head, learner, log
-        cell.build((None, features))
-        head.build((None, cell.output_size))
+        for layer, size in ((cell, features), (head, cell.output_size)):
+            if not layer.built:
+                layer.build((None, size))
         self.built = True
         self._answer = tf.function(self.call, jit_compile=True, autograph=False)
 

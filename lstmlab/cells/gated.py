@@ -1,12 +1,15 @@
 """GatedCell: one time step of a gated memory cell. Every variant is a choice of its arguments."""
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import keras
 from keras import ops
 
-from lstmlab.cells.gates import Gate, squashing
-from lstmlab.cells.initializers import bias_initializer
+from lstmlab.cells.gates import Gate, squashing, squashing_config
+from lstmlab.cells.initializers import apart, bias_config, bias_from_config, bias_initializer
+
+REMEMBERS = Gate("sigmoid", bias=1.0)  # the forget gate of keras.layers.LSTM: open at the start
 
 
 def identity(value):
@@ -53,7 +56,7 @@ class GatedCell(keras.Layer):
         self,
         units: int,
         input_gate: Gate | str | None = "sigmoid",
-        forget_gate: Gate | str | None = Gate("sigmoid", bias=1.0),
+        forget_gate: Gate | str | None = REMEMBERS,
         output_gate: Gate | str | None = "sigmoid",
         candidate_activation: str | Callable = "tanh",
         output_activation: str | Callable = "tanh",
@@ -95,22 +98,27 @@ class GatedCell(keras.Layer):
 
     def build(self, input_shape) -> None:
         width = sum(self.nets.values())
-        self.kernel = self.add_weight(shape=(input_shape[-1], width), initializer=self.kernel_initializer, name="kernel")
+        biased = {name: size for name, size in self.nets.items() if self._bias(name) is not None}
+        initial, initial_recurrent, *initial_biases = apart(
+            [
+                self.kernel_initializer,
+                self.recurrent_initializer,
+                *(bias_initializer("GatedCell", f"{name}.bias", self._bias(name)) for name in biased),
+            ]
+        )
+        self.kernel = self.add_weight(shape=(input_shape[-1], width), initializer=initial, name="kernel")
         self.recurrent_kernel = None
         if self.feedback != "none":
             shape = (self.hidden_size, width)
-            self.recurrent_kernel = self.add_weight(
-                shape=shape, initializer=self.recurrent_initializer, name="recurrent_kernel"
-            )
+            self.recurrent_kernel = self.add_weight(shape=shape, initializer=initial_recurrent, name="recurrent_kernel")
+
+        def initial_bias(_, dtype=None):
+            sizes = biased.values()
+            return ops.concatenate([draw((size,), dtype=dtype) for draw, size in zip(initial_biases, sizes, strict=True)])
+
         self.bias = None
-        biased = {name: size for name, size in self.nets.items() if self._bias(name) is not None}
         if biased:
-            initializers = {name: bias_initializer("GatedCell", f"{name}.bias", self._bias(name)) for name in biased}
-
-            def initial(_, dtype=None):
-                return ops.concatenate([initializers[name]((size,), dtype=dtype) for name, size in biased.items()])
-
-            self.bias = self.add_weight(shape=(sum(biased.values()),), initializer=initial, name="bias")
+            self.bias = self.add_weight(shape=(sum(biased.values()),), initializer=initial_bias, name="bias")
         self._biased = biased
 
     def call(self, inputs, states, training=False):
@@ -125,7 +133,7 @@ class GatedCell(keras.Layer):
         values: every gate present [B, m], candidate, cell_state and output [B, n].
         """
         hidden_tm1, s_tm1 = states
-        net = dict(zip(self.nets, self._split(self._net(inputs, see(hidden_tm1))), strict=True))
+        net = _split(self._net(inputs, see(hidden_tm1)), self.nets)
         values = {name: touch(name, gate.activation(net[name])) for name, gate in self.gates.items()}
         g = values["candidate"] = touch("candidate", self.candidate_activation(net["candidate"]))
         s_t = self._gated("forget_gate", values, s_tm1) + self._gated("input_gate", values, g)
@@ -141,14 +149,13 @@ class GatedCell(keras.Layer):
 
     def get_config(self) -> dict:
         serialize = keras.saving.serialize_keras_object
-        bias = self.candidate_bias
         return {
             **super().get_config(),
             "units": self.units,
             **{name: None if getattr(self, name) is None else serialize(getattr(self, name)) for name in self.GATES},
-            "candidate_activation": keras.activations.serialize(self.candidate_activation),
-            "output_activation": keras.activations.serialize(self.output_activation),
-            "candidate_bias": serialize(bias) if isinstance(bias, keras.initializers.Initializer) else bias,
+            "candidate_activation": squashing_config(self.candidate_activation),
+            "output_activation": squashing_config(self.output_activation),
+            "candidate_bias": bias_config(self.candidate_bias),
             "block_size": self.block_size,
             "feedback": self.feedback,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
@@ -157,27 +164,21 @@ class GatedCell(keras.Layer):
 
     @classmethod
     def from_config(cls, config: dict) -> "GatedCell":
-        config = dict(config)
-        for name in (*cls.GATES, "candidate_bias", "candidate_activation", "output_activation"):
-            if isinstance(config.get(name), dict):
-                config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        gates = {name: keras.saving.deserialize_keras_object(config[name]) for name in cls.GATES}
+        return cls(**{**config, **gates, "candidate_bias": bias_from_config(config["candidate_bias"])})
 
     def _net(self, inputs, hidden):
-        net = ops.matmul(inputs, self.kernel)
+        dtype = self.compute_dtype  # learners call `step` past __call__, which would cast for mixed precision
+        net = ops.matmul(ops.cast(inputs, dtype), ops.cast(self.kernel, dtype))
         if self.recurrent_kernel is not None:
-            net = net + ops.matmul(hidden, self.recurrent_kernel)
+            net = net + ops.matmul(hidden, ops.cast(self.recurrent_kernel, dtype))
         if self.bias is None:
             return net
+        bias = ops.cast(self.bias, dtype)
         if len(self._biased) == len(self.nets):
-            return net + self.bias
-        pieces = dict(zip(self._biased, _split(self.bias, list(self._biased.values())), strict=True))
-        return net + ops.concatenate(
-            [pieces.get(name, ops.zeros((size,), dtype=net.dtype)) for name, size in self.nets.items()]
-        )
-
-    def _split(self, net):
-        return _split(net, list(self.nets.values()))
+            return net + bias
+        pieces = _split(bias, self._biased)
+        return net + ops.concatenate([pieces.get(name, ops.zeros((size,), dtype)) for name, size in self.nets.items()])
 
     def _gated(self, name: str, values: dict, value):
         if name not in self.gates:
@@ -196,9 +197,10 @@ class GatedCell(keras.Layer):
             raise ValueError(f"GatedCell: expected {length} numbers, {meaning}. Received: {argument}={list(bias)}")
 
 
-def _split(value, sizes: list[int]) -> list:
-    ends = [sum(sizes[: k + 1]) for k in range(len(sizes) - 1)]
-    return ops.split(value, ends, axis=-1)
+def _split(value, sizes: dict[str, int]) -> dict:
+    ends = list(accumulate(sizes.values()))[:-1]
+    parts = ops.split(value, ends, axis=-1) if ends else [value]
+    return dict(zip(sizes, parts, strict=True))
 
 
 def _count(argument: str, value) -> int:
@@ -214,7 +216,8 @@ def _gate(argument: str, gate) -> Gate | None:
         squashing("GatedCell", argument, gate)
         return Gate(gate)
     raise ValueError(
-        f"GatedCell: expected a Gate, the name of an activation, or None (no gate: the constant 1). Received: {argument}={gate!r}"
+        "GatedCell: expected a Gate, the name of an activation, or None (no gate: the constant 1). "
+        f"Received: {argument}={gate!r}"
     )
 
 
@@ -222,6 +225,4 @@ def _initializer(argument: str, value) -> keras.initializers.Initializer:
     try:
         return keras.initializers.get(value)
     except ValueError:
-        raise ValueError(
-            f"GatedCell: expected a Keras initializer or its name. Received: {argument}={value!r}"
-        ) from None
+        raise ValueError(f"GatedCell: expected a Keras initializer or its name. Received: {argument}={value!r}") from None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from lstmlab.cells.initializers import bias_initializer
+from lstmlab.cells.initializers import bias_config, bias_from_config, bias_initializer
 
 
 @keras.saving.register_keras_serializable("lstmlab")
@@ -23,20 +23,28 @@ def h1997(x):
 _OURS = {"g1997": g1997, "h1997": h1997}
 
 
-def squashing(owner: str, argument: str, value: str | Callable | None) -> Callable:
-    """The squashing function that `value` names: 'g1997', 'h1997', any Keras activation, or a callable.
+def squashing(owner: str, argument: str, value: str | dict | Callable) -> Callable:
+    """The squashing function that `value` names: 'g1997', 'h1997', any Keras activation (or its config), or a callable.
 
-    Raises ValueError, naming `owner` and `argument`, for anything else.
+    Raises ValueError, naming `owner` and `argument`, for anything else; also for None, which Keras takes for 'linear'.
     """
     if isinstance(value, str) and value in _OURS:
         return _OURS[value]
     try:
-        return keras.activations.get(value)
+        if value is not None:
+            return keras.activations.get(value)
     except (ValueError, TypeError):
-        raise ValueError(
-            f"{owner}: unknown activation; expected 'g1997', 'h1997', the name of a Keras activation "
-            f"('sigmoid', 'tanh', 'linear', ...) or a callable. Received: {argument}={value!r}"
-        ) from None
+        pass
+    raise ValueError(
+        f"{owner}: unknown activation; expected 'g1997', 'h1997', the name of a Keras activation "
+        f"('sigmoid', 'tanh', 'linear', ...) or a callable. Received: {argument}={value!r}"
+    )
+
+
+def squashing_config(function: Callable) -> str | dict:
+    """What `squashing` makes into `function` again: its name, or the Keras config of a function of somebody else."""
+    names = [name for name, ours in _OURS.items() if ours is function]
+    return names[0] if names else keras.activations.serialize(function)
 
 
 @keras.saving.register_keras_serializable("lstmlab")
@@ -57,18 +65,11 @@ class Gate:
         bias_initializer("Gate", "bias", bias)
 
     def get_config(self) -> dict:
-        bias = self.bias
-        if isinstance(bias, keras.initializers.Initializer):
-            bias = keras.saving.serialize_keras_object(bias)
-        return {"activation": keras.activations.serialize(self.activation), "bias": bias}
+        return {"activation": squashing_config(self.activation), "bias": bias_config(self.bias)}
 
     @classmethod
     def from_config(cls, config: dict) -> "Gate":
-        bias = config["bias"]
-        if isinstance(bias, dict):
-            bias = keras.saving.deserialize_keras_object(bias)
-        return cls(keras.activations.deserialize(config["activation"]), bias)
+        return cls(config["activation"], bias_from_config(config["bias"]))
 
     def __repr__(self) -> str:
-        return f"Gate(activation={keras.activations.serialize(self.activation)!r}, bias={self.bias!r})"
-
+        return f"Gate(activation={squashing_config(self.activation)!r}, bias={self.bias!r})"

@@ -15,16 +15,19 @@ class Staggered(keras.initializers.Initializer):
     The columns "igb" and "ogb" of Hochreiter & Schmidhuber 1997, Table 10: -3, -6 is Staggered(-3, -3); "random" is
     Staggered(0, 0, 0.1). Blocks that are harder and harder to open are taken into use one by one: the remedy against state
     drift (input gates) and abuse of cells (output gates; their section 4). seed: of the draws, as in Keras initializers.
+    Raises ValueError for what is no number and for a negative spread.
     """
 
     def __init__(self, first: float = 0.0, step: float = 0.0, spread: float = 0.0, seed=None):
         numbers = {"first": first, "step": step, "spread": spread}
         self.first, self.step, self.spread = (_number("Staggered", name, value) for name, value in numbers.items())
+        if self.spread < 0:
+            raise ValueError(f"Staggered: expected a number >= 0. Received: spread={spread!r}")
         self._noise = keras.initializers.RandomUniform(-self.spread, self.spread, seed=seed)
 
     def __call__(self, shape, dtype=None):
-        ramp = ops.convert_to_tensor(self.first + self.step * np.arange(shape[-1]), dtype=dtype or "float32")
-        return ramp + self._noise(shape, dtype=dtype)
+        dtype = dtype or keras.config.floatx()
+        return ops.convert_to_tensor(self.first + self.step * np.arange(shape[-1]), dtype=dtype) + self._noise(shape, dtype)
 
     def get_config(self) -> dict:
         return {"first": self.first, "step": self.step, "spread": self.spread, "seed": self._noise.get_config()["seed"]}
@@ -40,7 +43,7 @@ class PerBlock(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None):
         if shape[-1] != len(self.values):
             raise ValueError(f"PerBlock: expected {shape[-1]} numbers, one per block. Received: values={self.values}")
-        return ops.convert_to_tensor(np.array(self.values), dtype=dtype or "float32")
+        return ops.convert_to_tensor(self.values, dtype=dtype or keras.config.floatx())
 
     def get_config(self) -> dict:
         return {"values": self.values}
@@ -63,6 +66,29 @@ def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Init
         f"{owner}: a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
         f"or is None (no bias weight). Received: {argument}={bias!r}"
     )
+
+
+def bias_config(bias):
+    """`bias` as JSON can hold it."""
+    return keras.saving.serialize_keras_object(bias) if isinstance(bias, keras.initializers.Initializer) else bias
+
+
+def bias_from_config(bias):
+    """The inverse of bias_config."""
+    return keras.saving.deserialize_keras_object(bias) if isinstance(bias, dict) else bias
+
+
+def apart(initializers: Sequence) -> list:
+    """The initializers, those without a seed copied where they stand a second time.
+
+    A Keras initializer is stateless: one object given to two gates would draw the same numbers for both.
+    """
+    own: list = []
+    for drawn in initializers:
+        again = any(drawn is other for other in initializers[: len(own)])
+        unseeded = isinstance(drawn, keras.initializers.Initializer) and drawn.get_config().get("seed", 0) is None
+        own.append(drawn.clone() if again and unseeded else drawn)
+    return own
 
 
 def _number(owner: str, argument: str, value) -> float:

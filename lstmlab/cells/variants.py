@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from lstmlab.cells.gated import GatedCell
@@ -23,7 +23,8 @@ def variant(name: str, units: int | None = None, **overrides) -> GatedCell:
     config = OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
     if units is not None:
         overrides["units"] = units
-    return instantiate(config, _convert_="all", **overrides)
+    cell = get_class(config.pop("_target_"))
+    return cell(**{**instantiate(config, _convert_="all"), **overrides})  # not through Hydra, which would wrap what is raised
 
 
 def _folder():

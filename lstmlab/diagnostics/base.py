@@ -1,7 +1,9 @@
 """Diagnostic: the interface of every measure, the probe batch, and a traced forward pass."""
 
 import abc
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,12 +30,11 @@ class Diagnostic(abc.ABC):
     """
 
     name: str
+    _model: Any = None
 
     def __init__(self, every: int | str = 10_000):
         if every != "window" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise ValueError(
-                f"{type(self).__name__}: expected a positive integer or 'window'. Received: every={every!r}"
-            )
+            raise ValueError(f"{type(self).__name__}: expected a positive integer or 'window'. Received: every={every!r}")
         self.every = every
 
     def serves(self, model) -> bool:
@@ -42,20 +43,22 @@ class Diagnostic(abc.ABC):
 
     def due(self, before: int, now: int) -> bool:
         """Whether a measurement falls due between `before` and `now` training sequences."""
-        return self.every == "window" or before // self.every != now // self.every
+        return isinstance(self.every, str) or before // self.every != now // self.every
 
     @abc.abstractmethod
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         """One measurement. Leaves for `show` what a picture needs beyond the table."""
 
+    def compiled(self, model, function: Callable) -> Callable:
+        """function(model, *tensors), one function for each diagnostic, compiled by XLA once per model and shape."""
+        if self._model is not model:
+            self._model = model
+            self._compiled = tf.function(partial(function, model), jit_compile=True, autograph=False)
+        return self._compiled
+
     @abc.abstractmethod
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         """Write the measurement to a TensorBoard (see diagnostics.tensorboard)."""
-
-
-def compiled(function):
-    """The function compiled by XLA, once per diagnostic and shape."""
-    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def trace(cell, x, see=None, taps=None):
@@ -71,4 +74,4 @@ def trace(cell, x, see=None, taps=None):
         return cell.step(x_t, states, touch=lambda name, v: v + taps_t[name] if name in taps_t else v, **options)
 
     values, _ = unroll(step, list(cell.get_initial_state(batch_size=x.shape[0])), (x, taps))
-    return values
+    return {name: tf.cast(value, cell.variable_dtype) for name, value in values.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, compiled, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe, trace
 
 PATHS = ("cell_state", "output", "carousel")
 
@@ -24,13 +24,11 @@ class ErrorFlow(Diagnostic):
     name = "error_flow"
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
-        if getattr(self, "_model", None) is not model:
-            self._model, self._norms = model, compiled(lambda x, y, w: _norms(model, x, y, w))
-        return _by_lag(self._norms, probe.x, probe.y, probe.w)
+        return _by_lag(self.compiled(model, _norms), probe.x, probe.y, probe.w)
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
-        for path, rows in table.groupby("path"):
-            board.against_lag(f"error_flow/{path}", rows["lag"], rows["norm"], sequences)
+        curves = {f"error_flow/{path}": (rows["lag"], rows["norm"]) for path, rows in table.groupby("path")}
+        board.against_lag(curves, sequences)
 
 
 def error_flow(model, x, y, w=None) -> pd.DataFrame:
@@ -41,12 +39,12 @@ def error_flow(model, x, y, w=None) -> pd.DataFrame:
     """
     if not hasattr(getattr(model, "cell", None), "step"):
         raise ValueError(f"error_flow: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}")
-    x, y = np.asarray(x, "float32"), np.asarray(y, "float32")
-    w = np.ones(x.shape[:2], "float32") if w is None else np.asarray(w, "float32")
+    dtype = model.cell.variable_dtype
+    x, y = np.asarray(x, dtype), np.asarray(y, dtype)
+    w = np.ones(x.shape[:2], dtype) if w is None else np.asarray(w, dtype)
     if x.ndim != 3 or y.ndim != 3 or x.shape[:2] != y.shape[:2] or w.shape != x.shape[:2]:
         raise ValueError(
-            "error_flow: expected x [B, T, F], y [B, T, K], w [B, T]. "
-            f"Received: x={x.shape}, y={y.shape}, w={w.shape}"
+            f"error_flow: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x={x.shape}, y={y.shape}, w={w.shape}"
         )
     if not (w > 0).any(axis=1).all():
         raise ValueError("error_flow: expected at least one step with w > 0 in every sequence. Received: w without one")
@@ -55,11 +53,11 @@ def error_flow(model, x, y, w=None) -> pd.DataFrame:
 
 def _norms(model, x, y, w) -> dict:
     """Norm of the derivative of each sequence's error to each step's value, {path: [B, T]}."""
-    shape = (x.shape[0], x.shape[1], model.cell.units)
-    exact = _derivatives(model, x, y, w, None, {name: tf.zeros(shape, x.dtype) for name in ("cell_state", "output")})
-    cut = _derivatives(model, x, y, w, tf.stop_gradient, {"cell_state": tf.zeros(shape, x.dtype)})
+    tap = tf.zeros((x.shape[0], x.shape[1], model.cell.units), model.cell.compute_dtype)
+    exact = _derivatives(model, x, y, w, None, {"cell_state": tap, "output": tf.identity(tap)})
+    cut = _derivatives(model, x, y, w, tf.stop_gradient, {"cell_state": tap})
     flow = {**exact, "carousel": cut["cell_state"]}
-    return {path: tf.norm(flow[path], axis=-1) for path in PATHS}
+    return {path: tf.norm(tf.cast(flow[path], model.cell.variable_dtype), axis=-1) for path in PATHS}
 
 
 def _derivatives(model, x, y, w, see, taps: dict) -> dict:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, compiled, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe, trace
 
 
 class Example(Diagnostic):
@@ -17,17 +17,15 @@ class Example(Diagnostic):
     name = "example"
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
-        if getattr(self, "_model", None) is not model:
-
-            def values(x):
-                at = trace(model.cell, x)
-                return {**at, "prediction": model.head(at["output"])}
-
-            self._model, self._values = model, compiled(values)
         steps = int(probe.valid[0].sum())
-        values = {name: value.numpy()[0] for name, value in self._values(tf.constant(probe.x[:1])).items()}
-        prediction = values.pop("prediction")
-        columns = {"input": probe.x[0], "target": probe.y[0], "weight": probe.w[0], "event": probe.events[0].astype(int), "prediction": prediction, **values}
+        answer = self.compiled(model, _answer)(tf.constant(probe.x[:1]))
+        columns = {
+            "input": probe.x[0],
+            "target": probe.y[0],
+            "weight": probe.w[0],
+            "event": probe.events[0].astype(int),
+            **{name: value.numpy()[0] for name, value in answer.items()},
+        }
         table = {"t": np.arange(1, steps + 1)}
         for name, column in columns.items():
             if column.ndim == 1:
@@ -38,3 +36,8 @@ class Example(Diagnostic):
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         """Left to the run's picture."""
+
+
+def _answer(model, x) -> dict:
+    values = trace(model.cell, x)
+    return {"prediction": model.head(values["output"]), **values}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, compiled, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe, trace
 
 NEAR = 0.1  # "near 0" and "near 1" are within so much of it
 
@@ -33,9 +33,8 @@ class GateActivations(Diagnostic):
 
     def traces(self, model, probe: Probe) -> dict[str, np.ndarray]:
         """Every named value of the cell on the probe, {name: [B, T, ...]} as NumPy."""
-        if getattr(self, "_model", None) is not model:
-            self._model, self._trace = model, compiled(lambda x: trace(model.cell, x))
-        return {name: value.numpy() for name, value in self._trace(tf.constant(probe.x)).items()}
+        values = self.compiled(model, lambda model, x: trace(model.cell, x))(tf.constant(probe.x))
+        return {name: value.numpy() for name, value in values.items()}
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         for row in table.itertuples():

@@ -3,7 +3,7 @@
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, compiled
+from lstmlab.diagnostics.base import Diagnostic, Probe
 
 
 class GradientNorm(Diagnostic):
@@ -18,16 +18,14 @@ class GradientNorm(Diagnostic):
         return True
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
-        if getattr(self, "_model", None) is not model:
-
-            def norms(x, y, w):
-                _, _, gradients = model.learner.gradients(model.cell, model.head, x, y, w)
-                return [tf.norm(gradient) / x.shape[0] for gradient in gradients]
-
-            self._model, self._norms = model, compiled(norms)
-        norms = self._norms(tf.constant(probe.x), tf.constant(probe.y), tf.constant(probe.w))
+        norms = self.compiled(model, _norms)(tf.constant(probe.x), tf.constant(probe.y), tf.constant(probe.w))
         return pd.DataFrame({"weight": model.weight_names, "norm": [float(norm) for norm in norms]})
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         for row in table.itertuples():
             board.scalar(f"gradient_norm/{row.weight}", row.norm, sequences)
+
+
+def _norms(model, x, y, w) -> list:
+    _, _, gradients = model.learner.gradients(model.cell, model.head, x, y, w)
+    return [tf.norm(gradient) / x.shape[0] for gradient in gradients]

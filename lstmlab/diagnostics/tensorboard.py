@@ -31,12 +31,16 @@ class Board:
         with self._writer.as_default():
             tf.summary.image(f"{tag}/time_by_cell", _bands(rows)[None], sequences)
 
-    def against_lag(self, tag: str, lags, values, sequences: int) -> None:
-        """A curve whose step is the lag, in a sub-run of its own for this moment of training."""
+    def against_lag(self, curves: dict[str, tuple], sequences: int) -> None:
+        """Curves {tag: (lags, values)} whose step is the lag, in one sub-run for this moment of training.
+
+        In one file: of several files written within a second, a TensorBoard that is already open may miss all but one.
+        """
         writer = tf.summary.create_file_writer(str(self.folder / "lag" / f"{sequences:09d}"))
         with writer.as_default():
-            for lag, value in zip(lags, values, strict=True):
-                tf.summary.scalar(tag, value, int(lag))
+            for tag, (lags, values) in curves.items():
+                for lag, value in zip(lags, values, strict=True):
+                    tf.summary.scalar(tag, value, int(lag))
         writer.close()
 
     def flush(self) -> None:

@@ -19,7 +19,7 @@ class Learner(abc.ABC):
         The gradients are those of head.error(y, prediction, w), summed over the batch.
         """
 
-    def check(self, cell) -> None:
+    def check(self, cell) -> None:  # noqa: B027 - most learners serve every cell
         """Raise ValueError if this learner cannot serve the cell. Called before anything is traced."""
 
     def exact_case(self) -> dict:
@@ -32,11 +32,12 @@ def forward(cell, x, see: Callable | None = None):
 
     def step(x_t, states):
         if see is None:
-            output, states = cell(x_t, states)
+            output, states = cell(x_t, tree.pack_sequence_as(initial, states))
             return output, tree.flatten(states)
         values, states = cell.step(x_t, states, see=see)
         return values["output"], states
 
     batch = x.shape[0] if x.shape[0] is not None else ops.shape(x)[0]
-    outputs, _ = unroll(step, tree.flatten(cell.get_initial_state(batch_size=batch)), x)
+    initial = cell.get_initial_state(batch_size=batch)
+    outputs, _ = unroll(step, tree.flatten(initial), x)
     return outputs

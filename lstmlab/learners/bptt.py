@@ -1,5 +1,7 @@
 """Back-propagation through time: the exact gradient."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from lstmlab.learners.base import Learner, forward
@@ -10,11 +12,20 @@ class BPTT(Learner):
 
         (1) th_j(t) = f'_j(net_j(t)) (d_j(t) + sum_i w_ij th_i(t+1))       (2) dw_jl = sum_t th_j(t) y_l(t-1)
 
-    Memory grows with T: every step's values are kept. Exact for every cell.
+    Memory grows with T: every step's values are kept. Exact for every cell; raises ValueError for one with dropout.
     Source: Werbos 1990; in these letters Hochreiter & Schmidhuber 1997, section 3.1.
     """
 
-    see = None
+    see: Callable | None = None
+
+    def check(self, cell) -> None:
+        for part in getattr(cell, "cells", [cell]):
+            rates = {name: getattr(part, name, 0) for name in ("dropout", "recurrent_dropout")}
+            if any(rates.values()):
+                raise ValueError(
+                    f"{type(self).__name__}: no dropout is applied here; expected dropout=0 and recurrent_dropout=0. "
+                    f"Received: {', '.join(f'{name}={rate}' for name, rate in rates.items())}"
+                )
 
     def gradients(self, cell, head, x, y, w):
         weights = cell.trainable_variables + head.trainable_variables
