@@ -102,7 +102,7 @@ class SequenceLog(keras.metrics.Metric):
 
     def read(self):
         """y [N, readouts, K], prediction [N, readouts, K], w [N, readouts] of the window's N sequences so far, as NumPy."""
-        rows = ops.convert_to_numpy(self.rows)[: int(self.count.value)]
+        rows = self.rows.numpy()[: int(self.count.value)]
         return rows[..., : self.outputs], rows[..., self.outputs : -1], rows[..., -1]
 
 

@@ -13,7 +13,7 @@ def variants() -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in _folder().iterdir() if f.name.endswith(".yaml"))
 
 
-def variant(name: str, units: int | None = None, **overrides) -> GatedCell:
+def variant(name: str, /, units: int | None = None, **overrides) -> GatedCell:
     """The cell that conf/cell/<name>.yaml describes, with `units` cells and any argument of GatedCell overridden.
 
     Raises ValueError for an unknown name, and whatever GatedCell raises for its arguments.

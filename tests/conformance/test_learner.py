@@ -1,0 +1,82 @@
+"""Every learner that conf/learner/ names: shapes, order, and the exact gradient in the case in which it claims to be exact."""
+
+from importlib import resources
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from oracles import assert_gradients, randomize, weight_differences
+
+from lstmlab import GatedCell, Head
+from lstmlab.learners import BPTT
+from lstmlab.learners.base import Learner, forward
+
+B, T, F, N, K = 2, 4, 2, 4, 2
+FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "learner").iterdir() if path.name.endswith(".yaml")}
+every_learner = pytest.mark.parametrize("name", sorted(FILES))
+
+
+def build(name: str) -> Learner:
+    return instantiate(OmegaConf.create(FILES[name].read_text(encoding="utf-8")), _convert_="all")
+
+
+def problem(rng, dtype: str = "float64", **arguments):
+    cell, head = GatedCell(N, **{"block_size": 2, **arguments}, dtype=dtype), Head(K, "sigmoid", dtype=dtype)
+    for layer, size in ((cell, F), (head, N)):
+        layer.build((None, size))
+        randomize(layer, rng)
+    shapes = (B, T, F), (B, T, K), (B, T)
+    return cell, head, *(tf.constant(rng.uniform(-1, 1, size=shape), dtype) for shape in shapes)
+
+
+@every_learner
+def test_shapes_dtypes_and_order(name, rng):
+    learner, (cell, head, x, y, w) = build(name), problem(rng, "float32", feedback="all")
+    learner.check(cell)
+    loss, prediction, gradients = learner.gradients(cell, head, x, y, w)
+    weights = cell.trainable_variables + head.trainable_variables
+    assert [g.shape for g in gradients] == [v.shape for v in weights]
+    assert {loss.dtype, prediction.dtype, *(g.dtype for g in gradients)} == {tf.float32}
+    assert loss.shape == ()
+    np.testing.assert_allclose(prediction, head(forward(cell, x)), atol=1e-6)
+    np.testing.assert_allclose(loss, tf.reduce_sum(head.error(y, prediction, w)), rtol=1e-5)
+    # order: the last gradient is that of the head's bias
+    slope = w[..., None] * (prediction - y) * prediction * (1 - prediction)
+    np.testing.assert_allclose(gradients[-1], tf.reduce_sum(slope, axis=(0, 1)), rtol=1e-4)
+
+
+@every_learner
+@pytest.mark.parametrize("forget_gate", ["sigmoid", None])
+def test_exact_case_against_bptt_and_finite_differences(name, forget_gate, rng):
+    learner = build(name)
+    cell, head, x, y, w = problem(rng, forget_gate=forget_gate, **learner.exact_case())
+    learner.check(cell)
+    _, _, gradients = learner.gradients(cell, head, x, y, w)
+    _, _, exact = BPTT().gradients(cell, head, x, y, w)
+    assert_gradients(gradients, exact, rtol=1e-10, atol=1e-10)
+    error = tf.function(lambda: tf.reduce_sum(head.error(y, head(forward(cell, x)), w)), autograph=False)
+    assert_gradients(gradients, weight_differences(error, cell.trainable_variables + head.trainable_variables), 1e-6, 1e-9)
+
+
+@every_learner
+def test_sequences_of_a_batch_do_not_mix(name, rng):
+    learner, (cell, head, *batch) = build(name), problem(rng, feedback="all")
+    together = learner.gradients(cell, head, *batch)[2]
+    alone = [learner.gradients(cell, head, *(part[b : b + 1] for part in batch))[2] for b in range(B)]
+    for one, *others in zip(together, *alone, strict=True):
+        np.testing.assert_allclose(one, sum(others), atol=1e-12)
+        assert np.abs(others[0] - others[1]).max() > 1e-4
+
+
+@every_learner
+def test_the_forward_pass_and_the_weights_are_left_alone(name, rng):
+    learner, (cell, head, *batch) = build(name), problem(rng, feedback="all")
+    before = cell.get_weights() + head.get_weights()
+    first = learner.gradients(cell, head, *batch)
+    second = learner.gradients(cell, head, *batch)
+    for one, other in zip(first[2], second[2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(before, cell.get_weights() + head.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

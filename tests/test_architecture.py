@@ -1,0 +1,137 @@
+"""The arrows of the design: which module may import which. Read from the sources; nothing is imported."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# module or room ("room.*": each of its modules) -> what it may import; a room stands for its __init__ and all its modules
+ARROWS = {
+    "app": {"errors", "train", "results", "report"},
+    "report": {"results"},
+    "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
+    "trainers": {"trainers", "model", "learners.base", "task", "criterion"},
+    "model": {"cells", "learners.base"},
+    "learners": {"learners.base", "learners.bptt"},
+    "learners.base": {"unroll"},
+    "diagnostics": {"diagnostics.base", "cells"},
+    "diagnostics.base": {"unroll"},
+    "tasks": {"task"},
+    "cells": {"cells"},
+    "errors": {"conf"},  # its folders alone, for the options that exist; conf/ holds no code
+    **{nobody: set() for nobody in ("unroll", "task", "criterion", "results", "conf", "")},
+}
+HEAVY = {
+    "tensorflow": {"learners", "trainers", "diagnostics", "model", "unroll"},
+    "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "train"},
+}
+LAZY = {("task", "stream", "tensorflow")}  # (module, function, package): imported only when that function is called
+
+
+def modules() -> dict[str, Path]:
+    """Name below lstmlab -> file; '' is lstmlab itself. tasks/ and conf/ stand beside the package and install inside it."""
+    files = {}
+    for folder, prefix in ((ROOT / "lstmlab", ()), (ROOT / "tasks", ("tasks",)), (ROOT / "conf", ("conf",))):
+        for path in sorted(folder.rglob("*.py")):
+            parts = (*prefix, *path.relative_to(folder).with_suffix("").parts)
+            files[".".join(part for part in parts if part != "__init__")] = path
+    return files
+
+
+def imports(path: Path) -> set[tuple[str, str]]:
+    """(what is imported, the function it is imported in or ''), everywhere in the file, type-checking blocks included."""
+    found = set()
+
+    def visit(node, function):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            function = node.name
+        if isinstance(node, ast.Import):
+            found.update((alias.name, function) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; write the full name"
+            found.update((f"{node.module}.{alias.name}", function) for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child, function)
+
+    visit(ast.parse(path.read_text(encoding="utf-8"), str(path)), "")
+    return found
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def ours(imported: str, known) -> str | None:
+    """The module of lstmlab that `imported` (module.name) lies in, or None."""
+    if imported != "lstmlab" and not imported.startswith("lstmlab."):
+        return None
+    name = imported.removeprefix("lstmlab").removeprefix(".")
+    while name not in known:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def allowed(name: str, target: str) -> bool:
+    arrows = ARROWS.get(name, ARROWS.get(room(name)))
+    assert arrows is not None, f"lstmlab.{name}: a new module; say in ARROWS what it may import"
+    own_room = name == room(name) and room(target) == name  # an __init__ offers what is in its room
+    return own_room or target in arrows or room(target) in arrows
+
+
+def violations(files: dict[str, Path]) -> list[str]:
+    found = []
+    for name, path in files.items():
+        for imported, function in sorted(imports(path)):
+            target, package = ours(imported, files), room(imported)
+            if target is not None and target != name and not allowed(name, target):
+                found.append(f"lstmlab.{name} imports lstmlab.{target}")
+            if package in HEAVY and room(name) not in HEAVY[package] and (name, function, package) not in LAZY:
+                found.append(f"lstmlab.{name} imports {package}")
+    return found
+
+
+def test_nothing_imports_what_it_may_not():
+    files = modules()
+    assert {"", "app", "cells.gated", "learners.bptt", "tasks.adding", "conf"} <= set(files)
+    assert violations(files) == []
+
+
+def test_conf_holds_no_code():
+    sources = [path for name, path in modules().items() if room(name) == "conf"]
+    assert [path.name for path in sources] == ["__init__.py"]
+    assert ast.get_docstring(tree := ast.parse(sources[0].read_text(encoding="utf-8")))
+    assert len(tree.body) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("cells.gated", "from lstmlab.model import Head", ["lstmlab.cells.gated imports lstmlab.model"]),
+        ("cells.gated", "import tensorflow as tf", ["lstmlab.cells.gated imports tensorflow"]),
+        ("tasks.adding", "def sample():\n    import lstmlab.criterion", ["lstmlab.tasks.adding imports lstmlab.criterion"]),
+        ("learners.bptt", "from lstmlab import model", ["lstmlab.learners.bptt imports lstmlab.model"]),
+        ("learners.bptt", "from lstmlab.learners.base import Learner", []),
+        ("learners.base", "from lstmlab.learners.bptt import BPTT", ["lstmlab.learners.base imports lstmlab.learners.bptt"]),
+        ("diagnostics.example", "from lstmlab.diagnostics.error_flow import x", ["lstmlab.diagnostics.example imports "
+                                                                                "lstmlab.diagnostics.error_flow"]),
+        ("task", "def stream():\n    import tensorflow", []),
+        ("task", "def sample():\n    import tensorflow", ["lstmlab.task imports tensorflow"]),
+        ("train", "import tensorflow.data", ["lstmlab.train imports tensorflow"]),
+        ("report", "import keras", ["lstmlab.report imports keras"]),
+    ],
+)  # fmt: skip
+def test_a_forbidden_arrow_is_found(name, source, expected, tmp_path):
+    (tmp_path / "module.py").write_text(source)
+    found = violations({**modules(), name: tmp_path / "module.py"})
+    assert [line for line in found if line.startswith(f"lstmlab.{name} imports")] == expected
+
+
+@pytest.mark.parametrize("module", ["lstmlab", "lstmlab.app", "lstmlab.report", "lstmlab.tasks.adding", "lstmlab.criterion"])
+def test_light_modules_load_neither_tensorflow_nor_keras(module):
+    code = f"import sys, {module}; print(sorted({{name.split('.')[0] for name in sys.modules}} & {{'tensorflow', 'keras'}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,186 @@
+"""Head, SequenceLog and Recurrent: the cell, its readout and its learner as one Keras model."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from oracles import assert_gradients, randomize
+
+from lstmlab import Gate, GatedCell, Head, Recurrent, variant
+from lstmlab.cells import Staggered
+from lstmlab.learners import BPTT, Truncated1997
+from lstmlab.learners.base import forward
+from lstmlab.model import SequenceLog
+
+B, T, F, N, K = 2, 5, 3, 4, 2
+UNBIASED = {"input_gate": Gate(bias=None), "output_gate": Gate(bias=None), "candidate_bias": None}
+
+
+def batch(rng, n: int = B):
+    return [rng.normal(size=s).astype("float32") for s in ((n, T, F), (n, T, K))] + [
+        rng.uniform(1, 2, (n, T)).astype("float32")
+    ]
+
+
+def model(rng, learner=None, log=None, dtype="float32") -> Recurrent:
+    net = Recurrent(variant("lstm1997", units=N, dtype=dtype), Head(K, "sigmoid", dtype=dtype), learner or BPTT(), F, log)
+    for layer in (net.cell, net.head):
+        randomize(layer, rng)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("weights", "inputs", "outputs", "units", "cell", "head"),
+    [
+        (264, 7, 7, 4, {"block_size": 1, "candidate_bias": None}, {"bias": None}),
+        (276, 7, 7, 6, {"candidate_bias": None}, {"bias": None}),
+        *((6 * (p + 10) + 4, p + 4, 2, 2, {"block_size": 1, **UNBIASED}, {"bias": None}) for p in (50, 100, 200, 500, 1000)),
+        (102, 1, 1, 3, {"block_size": 1}, {"bias": None}),
+        (93, 2, 1, 4, {}, {}),
+        (156, 8, 4, 4, {}, {}),
+        (308, 8, 8, 6, {}, {}),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else "",
+)
+def test_weight_counts_of_table_10(weights, inputs, outputs, units, cell, head):
+    net = Recurrent(variant("lstm1997", units=units, **cell), Head(outputs, **head), Truncated1997(), inputs)
+    assert net.count_params() == weights
+    assert sum(int(np.prod(w.shape)) for w in net.trainable_variables) == weights
+
+
+def test_weight_counts_of_experiment_2c_are_those_printed():
+    assert [6 * (p + 10) + 4 for p in (50, 100, 200, 500, 1000)] == [364, 664, 1264, 3064, 6064]
+
+
+def test_head_and_error_against_numpy(rng):
+    head = Head(K, "h1997", dtype="float64")
+    head.build((None, N))
+    randomize(head, rng)
+    y_c, y, w = rng.normal(size=(B, T, N)), rng.normal(size=(B, T, K)), rng.uniform(size=(B, T))
+    prediction = head(tf.constant(y_c))
+    np.testing.assert_allclose(prediction, np.tanh((y_c @ head.kernel.numpy() + head.bias.numpy()) / 2), atol=1e-14)
+    expected = [
+        sum(w[b, t] * (y[b, t, k] - prediction[b, t, k]) ** 2 / 2 for t in range(T) for k in range(K)) for b in range(B)
+    ]
+    np.testing.assert_allclose(Head.error(y, prediction, w), expected, rtol=1e-12)
+
+
+def test_error_of_half_precision_is_taken_in_single():
+    y, w = tf.zeros((1, 300, 1)), tf.ones((1, 300))
+    assert Head.error(y, tf.ones((1, 300, 1), "bfloat16"), w).numpy() == [150.0]
+    assert Head.error(y, tf.ones((1, 300, 1), "bfloat16"), w).dtype == "float32"
+
+
+@pytest.mark.parametrize("bias", [None, 0.5, [0.5, -1.0], keras.initializers.RandomUniform(-1, 1, seed=2), Staggered(1, 2)])
+def test_head_config_round_trip(bias):
+    head = Head(K, "g1997", bias, keras.initializers.RandomUniform(-1, 1, seed=3))
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(head)))
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == json.loads(json.dumps(head.get_config()))
+    for one in (head, again):
+        one.build((None, N))
+    for one, other in zip(head.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(head.weights) == (1 if bias is None else 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
+        ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
+        (
+            {"activation": "logistic"},
+            "Head: unknown activation; expected 'g1997', 'h1997', the name of a Keras activation "
+            "('sigmoid', 'tanh', 'linear', ...) or a callable. Received: activation='logistic'",
+        ),
+        (
+            {"bias": "zeroes"},
+            "Head: a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
+            "or is None (no bias weight). Received: bias='zeroes'",
+        ),
+    ],
+)
+def test_wrong_head_arguments_are_refused_at_construction(arguments, message):
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        Head(**{"outputs": K, **arguments})
+    assert str(e.value) == message
+
+
+@pytest.mark.parametrize("learner", [BPTT(), Truncated1997()])
+def test_a_training_step_is_gradient_descent_with_the_learner(learner, rng):
+    net, data = model(rng, learner), [tf.constant(part) for part in batch(rng)]
+    before = [w.numpy() for w in net.trainable_variables]
+    loss, _, gradients = learner.gradients(net.cell, net.head, *data)
+    net.compile(keras.optimizers.SGD(0.25))
+    assert net.train_step(data)["loss"] == loss
+    moved = [(old - new) / 0.25 for old, new in zip(before, net.trainable_variables, strict=True)]
+    assert_gradients(moved, gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_names_and_order_of_the_weights(rng):
+    net = model(rng)
+    assert net.weight_names == ["kernel", "recurrent_kernel", "bias", "head_kernel", "head_bias"]
+    assert [id(w) for w in net.trainable_variables] == [
+        id(w) for w in net.cell.trainable_variables + net.head.trainable_variables
+    ]
+
+
+def test_answers_predict_and_call_agree(rng):
+    net, (x, _, _) = model(rng), batch(rng)
+    expected = net.head(forward(net.cell, tf.constant(x)))
+    np.testing.assert_allclose(net.answers(x), expected, atol=1e-6)
+    np.testing.assert_allclose(net(x), expected, atol=1e-6)
+    np.testing.assert_allclose(net.predict(x, verbose=0), expected, atol=1e-6)
+    assert np.abs(net.answers(x[::-1]) - net.answers(x)).max() > 1e-3
+
+
+def test_weights_survive_a_file(rng, tmp_path):
+    net, other, (x, _, _) = model(rng), model(rng), batch(rng)
+    assert np.abs(net(x) - other(x)).max() > 1e-3
+    net.save_weights(tmp_path / "net.weights.h5")
+    other.load_weights(tmp_path / "net.weights.h5")
+    np.testing.assert_array_equal(net(x), other(x))
+
+
+def test_a_cell_that_is_built_keeps_its_weights(rng):
+    cell = GatedCell(N)
+    cell.build((None, F))
+    kernel = cell.kernel
+    assert Recurrent(cell, Head(K), BPTT(), F).trainable_variables[0] is kernel
+
+
+def test_a_learner_that_cannot_serve_the_cell_is_refused():
+    with pytest.raises(ValueError, match=r"^Truncated1997: .* Received: cell=LSTMCell$"):
+        Recurrent(keras.layers.LSTMCell(N), Head(K), Truncated1997(), F)
+
+
+def test_log_keeps_every_sequence_in_order_at_the_steps_with_an_error(rng):
+    log = SequenceLog(length=6, readouts=2, outputs=K)
+    _, y, w = batch(rng, 4)
+    prediction = y + 0.5
+    w *= np.array([[0, 1, 0, 0, 1], [1, 0, 0, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 1, 1]])
+    for part in (slice(0, 2), slice(2, 4)):
+        log.update_state(*(tf.constant(v[part]) for v in (y, prediction, w)))
+    steps = np.array([[1, 4], [0, 3], [2, 4], [3, 4]])
+    for read, written in zip(log.read(), (y, prediction, w), strict=True):
+        np.testing.assert_array_equal(read, np.take_along_axis(written, steps.reshape(4, 2, *[1] * (written.ndim - 2)), axis=1))
+    assert int(log.result()) == 4
+    log.reset_state()
+    assert [len(part) for part in log.read()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fit_changes_the_weights_and_logs_the_sequences(dtype, rng):
+    net = model(rng, Truncated1997(), SequenceLog(4, T, K), dtype)
+    x, y, w = batch(rng, 4)
+    before, first = net.get_weights(), net(x[:1]).numpy()
+    net.compile(keras.optimizers.SGD(0.1), jit_compile=True, steps_per_execution=2)
+    net.fit(tf.data.Dataset.from_tensor_slices((x, y, w)).batch(1, drop_remainder=True), shuffle=False, verbose=0)
+    logged_y, prediction, logged_w = net.log.read()
+    np.testing.assert_array_equal(logged_y, y)
+    np.testing.assert_array_equal(logged_w, w)
+    np.testing.assert_allclose(prediction[:1], first, atol=1e-6)
+    assert all(np.abs(old - new).max() > 1e-4 for old, new in zip(before, net.get_weights()[: len(before)], strict=False))
