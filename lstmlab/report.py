@@ -2,19 +2,24 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from scipy.stats import binomtest
 
 from lstmlab.results import FINISHED, Run, load
 
-GROUPS = ["task", "cell", "learner"]
-NOT_SETTINGS = ("version.", "diagnostic.", "task.pair", "hydra.")
-COLOURS = {"input_gate": "C0", "forget_gate": "C1", "output_gate": "C2"}
+NAMES = ["task", "cell", "learner"]
+NOT_SETTINGS = ("version.", "diagnostic.", "task.pair")
+NUMBERS = ("sequences", "sequences_to_solution", "test_wrong", "test_size", "seconds", "published_sequences")
+LINES_WITH_NAMES = 12  # a panel with more lines has no legend: it would be larger than the panel
 
 
 def summary(folder: str | Path) -> str:
@@ -24,25 +29,26 @@ def summary(folder: str | Path) -> str:
     if (folder / "picture.png").exists():
         lines.append(("picture", f"{folder}/picture.png"))
     if (folder / "tb").exists():
-        lines.append(("TensorBoard", f"{_short(Path(sys.executable).parent / 'tensorboard')} --logdir {folder}/tb"))
+        program = str(_short(Path(sys.executable).parent / "tensorboard"))
+        lines.append(("TensorBoard", shlex.join([program, "--logdir", f"{folder}/tb"])))
     return "\n".join(f"{name:<12} {text}" for name, text in lines if text)
 
 
 def picture(folder: str | Path) -> Path | None:
     """picture.png of one run: learning curve, one example sequence, error flow against lag; None if nothing was measured."""
     run = Run(folder)
-    history, example, flow = run.read("history"), run.read("example"), run.read("error_flow")
-    panels = [(draw, table) for draw, table in ((_learning, history), (_example, example), (_flow, flow)) if len(table)]
+    tables = ((_learning, run.read("history"), 2.6), (_example, run.read("example"), 5.4), (_flow, run.read("error_flow"), 3.2))
+    panels = [(draw, table, height) for draw, table, height in tables if len(table)]
     if not panels:
         return None
-    figure = Figure(figsize=(9, 3.2 * len(panels) + (2.6 if len(example) else 0)), layout="constrained", dpi=110)
-    row = run.read_row()
-    figure.suptitle(f"{row['task']}, cell {row['cell']}, learner {row['learner']}, seed {row['seed']}: {_verdict(row)}")
-    heights = [1.8 if draw is _example else 1 for draw, _ in panels]
-    for part, (draw, table) in zip(figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0], panels, strict=True):
+    row, heights = run.read_row(), [height for _, _, height in panels]
+    figure = Figure(figsize=(9, 0.6 + sum(heights)), layout="constrained", dpi=110)
+    what = f"{row['task']}, cell {row['cell']}, learner {row['learner']}, seed {row['seed']}"
+    figure.suptitle(f"{what}\n{_verdict(row)}", fontsize="medium")
+    parts = figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, (draw, table, _) in zip(parts, panels, strict=True):
         draw(part, table, row)
-    FigureCanvasAgg(figure).print_png(run.folder / "picture.png")
-    return run.folder / "picture.png"
+    return _save(figure, run.folder / "picture.png")
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -51,14 +57,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     A trial is a run that was solved, used up its budget, or failed in training; `unfinished` counts all others.
     low, high: 95 % Wilson interval of the share solved. sequences_*: over the solved trials.
     """
-    lines = []
-    for names, group in rows.groupby(GROUPS, dropna=False):
-        settings = _differing(group)
-        parts = [("", group)] if not settings else group.groupby(settings, dropna=False)
-        for values, part in parts:
-            label = ", ".join(f"{s}={v}" for s, v in zip(settings, values, strict=True)) if settings else ""
-            lines.append({**dict(zip(GROUPS, names, strict=True)), "settings": label, **_line(part)})
-    return pd.DataFrame(lines)
+    return pd.DataFrame([{**names, **_line(part)} for names, part in _groups(rows)])
 
 
 def write(folder: str | Path) -> str:
@@ -67,10 +66,10 @@ def write(folder: str | Path) -> str:
     rows = load(folder)
     lines = table(rows)
     lines.to_csv(folder / "report.csv", index=False)
-    text = _markdown(lines)
-    (folder / "report.md").write_text(f"# Runs in {folder.name}\n\n{text}\n\n{_notes(rows)}\n", encoding="utf-8")
-    _figure(rows, lines, folder / "report.png")
-    return f"{text}\n\n{_notes(rows)}\nwritten: {_short(folder)}/report.md, report.csv, report.png"
+    text = f"{_markdown(lines)}\n\n{_notes(rows)}"
+    (folder / "report.md").write_text(f"# Runs in {folder.name}\n\n{text}\n", encoding="utf-8")
+    _figure(rows, folder / "report.png")
+    return f"{text}\nwritten: {_short(folder)}/report.md, report.csv, report.png"
 
 
 def main() -> None:
@@ -92,7 +91,7 @@ def _verdict(row: dict) -> str:
         return f"solved after {row['sequences_to_solution']:,} sequences{beside}"
     if row["status"] == "budget":
         return f"not solved in {row['sequences']:,} sequences{beside}"
-    return f"{row['status']} after {row.get('sequences') or 0:,} sequences: {row.get('reason')}"
+    return f"{row['status']} after {row.get('sequences') or 0:,} sequences"
 
 
 def _test(row: dict) -> str | None:
@@ -103,44 +102,75 @@ def _test(row: dict) -> str | None:
     return f"{row['test_wrong']} of {row['test_size']} wrong{beside}, mean absolute error {row['test_error']:.4f}"
 
 
+def _groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
+    """The rows that are trials of one and the same thing: its names and differing settings, and those rows."""
+    columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
+    rows = rows.reindex(columns=list(columns))
+    rows[NAMES] = rows[NAMES].fillna("?")
+    rows[list(NUMBERS)] = rows[list(NUMBERS)].apply(pd.to_numeric, errors="coerce")
+    groups = []
+    for names, group in rows.groupby(NAMES):
+        settings = _differing(group)
+        for values, part in group.groupby(settings, dropna=False) if settings else [((), group)]:
+            label = ", ".join(f"{name}={value}" for name, value in zip(settings, values, strict=True))
+            groups.append(({**dict(zip(NAMES, names, strict=True)), "settings": label}, part))
+    return groups
+
+
 def _differing(group: pd.DataFrame) -> list[str]:
+    """The settings, columns with a dot in their name, that are not the same in all rows; rows without settings aside."""
     settings = [c for c in group.columns if "." in c and not c.startswith(NOT_SETTINGS)]
-    return [c for c in settings if group[c].nunique(dropna=False) > 1]
+    known = group[group[settings].notna().any(axis=1)]
+    return [c for c in settings if known[c].nunique(dropna=False) > 1]
+
+
+def _trials(part: pd.DataFrame) -> pd.DataFrame:
+    failed_in_training = (part["status"] == "failed") & (part["sequences"] > 0)
+    return part[part["status"].isin(FINISHED) | failed_in_training]
 
 
 def _line(part: pd.DataFrame) -> dict:
-    trained = part["sequences"].fillna(0) > 0 if "sequences" in part else pd.Series(False, part.index)
-    trials = part[part["status"].isin(FINISHED) | ((part["status"] == "failed") & trained)]
+    trials = _trials(part)
     solved = trials[trials["status"] == "solved"]
     line = {"trials": len(trials), "unfinished": len(part) - len(trials), "solved": len(solved)}
-    if len(trials):
-        interval = binomtest(len(solved), len(trials)).proportion_ci(method="wilson")
-        line |= {"share": len(solved) / len(trials), "low": interval.low, "high": interval.high}
-    if len(solved):
-        n = solved["sequences_to_solution"]
-        line |= {"sequences_mean": n.mean(), "sequences_median": n.median(), "sequences_min": n.min(), "sequences_max": n.max()}
-    if len(trials):
-        tested = trials.dropna(subset=["test_size"])
-        line |= {"test_wrong_mean": tested["test_wrong"].mean(), "test_size": tested["test_size"].max()}
-        line |= {"seconds_median": trials["seconds"].median()}
-    if "published_sequences" in part and part["published_sequences"].notna().any():
-        line |= {"published_sequences": part["published_sequences"].max(), "published_source": part["published_source"].dropna().iloc[0]}
-    return line
+    low, high = _wilson(len(solved), len(trials))
+    n, tested, published = solved["sequences_to_solution"], trials.dropna(subset=["test_size"]), part["published_sequences"]
+    return line | {
+        "share": len(solved) / len(trials) if len(trials) else np.nan,
+        "low": low,
+        "high": high,
+        "sequences_mean": n.mean(),
+        "sequences_median": n.median(),
+        "sequences_min": n.min(),
+        "sequences_max": n.max(),
+        "test_wrong_mean": tested["test_wrong"].mean(),
+        "test_size": tested["test_size"].max(),
+        "seconds_median": trials["seconds"].median(),
+        "published_sequences": published.max(),
+        "published_source": part["published_source"].dropna().iloc[0] if published.notna().any() else None,
+    }
+
+
+def _wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    if trials == 0:
+        return np.nan, np.nan
+    interval = binomtest(successes, trials).proportion_ci(method="wilson")
+    return interval.low, interval.high
 
 
 def _markdown(lines: pd.DataFrame) -> str:
-    def number(line, name: str, digits: int = 0) -> str:
-        value = line.get(name)
-        return "" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
+    def number(line: dict, name: str, digits: int = 0) -> str:
+        return "" if pd.isna(line[name]) else f"{line[name]:,.{digits}f}"
 
     shown = []
     for line in lines.to_dict("records"):
-        share = "" if pd.isna(line.get("share")) else f" ({line['share']:.0%}; {line['low']:.0%}-{line['high']:.0%})"
+        share = "" if pd.isna(line["share"]) else f" ({line['share']:.0%}; {line['low']:.0%}-{line['high']:.0%})"
         span = number(line, "sequences_min") and f"{number(line, 'sequences_min')}-{number(line, 'sequences_max')}"
         wrong = number(line, "test_wrong_mean", 1) and f"{number(line, 'test_wrong_mean', 1)} of {number(line, 'test_size')}"
         shown.append(
             {
-                **{name: line[name] for name in GROUPS},
+                **{name: line[name] for name in NAMES},
                 **({"settings": line["settings"]} if lines["settings"].any() else {}),
                 "trials": line["trials"],
                 "solved (95 % Wilson)": f"{line['solved']}{share}",
@@ -156,98 +186,152 @@ def _markdown(lines: pd.DataFrame) -> str:
 
 
 def _notes(rows: pd.DataFrame) -> str:
-    """Every run that is no finished trial, by name: nothing is dropped silently."""
-    others = rows[~rows["status"].isin(FINISHED)]
-    lines = [f"- {row['status']}: {_short(Path(row['run']))}: {row.get('reason') or 'no reason given'}" for row in others.to_dict("records")]
-    return "\n".join(["Runs that did not finish:", *lines]) if lines else "All runs finished."
+    """Where published figures stand, and every run that is no finished trial, by name: nothing is dropped silently."""
+    sources = rows["published_source"].dropna().unique() if "published_source" in rows else []
+    notes = [f"Published: {'; '.join(sources)}."] if len(sources) else []
+    others = rows[~rows["status"].isin(FINISHED)].to_dict("records")
+    notes.append("Runs that did not finish:\n" if others else "All runs finished.")
+    for row in others:
+        reason = row.get("reason") if isinstance(row.get("reason"), str) else "no reason given"
+        notes.append(f"- {row['status']}: {_short(Path(row['run']))}: {reason}")
+    return "\n".join(notes)
 
 
-def _figure(rows: pd.DataFrame, lines: pd.DataFrame, path: Path) -> None:
-    figure = Figure(figsize=(9, 1.6 + 0.6 * len(lines)), layout="constrained", dpi=110)
+def _figure(rows: pd.DataFrame, path: Path) -> None:
+    """Every trial as a point: one line per line of the table, training sequences to the right."""
+    groups = _groups(rows)
+    figure = Figure(figsize=(9, 1.6 + 0.7 * len(groups)), layout="constrained", dpi=110)
     axes = figure.subplots()
     labels = []
-    for height, line in enumerate(lines.to_dict("records")):
-        part = rows
-        for name in GROUPS:
-            part = part[part[name].eq(line[name]) | (part[name].isna() & pd.isna(line[name]))]
-        n = part["sequences_to_solution"].dropna() if "sequences_to_solution" in part else pd.Series(dtype=float)
-        unsolved = part[part["status"] == "budget"]["sequences"]
-        for values, marker, colour in ((n, "o", "C0"), (unsolved, ">", "C3")):
-            if len(values):
-                axes.plot(values, [height] * len(values), marker, color=colour, alpha=0.7)
-        if not pd.isna(line.get("published_sequences")):
-            axes.plot(line["published_sequences"], height, "|", color="black", markersize=22, markeredgewidth=2)
-        labels.append(f"{line['task']}, {line['cell']}, {line['learner']}\n{line['solved']} of {line['trials']} solved")
+    for height, (names, part) in enumerate(groups):
+        trials = _trials(part)
+        solved = trials[trials["status"] == "solved"]["sequences_to_solution"]
+        rest = trials[trials["status"] != "solved"]["sequences"]
+        _points(axes, height, solved, "o", "C0", "solved")
+        _points(axes, height, rest, ">", "C3", "not solved: budget used up, or failed")
+        published = part["published_sequences"].dropna().unique()[:1]
+        axes.plot(published, [height] * len(published), "|", color="black", ms=18, mew=2, label="published mean")
+        setting = f"\n{names['settings']}" if names["settings"] else ""
+        labels.append(f"{', '.join(names[n] for n in NAMES)}{setting}\n{len(solved)} of {len(trials)} solved")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    if axes.lines:
-        axes.set_xscale("log")
-    axes.set_xlabel("training sequences   (o: solved, >: budget used up, |: published mean)")
+    axes.set_xlabel("training sequences")
+    _whole_decades(axes.xaxis, np.concatenate([line.get_xdata() for line in axes.lines]))
     axes.grid(axis="x", alpha=0.3, which="both")
-    FigureCanvasAgg(figure).print_png(path)
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # one for each label
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+    _save(figure, path)
+
+
+def _points(axes: Axes, height: int, values: pd.Series, marker: str, colour: str, label: str) -> None:
+    """Points a little apart, so that equal values remain visible."""
+    apart = height + 0.25 * np.linspace(-1, 1, len(values)) * (len(values) > 1)
+    axes.plot(values, apart, marker, color=colour, alpha=0.7, label=label)
+
+
+def _whole_decades(axis, values) -> None:
+    """A log scale from a power of ten to a power of ten, so that there are always labels to read."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values) & (values > 0)]
+    if len(values):
+        low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+        set_scale, set_limits = (axis.axes.set_xscale, axis.axes.set_xlim) if axis.axis_name == "x" else (
+            axis.axes.set_yscale, axis.axes.set_ylim)  # fmt: skip
+        set_scale("log")
+        set_limits(10.0**low * 0.9, 10.0 ** max(high, low + 1) * 1.1)
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
 
 
 def _learning(part, history: pd.DataFrame, row: dict) -> None:
     axes = part.subplots()
     axes.plot(history["sequences"], history["absolute_error"], color="C0")
-    axes.set_yscale("log")
+    _whole_decades(axes.yaxis, history["absolute_error"])
     axes.set_ylabel("mean absolute error", color="C0")
     axes.set_xlabel("training sequences")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     wrong = axes.twinx()
     wrong.plot(history["sequences"], history["recent_wrong"], color="C3")
     wrong.set_yscale("symlog", linthresh=10)
-    wrong.set_ylim(bottom=0)
-    wrong.set_ylabel("wrong, as the criterion counts", color="C3")
-    if row.get("published_sequences"):
-        axes.axvline(row["published_sequences"], color="black", linestyle=":", label="published mean")
-        axes.legend(loc="upper right")
+    wrong.set_ylim(0, 2 * max(5, history["recent_wrong"].max()))
+    wrong.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    last = row.get("task.criterion.sequences")
+    wrong.set_ylabel(f"wrong of the last {last:,}" if last else "wrong in the sets", color="C3")
+    published = row.get("published_sequences")
+    if published:
+        axes.axvline(published, color="black", linestyle=":")
+    axes.set_title(
+        "training" + (f"; dotted line: published mean, {published:,} sequences" if published else ""), fontsize="medium"
+    )
 
 
 def _example(part, example: pd.DataFrame, row: dict) -> None:
     last = example[example["sequences"] == example["sequences"].max()]
-    inputs = [c for c in last if c.startswith("input_") and not c.startswith("input_gate")]
-    gates = [c for c in last if c.rsplit("_", 1)[0] in COLOURS]
+    inputs = [c for c in last if c.startswith("input_") and "_gate" not in c]
+    gates = [c for c in last if c.rsplit("_", 1)[0].endswith("_gate")]
     states = [c for c in last if c.startswith("cell_state_")]
-    rows = [0.28 * len(inputs) + 0.4, 2.2, 2.2] if gates else [0.28 * len(inputs) + 0.4, 2.2]
-    panels = part.subplots(len(rows), 1, sharex=True, height_ratios=rows)
+    lines = [(columns, name) for columns, name in ((gates, "gate activation"), (states, "cell state")) if columns]
+    panels = part.subplots(1 + len(lines), 1, sharex=True, height_ratios=[0.28 * len(inputs) + 0.4, *[2.2] * len(lines)])
+    panels = np.atleast_1d(panels)
     t = last["t"]
     panels[0].imshow(last[inputs].T, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest",
                      extent=(t.min() - 0.5, t.max() + 0.5, len(inputs) - 0.5, -0.5))  # fmt: skip
     panels[0].set_yticks(range(len(inputs)), [c.replace("_", " ") for c in inputs])
-    panels[0].set_title(f"one probe sequence after {last['sequences'].max():,} training sequences; vertical lines: its events")
-    for column in gates:
-        gate, number = column.rsplit("_", 1)
-        style = ("-", "--", "-.", ":")[(int(number) - 1) % 4]
-        panels[1].plot(t, last[column], color=COLOURS[gate], linestyle=style, label=column.replace("_", " "))
+    panels[0].set_title(_question(last), fontsize="medium")
+    for panel, (columns, name) in zip(panels[1:], lines, strict=True):
+        _traces(panel, last, columns)
+        panel.set_ylabel(name)
     if gates:
         panels[1].set_ylim(-0.03, 1.03)
-        panels[1].set_ylabel("gates")
-        panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    for column in states:
-        panels[-1].plot(t, last[column], label=column.replace("_", " "))
-    panels[-1].set_ylabel("cell state")
-    panels[-1].set_xlabel("time step")
-    panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     for panel in panels[1:]:
         for step in t[last["event"] > 0]:
-            panel.axvline(step, color="grey", linewidth=0.8, alpha=0.6, zorder=0)
+            panel.axvline(step, color="black", linestyle=":", linewidth=1.2, zorder=0)
+    panels[-1].set_xlim(t.min() - 1, t.max() + 1)
+    panels[-1].set_xlabel("time step; dotted lines: the marked steps" if last["event"].any() else "time step")
+
+
+def _question(last: pd.DataFrame) -> str:
+    """What the picture's sequence asked and what the net answered, where that is one number."""
+    title = f"one probe sequence, after {last['sequences'].max():,} training sequences; inputs from -1 (blue) to 1 (red)"
+    asked = last[last["weight"] > 0]
+    if len(asked) == 1 and "target_2" not in last:
+        title += (
+            f"\nasked at step {asked['t'].item()}: {asked['target_1'].item():.3f}, answered: {asked['prediction_1'].item():.3f}"
+        )
+    return title
+
+
+def _traces(panel: Axes, last: pd.DataFrame, columns: list[str]) -> None:
+    """One line per column over time: a colour for each name or, where all share one name, for each number."""
+    stems = list(dict.fromkeys(c.rsplit("_", 1)[0] for c in columns))
+    for column in columns:
+        stem, number = column.rsplit("_", 1)
+        colour, style = (stems.index(stem), int(number) - 1) if len(stems) > 1 else (int(number) - 1, 0)
+        panel.plot(last["t"], last[column], color=f"C{colour % 10}", linestyle=("-", "--", "-.", ":")[style % 4],
+                   label=column.replace("_", " "))  # fmt: skip
+    if len(columns) <= LINES_WITH_NAMES:
+        panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
 
 
 def _flow(part, flow: pd.DataFrame, row: dict) -> None:
     axes = part.subplots()
-    moments = sorted(flow["sequences"].unique())
-    for moment, strength in ((moments[0], 0.35), (moments[-1], 1.0)):
-        for colour, (path, curve) in enumerate(flow[flow["sequences"] == moment].groupby("path")):
-            curve = curve[curve["norm"] > 0]
-            label = f"{path}, after {moment:,}"
-            axes.plot(curve["lag"], curve["norm"], color=f"C{colour}", alpha=strength, label=label,
-                      linestyle="--" if path == "carousel" else "-")  # fmt: skip
-        if moments[0] == moments[-1]:
-            break
+    moments = sorted({flow["sequences"].min(), flow["sequences"].max()})
+    colours = {path: f"C{k}" for k, path in enumerate(sorted(flow["path"].unique()))}
+    for moment in moments:
+        for path, curve in flow[flow["sequences"] == moment].groupby("path"):
+            curve, label = curve[curve["norm"] > 0], f"{path.replace('_', ' ')}, after {moment:,}"
+            axes.plot(curve["lag"], curve["norm"], color=colours[path], alpha=1.0 if moment == moments[-1] else 0.35,
+                      linestyle="--" if path == "carousel" else "-", label=label)  # fmt: skip
     axes.set_yscale("log")
+    axes.set_title("error flow: how much of the error at the last target arrives so many steps earlier", fontsize="medium")
     axes.set_xlabel("lag: steps before the last target")
-    axes.set_ylabel("norm of dE/dvalue")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", title="error flow")
+    axes.set_ylabel("norm of dE/d(value)")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", title="value, training sequences")
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    FigureCanvasAgg(figure).print_png(path)
+    return path
 
 
 def _short(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,36 @@ import pandas as pd
 ROW = "result.json"
 STATUSES = ("running", "solved", "budget", "interrupted", "failed", "killed", "unreadable")
 FINISHED = ("solved", "budget")
+GROUPS = ("task", "cell", "learner", "trainer", "optimizer")
+
+
+def first_row(config: dict, choices: dict[str, str]) -> dict:
+    """The result row of a run that begins: every column that is known or still to come.
+
+    config: the composed config as plain containers. choices: group -> name of the option chosen.
+    """
+    return {
+        **{group: choices.get(group) or "custom" for group in GROUPS},
+        "experiment": choices.get("experiment"),
+        "seed": config.get("seed"),
+        "status": "running",
+        "reason": None,
+        "solved": False,
+        "sequences": 0,
+        "sequences_to_solution": None,
+        "published_sequences": None,
+        "published_test_wrong": None,
+        "published_source": None,
+        "test_wrong": None,
+        "test_size": None,
+        "test_error": None,
+        "seconds": None,
+        "peak_memory_mb": None,
+        "weights": None,
+        **{f"version.{name}": version(name) for name in ("lstmlab", "tensorflow", "keras", "numpy")},
+        "version.python": platform.python_version(),
+        **{key: value for key, value in flat(config).items() if key != "seed"},
+    }
 
 
 class Run:
@@ -17,6 +49,14 @@ class Run:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
 
+    def begin(self, row: dict) -> None:
+        """Write the first row; the folder is this run's from now on. Raises ValueError where it holds a run already."""
+        try:
+            (self.folder / ROW).open("x").close()
+        except FileExistsError:
+            raise ValueError(f"results: expected a folder without a run. Received: folder={str(self.folder)!r}") from None
+        self.write_row(row)
+
     def write_row(self, row: dict) -> None:
         """Replace result.json in one move, so that no reader ever meets half a row."""
         draft = self.folder / f".{ROW}.draft"
@@ -24,14 +64,20 @@ class Run:
         os.replace(draft, self.folder / ROW)
 
     def read_row(self) -> dict:
-        return json.loads((self.folder / ROW).read_text(encoding="utf-8"))
+        """The row. Where it cannot be read: status 'unreadable' and the reason."""
+        try:
+            row = json.loads((self.folder / ROW).read_text(encoding="utf-8"))
+            if not isinstance(row, dict):
+                raise ValueError("not a JSON object")
+        except (OSError, ValueError) as error:
+            row = {"status": "unreadable", "reason": f"{ROW}: {getattr(error, 'strerror', None) or error}"}
+        return row
 
-    def row_or_killed(self, exit_code: int) -> dict:
-        """The row that the run's process left. If it ended without a last word, the row says so from now on: 'killed'."""
-        row = _row(self.folder / ROW)
+    def end_if_running(self, status: str, reason: str) -> dict:
+        """The row; of a run whose process ended without a last word, with this status and reason from now on."""
+        row = self.read_row()
         if row["status"] in ("running", "unreadable"):
-            row.update(status="killed", reason=f"the process ended with exit code {exit_code} before it could write its end")
-            row.pop("run")
+            row.update(status=status, reason=reason)
             self.write_row(row)
         return row
 
@@ -46,16 +92,22 @@ class Run:
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
+def runs(folder: str | Path) -> list[Run]:
+    """Every run folder at any depth under `folder`, sorted: those with a result.json, and those that lack it but began."""
+    places = [*Path(folder).rglob(ROW), *Path(folder).rglob(".hydra")]
+    return [Run(place) for place in sorted({path.parent for path in places})]
+
+
 def load(folder: str | Path) -> pd.DataFrame:
     """One row per run found under `folder`, whatever its status; column 'run' is its folder. Sorted by folder.
 
-    A result.json that cannot be read gives a row of status 'unreadable' with the reason; nothing is dropped.
+    A run whose result.json is missing or cannot be read gives a row of status 'unreadable' with the reason: none is dropped.
     Raises FileNotFoundError where there is no such folder or no run in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"results: expected a folder with runs. Received: folder={str(folder)!r}, which is none")
-    rows = [_row(path) for path in sorted(folder.rglob(ROW))]
+    rows = [{"run": str(run.folder), **run.read_row()} for run in runs(folder)]
     if not rows:
         raise FileNotFoundError(f"results: expected runs, folders with a {ROW}. Received: folder={str(folder)!r}, with none")
     return pd.DataFrame(rows)
@@ -71,13 +123,3 @@ def flat(config: dict, prefix: str = "") -> dict:
         else:
             leaves[name] = json.dumps(value) if isinstance(value, list) else value
     return leaves
-
-
-def _row(path: Path) -> dict:
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(row, dict):
-            raise ValueError("not a JSON object")
-    except (OSError, ValueError) as error:
-        row = {"status": "unreadable", "reason": f"{path.name}: {error}"}
-    return {"run": str(path.parent), **row}

@@ -1,31 +1,34 @@
 """One run: a config becomes task, cell, head, learner, trainer and diagnostics, and their training one result row.
 
-Also a program: `python -m lstmlab.train FOLDER` runs the config in FOLDER/.hydra/ in this process; sweeps start one per job.
+Also a program: `python -m lstmlab.train FOLDER [PARENT]` runs the config in FOLDER/.hydra/ in this process; sweeps start one
+per job. It stops, as on Ctrl-C, when the process PARENT that started it is gone.
 """
 
-import platform
+import inspect
+import os
+import re
 import resource
 import signal
 import sys
+import threading
 import time
-from importlib.metadata import version
+import traceback
 from pathlib import Path
+from typing import Any, cast
 
 import keras
 import numpy as np
 import pandas as pd
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from lstmlab import criterion as criteria
 from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.tensorboard import Board
-from lstmlab.results import Run, flat
+from lstmlab.results import Run, first_row
 from lstmlab.task import Task, generator, valid_steps
-
-GROUPS = ("task", "cell", "learner", "trainer", "optimizer")
 
 
 class RunError(Exception):
@@ -36,7 +39,8 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
     """Carry out one run in `folder` and return its flat result row; result.json holds it at every moment.
 
     config: the composed config as plain containers. choices: group -> name of the option chosen, for the row.
-    Raises RunError for a failed run and KeyboardInterrupt for an interrupted one, the row written in both cases.
+    progress: show a bar on stderr. Raises ValueError for a folder in which a run has been; RunError for a failed run and
+    KeyboardInterrupt for an interrupted one, the row written in both cases.
     """
     job = _Job(config, Run(folder), choices, progress)
     job.start()
@@ -44,10 +48,11 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         job.build()
         job.train()
     except KeyboardInterrupt:
-        job.end("interrupted", "stopped by the user")
+        job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
         raise
     except Exception as error:
         line = " ".join(str(error).split()) or type(error).__name__
+        job.log(traceback.format_exc())
         job.end("failed", line)
         raise RunError(line) from error
     return job.row
@@ -57,41 +62,32 @@ class _Job:
     def __init__(self, config: dict, run: Run, choices: dict[str, str], progress: bool):
         self.config, self.run, self.progress = config, run, progress
         self.seed = config["seed"]
-        self.row = {
-            **{group: choices.get(group, "custom") for group in GROUPS},
-            "experiment": choices.get("experiment"),
-            "seed": self.seed,
-            "status": "running",
-            "reason": None,
-            "solved": False,
-            "sequences": 0,
-            "sequences_to_solution": None,
-            "test_wrong": None,
-            "test_size": None,
-            "test_error": None,
-            "seconds": None,
-            "peak_memory_mb": None,
-            "weights": None,
-            **{f"version.{name}": version(name) for name in ("lstmlab", "tensorflow", "keras", "numpy")},
-            "version.python": platform.python_version(),
-            **{key: value for key, value in flat(config).items() if key != "seed"},
-        }
-        self.model = self.board = None
+        self.row = first_row(config, choices)
+        self.model: Any = None
+        self.board: Any = None
         self.measured_at: dict[str, int] = {}
 
     def start(self) -> None:
+        if len(self.run.read("history")):
+            raise ValueError(f"train: expected a folder without a run. Received: folder={str(self.run.folder)!r}")
         self.started = time.perf_counter()
         self.run.write_row(self.row)
+
+    def log(self, text: str) -> None:
+        with open(self.run.folder / "log.txt", "a", encoding="utf-8") as file:
+            file.write(text)
 
     def build(self) -> None:
         """Instantiate everything; what is wrong with a setting is found here, before anything is traced."""
         config = self.config
+        _positive("threads", config["threads"], "CPU threads of one run")
+        _positive("probe", config["probe"], "sequences in the probe batch")
         keras.utils.set_random_seed(int(generator(self.seed, "weights").integers(2**31)))
         self.task: Task = _instantiate(config, "task")
         self.criterion = criteria.criterion(**self.task.criterion)
         self.diagnostics: dict[str, Diagnostic] = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
         cell, learner, trainer, optimizer = (_instantiate(config, g) for g in ("cell", "learner", "trainer", "optimizer"))
-        activation = config["head"].get("activation") or self.task.output_activation
+        activation = (config.get("head") or {}).get("activation") or self.task.output_activation
         head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation)
         self.trainer = trainer
         self.model = trainer.prepare(self.task, cell, head, learner, optimizer)
@@ -107,22 +103,20 @@ class _Job:
 
     def train(self) -> None:
         self._measure(before=None)
-        # the whole budget is the bar's length: the time left is the most that it can still take
-        with tqdm(total=self.trainer.budget, unit="seq", disable=not self.progress, dynamic_ncols=True) as self.bar:
+        with self._bar() as self.bar:
             self.trainer.run(self.model, self.task, self.seed, self.after_window)
         self.end("solved" if self.criterion.solved_at else "budget", None)
+
+    def _bar(self) -> tqdm:
+        """Progress against the whole budget: the time left is the most that it can still take. Few lines in a log file."""
+        shown = {"mininterval": 0.1} if sys.stderr.isatty() else {"mininterval": 30, "maxinterval": 60}
+        return tqdm(total=self.trainer.budget, unit="seq", disable=not self.progress, dynamic_ncols=True, **shown)
 
     def after_window(self) -> bool:
         """Criterion, history, diagnostics and progress; True to stop."""
         y, prediction, w = self.model.log.read()
         before, self.row["sequences"] = self.row["sequences"], self.row["sequences"] + len(y)
-        if not np.isfinite(prediction[w > 0]).all():
-            bad = before + 1 + int(np.argmin(np.isfinite(prediction * (w > 0)[..., None]).all(axis=(1, 2))))
-            rate = self.row.get("optimizer.learning_rate")
-            raise FloatingPointError(
-                f"training: the prediction is not finite from sequence {bad} on; expected finite numbers, which a smaller "
-                f"optimizer.learning_rate may give. Received: optimizer.learning_rate={rate}"
-            )
+        self._check_finite(before, prediction, w)
         solved = self.criterion.observe(self.task, y, prediction, w, self._evaluate)
         window = {
             "sequences": self.row["sequences"],
@@ -141,9 +135,8 @@ class _Job:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         self.run.write_row(self.row)
-        self.bar.set_postfix_str(
-            f"{self.criterion.label} {window['recent_wrong']}, error {window['absolute_error']:.4f}", refresh=False
-        )
+        now = f"{self.criterion.label}: {window['recent_wrong']}, error {window['absolute_error']:.4f}"
+        self.bar.set_postfix_str(now, refresh=False)
         self.bar.update(len(y))
         return solved
 
@@ -172,6 +165,15 @@ class _Job:
             self.run.append(diagnostic.name, table.assign(sequences=now)[["sequences", *table.columns]])
             diagnostic.show(self.board, table, now)
 
+    def _check_finite(self, before: int, prediction: np.ndarray, w: np.ndarray) -> None:
+        finite = (np.isfinite(prediction).all(axis=-1) | (w == 0)).all(axis=1)
+        if not finite.all():
+            rate = self.row.get("optimizer.learning_rate")
+            raise FloatingPointError(
+                f"training: the prediction is not finite from sequence {before + 1 + int(np.argmin(finite))} on; expected "
+                f"finite numbers, which a smaller rate may give. Received: optimizer.learning_rate={rate}"
+            )
+
     def _evaluate(self) -> dict[str, np.ndarray]:
         return {name: self.task.correct(y, self.model.answers(x), w) for name, (x, y, w) in self.sets.items()}
 
@@ -193,17 +195,44 @@ class _Job:
 
 
 def _instantiate(config: dict, group: str, **more):
+    settings = config.get(group)
+    if not isinstance(settings, dict):
+        raise ValueError(f"train: expected an option of the group {group!r}. Received: {group}={settings!r}")
     try:
-        return instantiate(config[group], _convert_="all", **more)
+        return instantiate(settings, _convert_="all", **more)
     except InstantiationException as error:
         cause = error.__cause__ or error
-        text = " ".join(str(cause).split())
-        raise ValueError(text if isinstance(cause, ValueError) else f"{group}: {text}") from cause
+        raise ValueError(_foreign(group, settings) or _named(group, cause)) from cause
 
 
-def _probe(task: Task, seed: int, size) -> Probe:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"train: expected a positive integer, sequences in the probe batch. Received: probe={size!r}")
+def _foreign(group: str, settings: dict) -> str | None:
+    """Of settings that the class does not have, as when only _target_ was changed: which, and how to give it its own."""
+    target = settings.get("_target_")
+    try:
+        known = inspect.signature(get_object(str(target))).parameters
+    except (InstantiationException, ImportError, ValueError, TypeError):
+        return None
+    unknown = [f"{group}.{name}" for name in settings if name not in known and not name.startswith("_")]
+    if not unknown:
+        return None
+    return (
+        f"{group}: not all of these are settings of {target}; expected its own alone, for a class of your own as in "
+        f"lstmlab '~{group}' +{group}._target_={target} +{group}.NAME=VALUE. Received: {', '.join(unknown)}"
+    )
+
+
+def _named(group: str, cause: BaseException) -> str:
+    """The cause in one line that begins with the class that complains, as our own do, or else with the group."""
+    text = " ".join(str(cause).split()) or type(cause).__name__
+    return text if re.match(r"\w+: ", text) else f"{group}: {text}"
+
+
+def _positive(name: str, value, what: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"train: expected a positive integer, {what}. Received: {name}={value!r}")
+
+
+def _probe(task: Task, seed: int, size: int) -> Probe:
     x, y, w = task.probe(seed, size)
     return Probe(x, y, w, valid_steps(w), task.events(x, w))
 
@@ -212,13 +241,24 @@ def _peak_memory() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
+def _stop_without(parent: int) -> None:
+    """Interrupt this process, as Ctrl-C would, once the process that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def main() -> None:
     """The job whose config lies in the folder named on the command line; exit code 0, 1 (failed) or 130 (interrupted)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = Path(sys.argv[1])
-    config = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"), resolve=True)
+    folder, parents = Path(sys.argv[1]), sys.argv[2:]
+    config = cast(dict, OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"), resolve=True))
     choices = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime.choices
     try:
+        for stop in (signal.SIGINT, signal.SIGTERM):  # a sweep in the background has SIGINT ignored
+            signal.signal(stop, signal.default_int_handler)
+        for parent in parents:
+            threading.Thread(target=_stop_without, args=(int(parent),), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # a sweep starts its jobs with SIGINT blocked
         run(config, folder, dict(choices), progress=False)
     except RunError as error:
         sys.exit(f"lstmlab: {error}")
