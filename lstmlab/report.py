@@ -106,7 +106,7 @@ def _groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     """The rows that are trials of one and the same thing: its names and differing settings, and those rows."""
     columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
     rows = rows.reindex(columns=list(columns))
-    rows[NAMES] = rows[NAMES].fillna("?")
+    rows[NAMES] = rows[NAMES].astype(object).fillna("?")
     rows[list(NUMBERS)] = rows[list(NUMBERS)].apply(pd.to_numeric, errors="coerce")
     groups = []
     for names, group in rows.groupby(NAMES):

@@ -1,0 +1,264 @@
+"""The command as a person uses it: through the real program, in an empty folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from composed import SMALL
+
+PROGRAM = str(Path(sys.executable).parent / "lstmlab")
+ENDLESS = ("trainer.budget=10000000", "trainer.window=100", "task.T=24", "probe=2", "task.criterion.sequences=1000000")
+LITTLE = (*SMALL, "diagnostic=[example]")
+PATIENCE = 180  # seconds until a test gives up: no measure of speed
+
+
+def start(folder: Path, *arguments: str, name: str = "run") -> subprocess.Popen:
+    """The command in a session of its own, as in a terminal of its own; what it says goes to files."""
+    with open(folder / f"{name}.out", "w") as out, open(folder / f"{name}.err", "w") as err:
+        return subprocess.Popen([PROGRAM, *arguments], cwd=folder, stdout=out, stderr=err, start_new_session=True)
+
+
+def finish(process: subprocess.Popen, folder: Path, name: str = "run") -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    code = process.wait(timeout=PATIENCE)
+    return code, (folder / f"{name}.out").read_text(), (folder / f"{name}.err").read_text()
+
+
+def command(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    return finish(start(folder, *arguments), folder)
+
+
+def rows(folder: Path) -> dict[Path, dict]:
+    """Run folder -> row, of every run so far that has one."""
+    found = {}
+    for path in sorted(folder.rglob("result.json")):
+        text = path.read_text()
+        if text:  # a run that begins creates the file, and then fills it
+            found[path.parent] = json.loads(text)
+    return found
+
+
+def wait_until(condition, process: subprocess.Popen) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, "ended too early"
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def processes_about(folder: Path) -> list[int]:
+    """Process ids of all programs whose command line names a folder below `folder`, or that run in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            about = str(folder).encode() in (entry / "cmdline").read_bytes() or (entry / "cwd").resolve() == folder
+        except OSError:
+            continue
+        if about:
+            found.append(int(entry.name))
+    return found
+
+
+def the_line(stderr: str) -> str:
+    """The one line for the user, on a stderr without a traceback."""
+    assert "Traceback" not in stderr
+    lines = [line for line in stderr.splitlines() if line.startswith("lstmlab:")]
+    assert len(lines) == 1, stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """Two runs of the same seed, started in the same moment in the same folder."""
+    folder = tmp_path_factory.mktemp("twins")
+    processes = [start(folder, *LITTLE, "seed=1", name=name) for name in ("a", "b")]
+    return folder, [finish(process, folder, name) for process, name in zip(processes, "ab", strict=True)]
+
+
+def test_run_ends_with_a_summary_a_row_and_a_picture(twins):
+    folder, results = twins
+    for code, out, err in results:
+        assert code == 0, err
+        assert "Traceback" not in err
+        assert len(err) < 2000, "greetings of libraries belong into the log"
+        for word in ("result ", "not solved in 200 sequences", "of 2560 wrong", "picture.png", "tensorboard --logdir outputs/"):
+            assert word in out
+        run = folder / next(line.split()[1] for line in out.splitlines() if line.startswith("run "))
+        assert (run / "picture.png").read_bytes().startswith(b"\x89PNG")
+        assert json.loads((run / "result.json").read_text())["status"] == "budget"
+
+
+def test_runs_of_one_moment_take_two_folders_and_agree(twins):
+    folder, _ = twins
+    found = rows(folder)
+    assert len(found) == 2
+    assert {row["sequences"] for row in found.values()} == {200}
+    measured = ("seconds", "peak_memory_mb")
+    first, second = ({k: v for k, v in row.items() if k not in measured} for row in found.values())
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fast"], ["--fast", "expected"]),
+        (["--cfg", "everything"], ["everything", "choose from"]),
+        (["fast"], ["name=value", "'fast'"]),
+        (["speed=3"], ["no such setting", "expected", "speed=3"]),
+        (["task.TT=3"], ["no such setting", "expected", "task.TT=3"]),
+        (["task=nosuch"], ["expected one of adding, embedded_reber", "task=nosuch"]),
+        (["cell=null"], ["~part", "cell=null"]),
+        (["experiment=hs97/nosuch"], ["expected one of hs97/adding_100", "experiment=hs97/nosuch"]),
+        (["seed=0,1"], ["lstmlab -m", "seed=0,1"]),
+        (["outputs=file/below"], ["expected a folder that can be written", "file/below"]),
+        (["-m", "seed=0,1", "outputs=file/below"], ["expected a folder that can be written", "file/below"]),
+        (["-m", "cell=vanilla,nosuch"], ["expected one of lstm1997, vanilla", "cell=nosuch"]),
+        (["hydra.run.dir=used"], ["expected a folder without a run", "used"]),
+    ],
+)
+def test_bad_command_lines_are_one_line(arguments, words, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "result.json").write_text('{"status": "solved", "sequences": 5}')
+    code, out, err = command(tmp_path, *arguments)
+    assert code == 1
+    line = the_line(err)
+    assert err.strip() == line
+    assert all(word in line for word in words), line
+    assert out == ""
+    assert json.loads((tmp_path / "used" / "result.json").read_text())["sequences"] == 5
+    assert len(rows(tmp_path)) == 1
+
+
+def test_traceback_when_asked_for(tmp_path):
+    asked = subprocess.run(
+        [PROGRAM, "task=nosuch"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "HYDRA_FULL_ERROR": "1"}
+    )
+    assert asked.returncode == 1
+    assert "Traceback" in asked.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+def test_answers_without_tensorflow(arguments, tmp_path):
+    code = "import sys; from lstmlab.app import main\ntry: main()\nfinally: print(sorted(HEAVY & set(sys.modules)))"
+    code = code.replace("HEAVY", "{'tensorflow', 'keras', 'pandas', 'matplotlib', 'scipy', 'numpy'}")
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert "[]" in done.stdout.splitlines()[-1], done
+    assert "embedded_reber" in done.stdout if arguments == ["--help"] else "learning_rate" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_setting_and_divergence(tmp_path):
+    """Both need TensorFlow, so they share the time: found by the classes themselves, and found in training."""
+    cases = {
+        "bad": ("cell.block_size=3",),
+        "nan": (*SMALL, "optimizer.learning_rate=1e30", "diagnostic=[]", "trainer.window=50", "trainer.steps_per_execution=10"),
+    }
+    for name in cases:
+        (tmp_path / name).mkdir()
+    processes = {name: start(tmp_path / name, *arguments) for name, arguments in cases.items()}
+    ends = {name: finish(process, tmp_path / name) for name, process in processes.items()}
+    assert {code for code, _, _ in ends.values()} == {1}
+    assert "expected one of [1, 2, 4]. Received: block_size=3" in the_line(ends["bad"][2])
+    assert ends["bad"][1] == ""
+    assert "Received: optimizer.learning_rate=1e+30" in the_line(ends["nan"][2])
+    assert "failed after" in ends["nan"][1]
+    for name, (_, _, err) in ends.items():
+        [(folder, row)] = rows(tmp_path / name).items()
+        assert row["status"] == "failed"
+        assert row["reason"] in the_line(err)
+        assert "Traceback" in (folder / "log.txt").read_text()
+
+
+def test_interrupted_runs(tmp_path):
+    """Ctrl-C in one, and in another the signal that ends programs when a machine is shut down."""
+    for how in (signal.SIGINT, signal.SIGTERM):
+        (tmp_path / how.name).mkdir()
+    processes = {how: start(tmp_path / how.name, *ENDLESS, "diagnostic=[]") for how in (signal.SIGINT, signal.SIGTERM)}
+    for how, process in processes.items():
+        wait_until(lambda how=how: any(row["sequences"] >= 300 for row in rows(tmp_path / how.name).values()), process)
+        process.send_signal(how)
+    for how, process in processes.items():
+        code, out, err = finish(process, tmp_path / how.name)
+        assert code == 130
+        assert "interrupted" in the_line(err)
+        [(folder, row)] = rows(tmp_path / how.name).items()
+        assert row["status"] == "interrupted"
+        history = pd.read_csv(folder / "history.csv")["sequences"]
+        assert history.tolist() == list(range(100, row["sequences"] + 1, 100))
+        assert f"interrupted after {row['sequences']:,} sequences" in out
+        assert (folder / "model.weights.h5").exists()
+        assert (folder / "picture.png").exists()
+
+
+def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
+    """The other three rows are complete, the same as alone, and the report is written."""
+    sweep = [setting for setting in SMALL if "budget" not in setting]
+    process = start(
+        tmp_path, "-m", "cell=vanilla,lstm1997", "seed=0,1", *sweep, "trainer.budget=200", "hydra.launcher.n_jobs=2"
+    )
+    victim = []
+
+    def job_zero_trains():
+        for folder in rows(tmp_path):
+            if folder.name == "0" and not victim:
+                victim.extend(pid for pid in processes_about(folder))
+        return bool(victim)
+
+    wait_until(job_zero_trains, process)
+    os.kill(victim[0], signal.SIGKILL)
+    code, out, err = finish(process, tmp_path)
+    found = {folder.name: row for folder, row in rows(tmp_path).items()}
+    assert {name: row["status"] for name, row in found.items()} == {"0": "killed", "1": "budget", "2": "budget", "3": "budget"}
+    assert "exit code -9" in found["0"]["reason"]
+    assert (found["0"]["cell"], found["0"]["seed"], found["0"]["task.T"]) == ("vanilla", 0, 24)
+    assert code == 1
+    assert "1 of 4 jobs did not finish" in the_line(err)
+    assert "killed      cell=vanilla task=adding" in out, "in the list of jobs"
+    assert "- killed: " in out, "in the report"
+    for name in ("report.md", "report.csv", "report.png"):
+        assert list(tmp_path.glob(f"outputs/sweeps/*/*/{name}"))
+    alone = next(iter(rows(twins[0]).values()))
+    differ = {name for name, value in alone.items() if found["3"].get(name) != value}
+    assert differ <= {"seconds", "peak_memory_mb"}
+
+
+def test_ctrl_c_in_a_sweep(tmp_path):
+    """As a terminal sends it: to all processes of the group. Every job leaves a row, and no process is left."""
+    process = start(tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2")
+    wait_until(lambda: sum(row["sequences"] >= 200 for row in rows(tmp_path).values()) == 2, process)
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, err = finish(process, tmp_path)
+    assert code == 130
+    assert "Traceback" not in err
+    assert err.rstrip().splitlines()[-1].startswith("lstmlab: interrupted")
+    found = list(rows(tmp_path).values())
+    assert [row["status"] for row in found] == ["interrupted"] * 3
+    assert [row["sequences"] >= 200 for row in found] == [True, True, False]
+    assert found[2]["reason"] == "the sweep was stopped before this job began"
+    for folder, row in list(rows(tmp_path).items())[:2]:
+        assert pd.read_csv(folder / "history.csv")["sequences"].max() == row["sequences"]
+    end = time.monotonic() + PATIENCE
+    while processes_about(tmp_path) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not processes_about(tmp_path)
+
+
+def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
+    process = start(tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2")
+    wait_until(lambda: sum(row["sequences"] >= 200 for row in rows(tmp_path).values()) == 2, process)
+    process.kill()
+    process.wait()
+    end = time.monotonic() + PATIENCE
+    while processes_about(tmp_path) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not processes_about(tmp_path)
+    assert [row["status"] for row in rows(tmp_path).values()] == ["interrupted"] * 2

@@ -1,0 +1,98 @@
+"""Rules for "solved": exact to the sequence, however training is cut into windows."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lstmlab.criterion import SlidingWindow, WholeSets, criterion, sequence_errors
+
+
+class Told:
+    """A task to which a sequence is right if its prediction says so: y is 1 for right."""
+
+    def correct(self, y, prediction, w):
+        return y[:, 0, 0] > 0
+
+
+def chunks(rng, n):
+    """Cuts 0 .. n at random, with chunks of 1 and chunks longer than the criterion's window among them."""
+    cuts = np.unique(np.concatenate([[0, n], rng.integers(0, n, size=rng.integers(1, 12))]))
+    return list(itertools.pairwise(cuts))
+
+
+def brute_force(right, errors, length, wrong, below):
+    for end in range(length, len(right) + 1):
+        if (~right[end - length : end]).sum() <= wrong and errors[end - length : end].mean() < below:
+            return end
+    return None
+
+
+def test_sliding_window_against_brute_force():
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(300):
+        n, length, wrong = int(rng.integers(1, 120)), int(rng.integers(2, 25)), int(rng.integers(0, 2))
+        right = rng.random(n) < rng.choice([0.8, 0.95, 1.0])
+        # the error of a sequence is |y - prediction|: y is 1 or 0, the prediction beside it by `errors`
+        errors = np.round(rng.random(n) * 0.2, 3)
+        y = right.astype(float)[:, None, None]
+        rule = SlidingWindow(sequences=length, wrong=wrong, error_below=0.1)
+        answers = [
+            rule.observe(Told(), y[a:b], y[a:b] - errors[a:b, None, None], np.ones((b - a, 1))) for a, b in chunks(rng, n)
+        ]
+        expected = brute_force(right, errors, length, wrong, 0.1)
+        assert rule.solved_at == expected
+        assert answers[-1] is (expected is not None)
+        assert answers == sorted(answers), "once solved, always solved"
+        assert rule.recent_wrong == (~right[-length:]).sum()
+        found.append(expected)
+    assert 50 < sum(e is not None for e in found) < 250, "both outcomes must have been met"
+
+
+def test_sliding_window_keeps_the_first_solution():
+    right = np.r_[np.zeros(3), np.ones(4), np.zeros(3), np.ones(4)].astype(float)[:, None, None]
+    rule = SlidingWindow(sequences=4, error_below=1.0)
+    rule.observe(Told(), right, right, np.ones((14, 1)))
+    assert rule.solved_at == 7
+
+
+def test_sequence_errors_against_loops(rng):
+    y, prediction, w = rng.random((5, 4, 2)), rng.random((5, 4, 2)), (rng.random((5, 4)) < 0.5).astype(float)
+    w[:, 0] = 1
+    for n in range(5):
+        asked = [t for t in range(4) if w[n, t]]
+        absolute = np.mean([abs(y[n, t, k] - prediction[n, t, k]) for t in asked for k in range(2)])
+        squared = sum((y[n, t, k] - prediction[n, t, k]) ** 2 for t in asked for k in range(2))
+        assert sequence_errors(y, prediction, w, "absolute")[n] == pytest.approx(absolute, rel=1e-12)
+        assert sequence_errors(y, prediction, w, "squared")[n] == pytest.approx(squared, rel=1e-12)
+
+
+def test_whole_sets():
+    answers = iter(
+        [{"training": [True, False], "test": [False]}, {"training": [True, True], "test": [True]}, {"test": [False]}]
+    )
+    rule, y = WholeSets(), np.zeros((7, 1, 1))
+    outcomes, wrong = [], []
+    for _ in range(3):
+        sets = {name: np.array(right) for name, right in next(answers).items()}
+        outcomes.append(rule.observe(Told(), y, y, np.ones((7, 1)), lambda sets=sets: sets))
+        wrong.append(rule.recent_wrong)
+    assert (outcomes, wrong, rule.solved_at) == ([False, True, True], [2, 0, 1], 14)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ({"rule": "luck"}, "criterion.rule='luck'"),
+        ({"rule": "sliding_window", "sequences": 0}, "criterion.sequences=0"),
+        ({"rule": "sliding_window", "sequences": 10, "wrong": 10}, "criterion.wrong=10"),
+        ({"rule": "sliding_window", "error_below": "small"}, "criterion.error_below='small'"),
+        ({"rule": "sliding_window", "measure": "cubic"}, "criterion.measure='cubic'"),
+        ({"rule": "whole_sets", "sequences": 5}, "sequences"),
+    ],
+)
+def test_bad_settings(arguments, received):
+    with pytest.raises(ValueError, match=r"expected") as error:
+        criterion(**arguments)
+    assert received in str(error.value)
