@@ -33,9 +33,7 @@ class SlidingWindow:
         if isinstance(error_below, (bool, str)) or not error_below > 0:
             raise ValueError(f"SlidingWindow: expected a positive number. Received: criterion.error_below={error_below!r}")
         if measure not in ("absolute", "squared"):
-            raise ValueError(
-                f"SlidingWindow: expected 'absolute' or 'squared'. Received: criterion.measure={measure!r}"
-            )
+            raise ValueError(f"SlidingWindow: expected 'absolute' or 'squared'. Received: criterion.measure={measure!r}")
         self.sequences, self.wrong, self.error_below, self.measure = sequences, wrong, error_below, measure
         self.solved_at: int | None = None
         self.recent_wrong: int | None = None
@@ -97,9 +95,7 @@ def criterion(rule: str, **arguments) -> SlidingWindow | WholeSets:
         return RULES[rule](**arguments)
     except TypeError:
         allowed = {"sliding_window": "sequences, wrong, error_below, measure", "whole_sets": "none"}[rule]
-        raise ValueError(
-            f"criterion: unknown setting for rule {rule!r}; expected: {allowed}. Received: {arguments}"
-        ) from None
+        raise ValueError(f"criterion: unknown setting for rule {rule!r}; expected: {allowed}. Received: {arguments}") from None
 
 
 def _window_sums(values: np.ndarray, length: int) -> np.ndarray:

@@ -22,10 +22,23 @@ class Head(keras.Layer):
 
     outputs: K. activation: a Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' in all of 1997).
     bias: its initial value as in Gate, or None for no bias weight. kernel_initializer: as Keras layers name it.
-    Source: Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10.
+    shortcuts: True adds weights from the inputs x_t to the outputs (connections "B" of the same table).
+    prime_offset: a number c >= 0 added to the slope of a sigmoid output, e_k = (f'(net_k) + c) (target_k - y_k), against the
+    flat ends of the sigmoid. It is the gradient of the error with c times the cross-entropy added, and is written so.
+    Raises ValueError for other values, and for a prime_offset without a sigmoid.
+    Source: Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10; prime_offset: Fahlman 1988.
     """
 
-    def __init__(self, outputs: int, activation="linear", bias=0.0, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        outputs: int,
+        activation="linear",
+        bias=0.0,
+        kernel_initializer="glorot_uniform",
+        shortcuts: bool = False,
+        prime_offset: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
             raise ValueError(f"Head: expected a positive integer. Received: outputs={outputs!r}")
@@ -36,28 +49,46 @@ class Head(keras.Layer):
             raise ValueError(f"Head: expected {outputs} numbers, one per output. Received: bias={list(bias)}")
         self.bias_initializer = bias_initializer("Head", "bias", bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        if not isinstance(shortcuts, bool):
+            raise ValueError(f"Head: expected true or false. Received: shortcuts={shortcuts!r}")
+        if isinstance(prime_offset, bool) or not isinstance(prime_offset, (int, float)) or not prime_offset >= 0:
+            raise ValueError(f"Head: expected a number >= 0. Received: prime_offset={prime_offset!r}")
+        if prime_offset and self.activation is not keras.activations.sigmoid:
+            raise ValueError(f"Head: prime_offset needs activation='sigmoid'. Received: prime_offset={prime_offset!r}")
+        self.shortcuts, self.prime_offset = shortcuts, float(prime_offset)
 
-    def build(self, input_shape) -> None:
-        shape = (input_shape[-1], self.outputs)
-        initial, initial_bias = apart([self.kernel_initializer, self.bias_initializer])
-        self.kernel = self.add_weight(shape=shape, initializer=initial, name="head_kernel")
-        self.bias = None
+    def build(self, cells_shape, inputs_shape=None) -> None:
+        initial, initial_shortcut, initial_bias = apart(
+            [self.kernel_initializer, self.kernel_initializer, self.bias_initializer]
+        )
+        self.kernel = self.add_weight(shape=(cells_shape[-1], self.outputs), initializer=initial, name="head_kernel")
+        self.shortcut_kernel = self.bias = None
+        if self.shortcuts:
+            if inputs_shape is None:
+                raise ValueError("Head: shortcuts lead from the inputs; expected them as well. Received: inputs=None")
+            shape = (inputs_shape[-1], self.outputs)
+            self.shortcut_kernel = self.add_weight(shape=shape, initializer=initial_shortcut, name="head_shortcut_kernel")
         if initial_bias is not None:
-            self.bias = self.add_weight(shape=shape[1:], initializer=initial_bias, name="head_bias")
+            self.bias = self.add_weight(shape=(self.outputs,), initializer=initial_bias, name="head_bias")
 
-    def call(self, inputs):
-        net = ops.matmul(inputs, self.kernel)
+    def call(self, cells, inputs=None):
+        """cells: the cell outputs y [..., n]; inputs: x [..., F], used by shortcuts alone."""
+        net = ops.matmul(cells, self.kernel)
+        if self.shortcut_kernel is not None:
+            net = net + ops.matmul(inputs, self.shortcut_kernel)
         return self.activation(net if self.bias is None else net + self.bias)
 
-    @staticmethod
-    def error(y, prediction, w):
+    def error(self, y, prediction, w):
         """Half the squared error summed over steps and outputs, [B]: summed, so that one late target keeps its full weight.
 
-        In float32 for half precision, else in the precision of the prediction.
+        With prime_offset c, c times the cross-entropy is added. In float32 for half precision, else as the prediction.
         """
         dtype = keras.backend.result_type(prediction.dtype, "float32")
         y, prediction, w = (ops.cast(value, dtype) for value in (y, prediction, w))
-        return 0.5 * ops.sum(w[..., None] * ops.square(y - prediction), axis=(1, 2))
+        error = 0.5 * ops.square(y - prediction)
+        if self.prime_offset:
+            error = error + self.prime_offset * ops.binary_crossentropy(y, prediction)
+        return ops.sum(w[..., None] * error, axis=(1, 2))
 
     def get_config(self) -> dict:
         return {
@@ -66,6 +97,8 @@ class Head(keras.Layer):
             "activation": squashing_config(self.activation),
             "bias": bias_config(self.initial_bias),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "shortcuts": self.shortcuts,
+            "prime_offset": self.prime_offset,
         }
 
     @classmethod
@@ -117,14 +150,14 @@ class Recurrent(keras.Model):
         super().__init__()
         learner.check(cell)
         self.cell, self.head, self.learner, self.log = cell, head, learner, log
-        for layer, size in ((cell, features), (head, cell.output_size)):
+        for layer, shapes in ((cell, [(None, features)]), (head, [(None, cell.output_size), (None, features)])):
             if not layer.built:
-                layer.build((None, size))
+                layer.build(*shapes)
         self.built = True
         self._answer = tf.function(self.call, jit_compile=True, autograph=False)
 
     def call(self, x):
-        return self.head(forward(self.cell, x))
+        return self.head(forward(self.cell, x), x)
 
     def answers(self, x) -> np.ndarray:
         """Predictions [B, T, K] for x [B, T, F], both NumPy: one compiled call, once per shape, without predict's overhead."""

@@ -10,7 +10,7 @@ FIRST_PLACES = 10  # the first mark falls on one of so many pairs
 class Adding(Task):
     """Two marked numbers, far apart in a stream of noise: say their sum at the end.
 
-    Shown   Pairs (value, marker). Values uniform in [-1, 1]. Markers: 1 at two pairs, -1 at the first and the last pair, else 0.
+    Shown   Pairs (value, marker). Values uniform in [-1, 1]. Markers: 1 at two pairs, -1 at the first and last pair, else 0.
             Length uniform in T ... T + T/10, both included. The first mark falls on one of the first 10 pairs, the second
             on one of the first T/2 - 1.
     Asked   At the last pair: 0.5 + (X1 + X2) / 4, which lies in [0, 1]. No error at any other step.
@@ -47,7 +47,8 @@ class Adding(Task):
 
     published = [
         {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "task.T": T},
+            "where": {"cell": "lstm1997", "learner": "truncated1997", "task.T": T, "cell.units": 4, "cell.block_size": 2,
+                      "optimizer.learning_rate": 0.5},
             "sequences": sequences, "test_wrong": wrong, "trials": 10,
             "source": "Hochreiter & Schmidhuber 1997, Table 7",
         }

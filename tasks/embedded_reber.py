@@ -19,7 +19,7 @@ REBER = {
 
 def embedded_automaton() -> dict:
     """State -> edges of the embedded grammar: B, then T or P, then a Reber string, then that T or P again, then E."""
-    edges = {"start": (("B", "choice"),), "choice": (("T", ("T", 0)), ("P", ("P", 0))), "end": (("E", None),)}
+    edges: dict = {"start": (("B", "choice"),), "choice": (("T", ("T", 0)), ("P", ("P", 0))), "end": (("E", None),)}
     for outer in "TP":
         for state, inner in REBER.items():
             edges[outer, state] = tuple((s, (outer, "close") if to is None else (outer, to)) for s, to in inner)
@@ -130,7 +130,9 @@ def draw_string(rng: np.random.Generator, edges: dict) -> str:
 
 def draw_sets(rng: np.random.Generator, n: int, distinct: bool) -> tuple[list[str], list[str]]:
     """n training strings, then n test strings none of which is among the training strings."""
-    edges, training, test = embedded_automaton(), [], []
+    edges = embedded_automaton()
+    training: list[str] = []
+    test: list[str] = []
     while len(training) < n:
         string = draw_string(rng, edges)
         if not (distinct and string in training):

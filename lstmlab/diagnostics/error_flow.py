@@ -63,7 +63,7 @@ def _norms(model, x, y, w) -> dict:
 def _derivatives(model, x, y, w, see, taps: dict) -> dict:
     with tf.GradientTape() as tape:
         tape.watch(taps)
-        error = tf.reduce_sum(model.head.error(y, model.head(trace(model.cell, x, see, taps)["output"]), w))
+        error = tf.reduce_sum(model.head.error(y, model.head(trace(model.cell, x, see, taps)["output"], x), w))
     return tape.gradient(error, taps)
 
 

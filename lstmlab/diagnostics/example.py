@@ -40,4 +40,4 @@ class Example(Diagnostic):
 
 def _answer(model, x) -> dict:
     values = trace(model.cell, x)
-    return {"prediction": model.head(values["output"]), **values}
+    return {"prediction": model.head(values["output"], x), **values}

@@ -31,6 +31,6 @@ class BPTT(Learner):
         weights = cell.trainable_variables + head.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([weight.value for weight in weights])
-            prediction = head(forward(cell, x, self.see))
+            prediction = head(forward(cell, x, self.see), x)
             loss = tf.reduce_sum(head.error(y, prediction, w))
         return loss, prediction, tape.gradient(loss, [weight.value for weight in weights])

@@ -44,13 +44,11 @@ class KerasFit:
     def prepare(self, task: Task, cell, head: Head, learner: Learner, optimizer) -> Recurrent:
         """The model, built and compiled, with a log that holds one window."""
         model = Recurrent(cell, head, learner, task.features, SequenceLog(self.window, task.readouts, task.outputs))
-        model.compile(
-            optimizer=optimizer, jit_compile=self.jit_compile, steps_per_execution=self.steps_per_execution
-        )
+        model.compile(optimizer=optimizer, jit_compile=self.jit_compile, steps_per_execution=self.steps_per_execution)
         return model
 
     def run(self, model: Recurrent, task: Task, seed: int, after_window: Callable[[], bool]) -> None:
-        """Train window by window on the task's stream; after each, after_window() looks at model.log and says whether to stop."""
+        """Train window by window on the task's stream; after each, after_window() looks at model.log and says if to stop."""
         model.fit(
             task.stream(seed, self.batch_size, block=self.window),
             epochs=self.budget // self.window,
