@@ -86,7 +86,9 @@ class _Job:
         self.task: Task = _instantiate(config, "task")
         self.criterion = criteria.criterion(**self.task.criterion)
         self.diagnostics: dict[str, Diagnostic] = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
-        cell, learner, trainer, optimizer = (_instantiate(config, g) for g in ("cell", "learner", "trainer", "optimizer"))
+        cell, learner, trainer = (_instantiate(config, group) for group in ("cell", "learner", "trainer"))
+        rate = (config.get("optimizer") or {}).get("learning_rate")  # Keras refuses whole numbers that are not floats
+        optimizer = _instantiate(config, "optimizer", **({"learning_rate": float(rate)} if type(rate) is int else {}))
         activation = (config.get("head") or {}).get("activation") or self.task.output_activation
         head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation)
         self.trainer = trainer

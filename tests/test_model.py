@@ -64,13 +64,13 @@ def test_head_and_error_against_numpy(rng):
     expected = [
         sum(w[b, t] * (y[b, t, k] - prediction[b, t, k]) ** 2 / 2 for t in range(T) for k in range(K)) for b in range(B)
     ]
-    np.testing.assert_allclose(Head.error(y, prediction, w), expected, rtol=1e-12)
+    np.testing.assert_allclose(head.error(y, prediction, w), expected, rtol=1e-12)
 
 
 def test_error_of_half_precision_is_taken_in_single():
     y, w = tf.zeros((1, 300, 1)), tf.ones((1, 300))
-    assert Head.error(y, tf.ones((1, 300, 1), "bfloat16"), w).numpy() == [150.0]
-    assert Head.error(y, tf.ones((1, 300, 1), "bfloat16"), w).dtype == "float32"
+    assert Head(1).error(y, tf.ones((1, 300, 1), "bfloat16"), w).numpy() == [150.0]
+    assert Head(1).error(y, tf.ones((1, 300, 1), "bfloat16"), w).dtype == "float32"
 
 
 @pytest.mark.parametrize("bias", [None, 0.5, [0.5, -1.0], keras.initializers.RandomUniform(-1, 1, seed=2), Staggered(1, 2)])
@@ -86,9 +86,52 @@ def test_head_config_round_trip(bias):
     assert len(head.weights) == (1 if bias is None else 2)
 
 
+def test_shortcuts_lead_from_the_inputs_to_the_outputs(rng):
+    head = Head(K, "sigmoid", shortcuts=True, dtype="float64")
+    head.build((None, N), (None, F))
+    randomize(head, rng)
+    assert [w.name for w in head.weights] == ["head_kernel", "head_shortcut_kernel", "head_bias"]
+    y, x = rng.normal(size=(B, T, N)), rng.normal(size=(B, T, F))
+    net = y @ head.kernel.numpy() + x @ head.shortcut_kernel.numpy() + head.bias.numpy()
+    np.testing.assert_allclose(head(tf.constant(y), tf.constant(x)), 1 / (1 + np.exp(-net)), atol=1e-14)
+    assert np.abs(x @ head.shortcut_kernel.numpy()).min() > 0
+    with pytest.raises(ValueError, match=r"Head: shortcuts lead from the inputs; expected them as well"):
+        Head(K, shortcuts=True).build((None, N))
+
+
+def test_shortcuts_are_trained_by_a_model_and_read_by_its_answers(rng):
+    net = Recurrent(variant("lstm1997", units=N), Head(K, "sigmoid", shortcuts=True), Truncated1997(), F)
+    net.compile("sgd")
+    data = batch(rng)
+    before, answers = [w.numpy() for w in net.head.weights], net.answers(data[0])
+    net.train_on_batch(data[0], data[1], sample_weight=data[2])
+    assert all(np.abs(w.numpy() - b).max() > 0 for w, b in zip(net.head.weights, before, strict=True))
+    net.head.shortcut_kernel.assign_add(np.ones((F, K)))
+    assert np.abs(net.answers(data[0]) - answers).min() > 0
+
+
+def test_prime_offset_is_added_to_the_slope_of_the_sigmoid(rng):
+    """dE/dnet_k = -(f'(net_k) + c) (target_k - y_k) w, for targets in [0, 1]."""
+    c = 0.3
+    head = Head(K, "sigmoid", prime_offset=c, dtype="float64")
+    net, y, w = tf.constant(rng.normal(size=(B, T, K))), rng.uniform(size=(B, T, K)), rng.uniform(1, 2, size=(B, T))
+    with tf.GradientTape() as tape:
+        tape.watch(net)
+        prediction = tf.sigmoid(net)
+        error = tf.reduce_sum(head.error(tf.constant(y), prediction, tf.constant(w)))
+    p = prediction.numpy()
+    expected = -(p * (1 - p) + c) * (y - p) * w[..., None]
+    np.testing.assert_allclose(tape.gradient(error, net), expected, rtol=1e-12)
+    without = -(p * (1 - p)) * (y - p) * w[..., None]
+    assert np.abs(expected - without).min() > 1e-5
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"shortcuts": "yes"}, "Head: expected true or false. Received: shortcuts='yes'"),
+        ({"prime_offset": -1}, "Head: expected a number >= 0. Received: prime_offset=-1"),
+        ({"prime_offset": 0.1}, "Head: prime_offset needs activation='sigmoid'. Received: prime_offset=0.1"),
         ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
         (

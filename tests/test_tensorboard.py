@@ -71,9 +71,11 @@ def test_error_flow_writes_its_table(tmp_path, rng, eager):
     diagnostic.show(board, table, 3000)
     board.close()
     written = events(tmp_path / "lag" / "000003000")
-    assert sorted(written.Tags()["tensors"]) == ["error_flow/carousel", "error_flow/cell_state", "error_flow/output"]
+    assert sorted(written.Tags()["tensors"]) == [
+        *(f"error_flow_against_lag/{path}" for path in ("carousel", "cell_state", "output"))
+    ]
     for path, rows in table.groupby("path"):
-        read = pd.Series(scalars(written, f"error_flow/{path}"))
+        read = pd.Series(scalars(written, f"error_flow_against_lag/{path}"))
         assert list(read.index) == list(range(T))
         np.testing.assert_allclose(read, rows["norm"], rtol=1e-6)
         assert read.nunique() > 1 or path == "carousel"

@@ -152,7 +152,7 @@ def test_not_finite_is_found_where_it_begins():
         ("cell.feedback=some", "expected .*Received: feedback='some'"),
         ("cell.input_gate.bias.first=x", "expected a number. Received: first='x'"),
         ("head.activation=magic", "Received: activation='?magic'?"),
-        ("diagnostic.gates.every=0", "expected a positive integer or 'window'. Received: every=0"),
+        ("diagnostic.gates.every=0", "expected a positive integer, 'window' or 'doubling'. Received: every=0"),
         ("cell._target_=keras.layers.LSTMCell", r"expected its own alone, .*~cell.*Received: cell.block_size, cell.feedback"),
         ("+cell.colour=red", "expected its own alone.*Received: cell.colour"),
         ("~learner", "expected an option of the group 'learner'. Received: learner=None"),

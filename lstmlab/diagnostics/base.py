@@ -23,8 +23,10 @@ class Probe(NamedTuple):
 
 
 class Diagnostic(abc.ABC):
-    """A measure on the probe batch. every: training sequences between two measurements, or 'window': after each window.
+    """A measure on the probe batch.
 
+    every: training sequences between two measurements, or 'window': after each window, or 'doubling': after 1000, 2000,
+    4000, ... sequences, for what is wide to look at. Whatever it is, a run measures before its first and after its last window.
     Each measurement is a table; the run keeps all of them in <name>.csv with the number of sequences trained in front.
     Raises ValueError for another `every`.
     """
@@ -33,8 +35,10 @@ class Diagnostic(abc.ABC):
     _model: Any = None
 
     def __init__(self, every: int | str = 10_000):
-        if every != "window" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise ValueError(f"{type(self).__name__}: expected a positive integer or 'window'. Received: every={every!r}")
+        if every not in ("window", "doubling") and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+            raise ValueError(
+                f"{type(self).__name__}: expected a positive integer, 'window' or 'doubling'. Received: every={every!r}"
+            )
         self.every = every
 
     def serves(self, model) -> bool:
@@ -43,7 +47,11 @@ class Diagnostic(abc.ABC):
 
     def due(self, before: int, now: int) -> bool:
         """Whether a measurement falls due between `before` and `now` training sequences."""
-        return isinstance(self.every, str) or before // self.every != now // self.every
+        if self.every == "window":
+            return True
+        if self.every == "doubling":
+            return (before // 1000).bit_length() != (now // 1000).bit_length()
+        return before // self.every != now // self.every
 
     @abc.abstractmethod
     def measure(self, model, probe: Probe) -> pd.DataFrame:

@@ -27,7 +27,7 @@ class ErrorFlow(Diagnostic):
         return _by_lag(self.compiled(model, _norms), probe.x, probe.y, probe.w)
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
-        curves = {f"error_flow/{path}": (rows["lag"], rows["norm"]) for path, rows in table.groupby("path")}
+        curves = {f"error_flow_against_lag/{path}": (rows["lag"], rows["norm"]) for path, rows in table.groupby("path")}
         board.against_lag(curves, sequences)
 
 

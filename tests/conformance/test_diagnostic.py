@@ -101,9 +101,12 @@ def test_due(name):
         False, True, True, False, True,
     ]  # fmt: skip
     assert build(name, every="window").due(0, 1)
+    doubling, moments = build(name, every="doubling"), range(0, 10_000, 500)
+    assert [now for now in moments[1:] if doubling.due(now - 500, now)] == [1000, 2000, 4000, 8000]
     for wrong in (0, True, 1.5, "epoch"):
-        with pytest.raises(ValueError, match=r": expected a positive integer or 'window'\. Received: every=") as e:
+        with pytest.raises(ValueError, match=r": expected a positive integer, 'window' or 'doubling'\. Received: every=") as e:
             type(diagnostic)(every=wrong)
         assert (
-            str(e.value) == f"{type(diagnostic).__name__}: expected a positive integer or 'window'. Received: every={wrong!r}"
+            str(e.value)
+            == f"{type(diagnostic).__name__}: expected a positive integer, 'window' or 'doubling'. Received: every={wrong!r}"
         )

@@ -13,7 +13,7 @@ from lstmlab.model import Recurrent
 
 ROOT = Path(str(resources.files("lstmlab.conf"))) / "experiment"
 EXPERIMENTS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.yaml"))
-WEIGHTS = {"hs97/adding_100": 93, "hs97/adding_100_logistic": 93, "hs97/embedded_reber": 276}
+WEIGHTS = {"hs97/adding_100": 93, "hs97/adding_100_logistic": 93, "hs97/embedded_reber": 332, "hs97/embedded_reber_letter": 276}
 
 
 def parts(config: dict) -> dict:
@@ -59,6 +59,15 @@ def test_logistic_differs_from_linear_in_the_head_alone():
     logistic, _ = composed("experiment=hs97/adding_100_logistic")
     assert (linear["head"].pop("activation"), logistic["head"].pop("activation")) == ("linear", "sigmoid")
     assert linear == logistic
+
+
+def test_embedded_reber_differs_from_the_letter_in_the_head_alone():
+    solving, _ = composed("experiment=hs97/embedded_reber")
+    letter, _ = composed("experiment=hs97/embedded_reber_letter")
+    ours, theirs = solving.pop("head"), letter.pop("head")
+    assert {name for name in ours if ours[name] != theirs[name]} == {"shortcuts", "bias", "prime_offset"}
+    assert (theirs["shortcuts"], theirs["bias"], theirs["prime_offset"]) == (False, None, 0.0)
+    assert solving == letter
 
 
 @pytest.mark.parametrize("group", ["task", "cell", "learner", "optimizer", "trainer"])
