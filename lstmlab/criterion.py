@@ -68,7 +68,7 @@ class WholeSets:
     Source: Hochreiter & Schmidhuber 1997, section 5.1.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.solved_at: int | None = None
         self.recent_wrong: int | None = None
         self._seen = 0

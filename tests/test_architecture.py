@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 
 # module or room ("room.*": each of its modules) -> what it may import; a room stands for its __init__ and all its modules
 ARROWS = {
-    "app": {"errors", "train", "results", "report"},
+    "app": {"errors", "train", "results", "report", "sweep"},
+    "sweep": {"errors", "results", "report"},
     "report": {"results"},
     "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
     "trainers": {"trainers", "model", "learners.base", "task", "criterion"},

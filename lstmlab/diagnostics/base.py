@@ -47,11 +47,9 @@ class Diagnostic(abc.ABC):
 
     def due(self, before: int, now: int) -> bool:
         """Whether a measurement falls due between `before` and `now` training sequences."""
-        if self.every == "window":
-            return True
         if self.every == "doubling":
             return (before // 1000).bit_length() != (now // 1000).bit_length()
-        return before // self.every != now // self.every
+        return isinstance(self.every, str) or before // self.every != now // self.every
 
     @abc.abstractmethod
     def measure(self, model, probe: Probe) -> pd.DataFrame:
