@@ -19,14 +19,23 @@ PATIENCE = 180  # seconds until a test gives up: no measure of speed
 
 
 def start(folder: Path, *arguments: str, name: str = "run") -> subprocess.Popen:
-    """The command in a session of its own, as in a terminal of its own; what it says goes to files."""
+    """The command in a session of its own, as in a terminal of its own; what it says goes to files.
+
+    Tests that run in the background have SIGINT ignored, and pass that on; a terminal does not.
+    """
     with open(folder / f"{name}.out", "w") as out, open(folder / f"{name}.err", "w") as err:
-        return subprocess.Popen([PROGRAM, *arguments], cwd=folder, stdout=out, stderr=err, start_new_session=True)
+        return subprocess.Popen(
+            [PROGRAM, *arguments], cwd=folder, stdout=out, stderr=err, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
 
 
 def finish(process: subprocess.Popen, folder: Path, name: str = "run") -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
-    code = process.wait(timeout=PATIENCE)
+    try:
+        code = process.wait(timeout=PATIENCE)
+    finally:
+        process.kill()
     return code, (folder / f"{name}.out").read_text(), (folder / f"{name}.err").read_text()
 
 
