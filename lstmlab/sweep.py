@@ -45,7 +45,7 @@ def run_in_own_process(run, leader: Leader) -> None:
     else:
         code = _wait(_start(run.folder), leader)
         if leader.stops():
-            row = run.end_if_running("interrupted", "the sweep was stopped before the training")
+            row = run.end_if_running("interrupted", f"the sweep was stopped; the process ended with exit code {code}")
         else:
             row = run.end_if_running("killed", f"the process ended with exit code {code} before it could write its end")
     print(job_line(row, run.folder), flush=True)

@@ -48,6 +48,7 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         job.build()
         job.train()
     except KeyboardInterrupt:
+        _deaf_to_interrupts()  # a second Ctrl-C must not cost the row
         job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
         raise
     except Exception as error:
@@ -241,6 +242,12 @@ def _probe(task: Task, seed: int, size: int) -> Probe:
 
 def _peak_memory() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def _deaf_to_interrupts() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, signal.SIG_IGN)
 
 
 def _stop_without(parent: int) -> None:
