@@ -93,9 +93,9 @@ def _job(config: DictConfig) -> None:
 
 
 def _environment(threads) -> None:
-    """What must be set before TensorFlow is imported: threads, the backend, and quiet. train checks the number."""
+    """What must be set before TensorFlow is imported: threads, the backend, and quiet."""
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(threads)
+        os.environ[name] = str(threads if threads in range(1, (os.cpu_count() or 1) + 1) else 1)  # train says what is wrong
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -30,7 +30,7 @@ class SlidingWindow:
             raise ValueError(f"SlidingWindow: expected a positive integer. Received: criterion.sequences={sequences!r}")
         if not isinstance(wrong, int) or isinstance(wrong, bool) or not 0 <= wrong < sequences:
             raise ValueError(f"SlidingWindow: expected an integer in 0..{sequences - 1}. Received: criterion.wrong={wrong!r}")
-        if isinstance(error_below, (bool, str)) or not error_below > 0:
+        if isinstance(error_below, bool) or not isinstance(error_below, (int, float)) or not error_below > 0:
             raise ValueError(f"SlidingWindow: expected a positive number. Received: criterion.error_below={error_below!r}")
         if measure not in ("absolute", "squared"):
             raise ValueError(f"SlidingWindow: expected 'absolute' or 'squared'. Received: criterion.measure={measure!r}")

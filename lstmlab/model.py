@@ -84,10 +84,11 @@ class Head(keras.Layer):
         With prime_offset c, c times the cross-entropy is added. In float32 for half precision, else as the prediction.
         """
         dtype = keras.backend.result_type(prediction.dtype, "float32")
-        y, prediction, w = (ops.cast(value, dtype) for value in (y, prediction, w))
-        error = 0.5 * ops.square(y - prediction)
-        if self.prime_offset:
-            error = error + self.prime_offset * ops.binary_crossentropy(y, prediction)
+        offset = 0.0
+        if self.prime_offset:  # of the prediction as the sigmoid gave it: a cast would hide its net input from Keras
+            offset = self.prime_offset * ops.binary_crossentropy(ops.cast(y, prediction.dtype), prediction)
+        y, prediction, w, offset = (ops.cast(value, dtype) for value in (y, prediction, w, offset))
+        error = 0.5 * ops.square(y - prediction) + offset
         return ops.sum(w[..., None] * error, axis=(1, 2))
 
     def get_config(self) -> dict:

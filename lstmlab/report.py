@@ -25,7 +25,7 @@ LINES_WITH_NAMES = 12  # a panel with more lines has no legend: it would be larg
 def summary(folder: str | Path) -> str:
     """What came of one run, in a few lines."""
     row, folder = Run(folder).read_row(), _short(Path(folder))
-    lines = [("result", _verdict(row)), ("test", _test(row)), ("run", f"{folder}/")]
+    lines = [("result", _verdict(row)), ("test", _test(row)), ("published", row.get("published_source")), ("run", f"{folder}/")]
     if (folder / "picture.png").exists():
         lines.append(("picture", f"{folder}/picture.png"))
     if (folder / "tb").exists():

@@ -69,6 +69,10 @@ class Run:
             row = json.loads((self.folder / ROW).read_text(encoding="utf-8"))
             if not isinstance(row, dict):
                 raise ValueError("not a JSON object")
+            if row.get("status") not in STATUSES:
+                raise ValueError(f"expected status in {STATUSES}. Received: status={row.get('status')!r}")
+            if row["status"] == "solved" and not isinstance(row.get("sequences_to_solution"), int):
+                raise ValueError("expected a solved run to say after how many sequences")
         except (OSError, ValueError) as error:
             row = {"status": "unreadable", "reason": f"{ROW}: {getattr(error, 'strerror', None) or error}"}
         return row

@@ -4,7 +4,7 @@ import abc
 
 import numpy as np
 
-STREAMS = ("weights", "train", "test", "probe")
+STREAMS = ("weights", "train", "test", "probe", "sets")
 
 
 def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,8 +49,8 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         job.build()
         job.train()
     except KeyboardInterrupt:
-        _deaf_to_interrupts()  # a second Ctrl-C must not cost the row
-        job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
+        with _deaf_to_interrupts():  # a second Ctrl-C must not cost the row
+            job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
         raise
     except Exception as error:
         line = " ".join(str(error).split()) or type(error).__name__
@@ -81,16 +82,22 @@ class _Job:
     def build(self) -> None:
         """Instantiate everything; what is wrong with a setting is found here, before anything is traced."""
         config = self.config
-        _positive("threads", config["threads"], "CPU threads of one run")
+        _positive("threads", config["threads"], "CPU threads of one run", most=os.cpu_count() or 1)
         _positive("probe", config["probe"], "sequences in the probe batch")
         keras.utils.set_random_seed(int(generator(self.seed, "weights").integers(2**31)))
         self.task: Task = _instantiate(config, "task")
-        self.criterion = criteria.criterion(**self.task.criterion)
         self.diagnostics: dict[str, Diagnostic] = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
+        for name, diagnostic in self.diagnostics.items():
+            if not isinstance(diagnostic, Diagnostic):
+                raise ValueError(f"train: expected a diagnostic. Received: diagnostic.{name}={diagnostic!r}")
+        self.criterion = criteria.criterion(**self.task.criterion)
         cell, learner, trainer = (_instantiate(config, group) for group in ("cell", "learner", "trainer"))
-        rate = (config.get("optimizer") or {}).get("learning_rate")  # Keras refuses whole numbers that are not floats
+        rate = (config.get("optimizer") or {}).get("learning_rate")  # Keras refuses whole numbers, and no negative ones
+        if isinstance(rate, int | float) and not rate > 0:
+            raise ValueError(f"train: expected a number > 0. Received: optimizer.learning_rate={rate!r}")
         optimizer = _instantiate(config, "optimizer", **({"learning_rate": float(rate)} if type(rate) is int else {}))
         activation = (config.get("head") or {}).get("activation") or self.task.output_activation
+        self.row["head.activation"] = activation  # null in the config stands for the task's
         head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation)
         self.trainer = trainer
         self.model = trainer.prepare(self.task, cell, head, learner, optimizer)
@@ -99,7 +106,7 @@ class _Job:
         self.board = Board(self.run.folder / "tb")
         self.board.text("config", f"```\n{OmegaConf.to_yaml(OmegaConf.create(config))}```", 0)
         self.row["weights"] = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
-        self.row["published_sequences"], self.row["published_test_wrong"], self.row["published_source"] = self._published()
+        self.row.update(self._published())
         for name in [n for n, d in self.diagnostics.items() if not d.serves(self.model)]:
             print(f"diagnostic.{name}: left out, cell={type(cell).__name__} does not have what it measures", file=sys.stderr)
             del self.diagnostics[name]
@@ -187,11 +194,11 @@ class _Job:
         self.row["test_wrong"] = int((~self.task.correct(y, prediction, w)).sum())
         self.row["test_error"] = float(criteria.sequence_errors(y, prediction, w, "absolute").mean())
 
-    def _published(self) -> tuple:
+    def _published(self) -> dict:
         for entry in self.task.published:
             if all(self.row.get(setting) == value for setting, value in entry["where"].items()):
-                return entry["sequences"], entry.get("test_wrong"), entry["source"]
-        return None, None, None
+                return {f"published_{name}": entry.get(name) for name in ("sequences", "test_wrong", "source")}
+        return {}
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
@@ -230,9 +237,10 @@ def _named(group: str, cause: BaseException) -> str:
     return text if re.match(r"\w+: ", text) else f"{group}: {text}"
 
 
-def _positive(name: str, value, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"train: expected a positive integer, {what}. Received: {name}={value!r}")
+def _positive(name: str, value, what: str, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
+        expected = f"an integer in 1..{most}" if most else "a positive integer"
+        raise ValueError(f"train: expected {expected}, {what}. Received: {name}={value!r}")
 
 
 def _probe(task: Task, seed: int, size: int) -> Probe:
@@ -244,10 +252,17 @@ def _peak_memory() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def _deaf_to_interrupts() -> None:
-    if threading.current_thread() is threading.main_thread():
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(stop, signal.SIG_IGN)
+@contextmanager
+def _deaf_to_interrupts():
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {stop: signal.signal(stop, signal.SIG_IGN) for stop in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
 
 
 def _stop_without(parent: int) -> None:

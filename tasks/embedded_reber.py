@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task
+from lstmlab.task import Task, generator
 
 SYMBOLS = "BTPSXVE"
 # The Reber automaton: for each state its two (or one) equally likely edges, as (symbol, next state); None: the string ends.
@@ -33,7 +33,8 @@ class EmbeddedReber(Task):
     Shown   One symbol of BTPSXVE per step, as one of 7 lines set to 1. A string: B, then T or P, then a whole string of the
             Reber grammar, then the same T or P, then E. All choices have probability 1/2. At least 9 symbols, 12.0 on average.
     Asked   At every step the next symbol; targets are the symbol that follows in this string.
-    Lag     At least 6 steps from the second symbol to the prediction that needs it (the paper says 9, the shortest string).
+    Lag     At least 5 steps, from reading the second symbol to the prediction that needs it (the paper says 9, the length of
+            the shortest string).
     Right   At every step of the string the legal next symbols are the most active outputs.
     Chance  Always answering the mean target: mean absolute error 0.240.
     Solved  All strings of both sets right: 256 for training, 256 for test, no test string among the training strings.
@@ -41,10 +42,11 @@ class EmbeddedReber(Task):
 
     Decisions where the text leaves a choice:
     - the sets are tried after each window of training (trainer.window sequences);
+    - diagnostics measure on test strings: the training strings are all trained on;
     - weights change once per string, by the sum of the errors of its steps;
     - strings are drawn as the grammar gives them, so short ones repeat within a set; distinct=True draws 512 different ones.
 
-    pair: number of the pair of sets, drawn from a stream of its own (the paper has 3); distinct: see above.
+    pair: number of the pair of sets, drawn from a stream of its own, 'sets' (the paper has 3); distinct: see above.
     Raises ValueError for a negative pair. Source: Hochreiter & Schmidhuber 1997, section 5.1; Reber 1967.
     """
 
@@ -63,21 +65,22 @@ class EmbeddedReber(Task):
         self.test_size = strings
         self.criterion = {"rule": "whole_sets", **(criterion or {})}
         self._legal, self._next = _tables(embedded_automaton())
-        self.training_strings, self.test_strings = draw_sets(np.random.default_rng(pair), strings, distinct)
+        self.training_strings, self.test_strings = draw_sets(generator(pair, "sets"), strings, distinct)
         self.steps = self.readouts = max(map(len, self.training_strings + self.test_strings)) - 1
         self._training = self.encode(self.training_strings)
 
     published = [
         {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "cell.units": units, "cell.block_size": size,
-                      "optimizer.learning_rate": rate},
+            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": rate,
+                      "cell.units": units, "cell.block_size": size, "weights": weights + more},
             "sequences": sequences, "solved": share, "trials": 30,
-            "source": "Hochreiter & Schmidhuber 1997, Table 1",
+            "source": f"Hochreiter & Schmidhuber 1997, Table 1{note}",
         }
-        for units, size, rate, share, sequences in (
-            (4, 1, 0.1, 1.0, 39_740), (6, 2, 0.1, 1.0, 21_730), (6, 2, 0.2, 0.97, 14_060), (4, 1, 0.5, 0.97, 9_500),
-            (6, 2, 0.5, 1.0, 8_440),
+        for units, size, weights, rate, share, sequences in (
+            (4, 1, 264, 0.1, 1.0, 39_740), (6, 2, 276, 0.1, 1.0, 21_730), (6, 2, 276, 0.2, 0.97, 14_060),
+            (4, 1, 264, 0.5, 0.97, 9_500), (6, 2, 276, 0.5, 1.0, 8_440),
         )
+        for more, note in ((0, ""), (56, ", for a net without input-output weights and output biases"))
     ]  # fmt: skip
 
     def sample(self, rng, n):
@@ -86,6 +89,10 @@ class EmbeddedReber(Task):
 
     def sets(self, seed):
         return {"training": self._training, "test": self.encode(self.test_strings)}
+
+    def probe(self, seed, n):
+        drawn = generator(seed, "probe").integers(0, len(self.test_strings), size=n)
+        return tuple(part[drawn] for part in self.encode(self.test_strings))
 
     def correct(self, y, prediction, w):
         legal = self.legal(y)

@@ -43,9 +43,7 @@ def train(trainer, stop_after=None, rate=0.1):
 
 
 def in_order(batch_size, windows, window):
-    batches = itertools.islice(
-        Numbers().stream(7, batch_size, block=window).as_numpy_iterator(), windows * window // batch_size
-    )
+    batches = itertools.islice(Numbers().stream(7, batch_size).as_numpy_iterator(), windows * window // batch_size)
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 

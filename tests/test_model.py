@@ -126,6 +126,20 @@ def test_prime_offset_is_added_to_the_slope_of_the_sigmoid(rng):
     assert np.abs(expected - without).min() > 1e-5
 
 
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 1e-3), ("float64", 1e-12)])
+def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
+    """There the slope itself is 0, and c (target - y) is all that is left: what the offset is for."""
+    head = Head(1, "sigmoid", bias=None, kernel_initializer="ones", prime_offset=0.05, dtype=policy)
+    head.build((None, 1))
+    y = tf.constant([[[0.0]], [[1.0]], [[1.0]], [[0.0]]])
+    with tf.GradientTape() as tape:
+        net = tf.constant([[[30.0]], [[30.0]], [[-30.0]], [[-30.0]]], head.compute_dtype)
+        tape.watch(net)
+        error = tf.reduce_sum(head.error(y, head(net), tf.ones((4, 1))))
+    gradient = tf.cast(tape.gradient(error, net), "float64").numpy().ravel()
+    np.testing.assert_allclose(gradient, [0.05, 0.0, -0.05, 0.0], atol=tolerance)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

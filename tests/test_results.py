@@ -10,7 +10,7 @@ from lstmlab.results import FINISHED, STATUSES, Run, first_row, flat, load
 
 def write(folder, **row):
     folder.mkdir(parents=True)
-    Run(folder).write_row({"status": "solved", **row})
+    Run(folder).write_row({"status": "solved", "sequences_to_solution": 5, **row})
     return folder
 
 
@@ -50,8 +50,10 @@ def test_end_if_running(tmp_path):
     empty.mkdir()
     rows = [Run(folder).end_if_running("killed", "gone") for folder in (ended, open_, empty)]
     assert [row["status"] for row in rows] == ["solved", "killed", "killed"]
-    assert rows[0] == {"status": "solved", "sequences": 7}
-    assert rows[1] == {"status": "killed", "sequences": 8, "reason": "gone"} == Run(open_).read_row()
+    assert rows[0] == {"status": "solved", "sequences_to_solution": 5, "sequences": 7}
+    assert (
+        rows[1] == {"status": "killed", "sequences_to_solution": 5, "sequences": 8, "reason": "gone"} == Run(open_).read_row()
+    )
     assert Run(empty).read_row()["reason"] == "gone"
 
 
@@ -85,3 +87,11 @@ def test_load_of_nothing(tmp_path):
         load(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match=r"expected runs, folders with a result.json. Received: folder="):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row", ['{"task": "adding"}', '{"status": "done"}', '{"status": "solved", "sequences_to_solution": "abc"}']
+)
+def test_rows_that_make_no_sense_are_unreadable(tmp_path, row):
+    (tmp_path / "result.json").write_text(row)
+    assert Run(tmp_path).read_row()["status"] == "unreadable"

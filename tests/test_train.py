@@ -1,6 +1,7 @@
 """One run: what it writes when it ends well, and what it writes when it does not."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,11 @@ def test_not_finite_is_found_where_it_begins():
         ("seed=abc", "expected a non-negative integer. Received: seed='abc'"),
         ("seed=-1", "expected a non-negative integer. Received: seed=-1"),
         ("probe=0", "expected a positive integer, sequences in the probe batch. Received: probe=0"),
-        ("threads=x", "expected a positive integer, CPU threads of one run. Received: threads='x'"),
+        ("threads=x", f"expected an integer in 1..{os.cpu_count()}, CPU threads of one run. Received: threads='x'"),
+        ("threads=100000", "CPU threads of one run. Received: threads=100000"),
+        ("optimizer.learning_rate=-1", "expected a number > 0. Received: optimizer.learning_rate=-1"),
+        ("diagnostic.gates=null", "expected a diagnostic. Received: diagnostic.gates=None"),
+        ("task.criterion.error_below=null", "expected a positive number. Received: criterion.error_below=None"),
         ("task.T=10", "expected an integer >= 24, for two marks in the first half. Received: task.T=10"),
         ("task.T=long", "expected an integer >= 24, for two marks in the first half. Received: task.T='long'"),
         ("task.criterion.wrong=-1", "expected an integer in 0..99. Received: criterion.wrong=-1"),

@@ -50,7 +50,7 @@ class KerasFit:
     def run(self, model: Recurrent, task: Task, seed: int, after_window: Callable[[], bool]) -> None:
         """Train window by window on the task's stream; after each, after_window() looks at model.log and says if to stop."""
         model.fit(
-            task.stream(seed, self.batch_size, block=self.window),
+            task.stream(seed, self.batch_size),
             epochs=self.budget // self.window,
             steps_per_epoch=self.window // self.batch_size,
             callbacks=[_AfterWindow(after_window)],
