@@ -42,6 +42,10 @@ def _composition(error: ConfigCompositionException) -> str:
     several = re.match(r"Ambiguous value for argument '([^']+)'", text)
     if several:
         return f"several values make a sweep, which is `lstmlab -m`; expected one value. Received: {several.group(1)}"
+    unlike = re.match(r"Error merging override ([^=]+)=", text)
+    if unlike:
+        name, typed = unlike.group(1), _as_typed(unlike.group(1))
+        return f"{name}: expected the kind of value it has now; '~{name}' '+{name}=VALUE' replaces it whole. Received: {typed}"
     override = re.search(r"[Cc]ould not override '([^']+)'", text)
     if override is None:
         return f"{text}. Received: {' '.join(sys.argv[1:])}"
