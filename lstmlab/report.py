@@ -121,7 +121,8 @@ def _differing(group: pd.DataFrame) -> list[str]:
     """The settings, columns with a dot in their name, that are not the same in all rows; rows without settings aside."""
     settings = [c for c in group.columns if "." in c and not c.startswith(NOT_SETTINGS)]
     known = group[group[settings].notna().any(axis=1)]
-    return [c for c in settings if known[c].nunique(dropna=False) > 1]
+    # head.activation is null, which stands for the task's, in rows whose net was never built: no difference
+    return [c for c in settings if known[c].nunique(dropna=c == "head.activation") > 1]
 
 
 def _trials(part: pd.DataFrame) -> pd.DataFrame:

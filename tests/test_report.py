@@ -71,6 +71,14 @@ def test_rows_without_settings_make_no_difference():
     assert table["settings"].tolist() in ([""], ["", ""])
 
 
+def test_a_net_that_was_never_built_is_no_other_setting(tmp_path):
+    killed = {"status": "killed", "head.activation": None, "sequences": 0, "sequences_to_solution": None}
+    folder_of(tmp_path, {"head.activation": "linear"}, killed)
+    report.write(tmp_path)
+    [line] = pd.read_csv(tmp_path / "report.csv").to_dict("records")
+    assert (line["trials"], line["unfinished"]) == (1, 1)
+
+
 def test_published_only_where_the_settings_match(tmp_path):
     folder_of(tmp_path, PUBLISHED, {"optimizer.learning_rate": 0.1})
     text = report.write(tmp_path)
