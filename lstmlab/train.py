@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -49,7 +50,7 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         job.build()
         job.train()
     except KeyboardInterrupt:
-        with _deaf_to_interrupts():  # a second Ctrl-C must not cost the row
+        with _signals_held():  # a second Ctrl-C must not cost the row
             job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
         raise
     except Exception as error:
@@ -114,13 +115,17 @@ class _Job:
     def train(self) -> None:
         self._measure(before=None)
         with self._bar() as self.bar:
-            self.trainer.run(self.model, self.task, self.seed, self.after_window)
+            self.trainer.run(self.model, self.task, self.seed, self._after_window)
         self.end("solved" if self.criterion.solved_at else "budget", None)
 
     def _bar(self) -> tqdm:
         """Progress against the whole budget: the time left is the most that it can still take. Few lines in a log file."""
         shown = {"mininterval": 0.1} if sys.stderr.isatty() else {"mininterval": 30, "maxinterval": 60}
         return tqdm(total=self.trainer.budget, unit="seq", disable=not self.progress, dynamic_ncols=True, **shown)
+
+    def _after_window(self) -> bool:
+        with _signals_held():
+            return self.after_window()
 
     def after_window(self) -> bool:
         """Criterion, history, diagnostics and progress; True to stop."""
@@ -253,16 +258,20 @@ def _peak_memory() -> float:
 
 
 @contextmanager
-def _deaf_to_interrupts():
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {stop: signal.signal(stop, signal.SIG_IGN) for stop in (signal.SIGINT, signal.SIGTERM)}
+def _signals_held() -> Iterator[None]:
+    """Signals that come meanwhile take effect afterwards: what is written together is written whole."""
+    came: list[int] = []
+    stops = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {stop: signal.getsignal(stop) for stop in stops if callable(signal.getsignal(stop))}
+    for stop in handlers:
+        signal.signal(stop, lambda number, frame: came.append(number))
     try:
         yield
     finally:
         for stop, handler in handlers.items():
             signal.signal(stop, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _stop_without(parent: int) -> None:
