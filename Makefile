@@ -5,6 +5,7 @@
 .PHONY: help run test report tensorboard clean always
 
 ARGS ?=
+EXTRAS ?= test
 
 # Only .venv counts, whatever environment make is called from.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
@@ -18,7 +19,7 @@ help: ## this list
 run: .venv/.ready ## train experiment 4 of Hochreiter & Schmidhuber 1997 (T=100); settings: make run ARGS="seed=1"
 	@.venv/bin/lstmlab experiment=hs97/adding_100 $(ARGS)
 
-test: .venv/.ready-test ## lint, format, types and all tests; some of them: make test ARGS="-k cells"
+test: .venv/.ready-$(EXTRAS) ## lint, format, types and all tests; some: ARGS="-k cells"; with JAX and PyTorch too: EXTRAS=test,backends
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
@@ -34,14 +35,14 @@ clean: ## remove .venv and what builds and tools left behind; outputs/ stays
 	@rm -rf .venv build dist lstmlab.egg-info .pytest_cache .ruff_cache .mypy_cache
 	@find lstmlab tasks conf tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The marks .ready and .ready-test are younger than the two files whenever .venv fits them. A .venv whose Python does not
-# find this very folder does not count, whatever its marks.
+# The marks .ready, .ready-test and .ready-EXTRAS are younger than the two files whenever .venv fits them. A .venv whose Python
+# does not find this very folder does not count, whatever its marks.
 fits := $(shell .venv/bin/python -I -c 'import os, lstmlab; os.path.samefile(lstmlab.__path__[0], "lstmlab") and print("yes")' 2>/dev/null)
 
 .venv/.ready: pyproject.toml constraints.txt $(if $(fits),,always)
 	@.ci/environment .
 	@touch $@
 
-.venv/.ready-test: pyproject.toml constraints.txt $(if $(fits),,always)
-	@.ci/environment '.[test]'
-	@touch .venv/.ready $@
+.venv/.ready-$(EXTRAS): pyproject.toml constraints.txt $(if $(fits),,always)
+	@.ci/environment '.[$(EXTRAS)]'
+	@touch .venv/.ready $(if $(findstring test,$(EXTRAS)),.venv/.ready-test) $@

@@ -1,6 +1,7 @@
 """lstmlab: a laboratory for long short-term memory on TensorFlow and Keras.
 
-Importing this package loads nothing heavy: the public names below are fetched when they are first used.
+Importing this package loads nothing heavy: the public names below are fetched when they are first used. Where Keras is imported
+too, before or after, it finds the cells and layers of saved models without further ado.
 
 Legend of symbols, the same in code, docs and pictures (1997: the letter in Hochreiter & Schmidhuber 1997):
 
@@ -18,11 +19,16 @@ Legend of symbols, the same in code, docs and pictures (1997: the letter in Hoch
 
 import importlib
 
+import wrapt
+
 __version__ = "0.1.0"
 
 _HOMES = {
     "Gate": "lstmlab.cells.gates",
+    "Coupled": "lstmlab.cells.gates",
     "GatedCell": "lstmlab.cells.gated",
+    "GatedRNN": "lstmlab.cells.layer",
+    "traces": "lstmlab.cells.layer",
     "variant": "lstmlab.cells.variants",
     "variants": "lstmlab.cells.variants",
     "Head": "lstmlab.model",
@@ -44,3 +50,9 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+@wrapt.when_imported("keras")
+def _register(_) -> None:
+    """As soon as Keras is there, and at once if it is: it learns of our classes, so that saved models load."""
+    importlib.import_module("lstmlab.cells")

@@ -167,10 +167,21 @@ class Recurrent(keras.Model):
     def train_step(self, data):
         x, y, w = data
         loss, prediction, gradients = self.learner.gradients(self.cell, self.head, x, y, w)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        self.optimizer.apply(self._regularised(gradients), self.trainable_variables)
         if self.log is not None:
             self.log.update_state(y, prediction, w)
         return {"loss": loss}
+
+    def _regularised(self, gradients: list) -> list:
+        """The learner's gradients plus those of the weights' regularizers."""
+        weights = [weight.value for weight in self.trainable_variables]
+        if not any(weight.regularizer for weight in self.trainable_variables):
+            return gradients
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            penalty = tf.add_n(self.losses)
+        added = tape.gradient(penalty, weights, unconnected_gradients="zero")
+        return [gradient + more for gradient, more in zip(gradients, added, strict=True)]
 
     @property
     def weight_names(self) -> list[str]:

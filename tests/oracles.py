@@ -112,3 +112,11 @@ class NumpyCell:
             s = at["s"]
             steps.append(at)
         return steps, hiddens
+
+
+def relative(actual, expected) -> float:
+    """|actual - expected| / |expected|, Euclidean norms over all elements in float64; the expected ones are not all zero."""
+    actual, expected = (np.asarray(value).astype("float64") for value in (actual, expected))
+    assert actual.shape == expected.shape
+    assert np.linalg.norm(expected) > 1e-3
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

@@ -53,7 +53,7 @@ def test_config_round_trip(activation, bias):
 
 def test_names_of_the_functions_of_1997_are_short():
     assert squashing_config(squashing("X", "y", "g1997")) == "g1997"
-    assert repr(Gate("h1997", [1, 2])) == "Gate(activation='h1997', bias=[1, 2])"
+    assert repr(Gate("h1997", [1, 2])) == "Gate(activation='h1997', bias=[1, 2], peephole=None, recurrent='full')"
 
 
 @pytest.mark.parametrize("activation", ["sigmoids", 3, None, {"class_name": "nothing"}])

@@ -177,6 +177,24 @@ def test_a_training_step_is_gradient_descent_with_the_learner(learner, rng):
     assert_gradients(moved, gradients, rtol=1e-4, atol=1e-6)
 
 
+def test_regularizers_and_constraints_of_the_cell_hold_in_training(rng):
+    plain, data = model(rng), [tf.constant(part) for part in batch(rng)]
+    watched = {"recurrent_regularizer": keras.regularizers.L2(0.5), "bias_constraint": "non_neg"}
+    net = Recurrent(variant("lstm1997", units=N, **watched), Head(K, "sigmoid"), BPTT(), F)
+    net.set_weights(plain.get_weights())
+    weights = [w.numpy() for w in net.trainable_variables]
+    expected = BPTT().gradients(plain.cell, plain.head, *data)[2]
+    net.compile(keras.optimizers.SGD(0.25))
+    net.train_step(data)
+    moved = dict(zip(net.weight_names, (old - new for old, new in zip(weights, net.get_weights(), strict=True)), strict=True))
+    for name, weight, gradient in zip(net.weight_names, weights, expected, strict=True):
+        step = 0.25 * (gradient + (weight if name == "recurrent_kernel" else 0.0))  # the slope of 0.5 |W|^2 is W
+        step = np.minimum(step, weight) if name == "bias" else step
+        np.testing.assert_allclose(moved[name], step, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert (weights[2] < 0).any()
+    assert (net.cell.bias.numpy() >= 0).all()
+
+
 def test_names_and_order_of_the_weights(rng):
     net = model(rng)
     assert net.weight_names == ["kernel", "recurrent_kernel", "bias", "head_kernel", "head_bias"]

@@ -1,4 +1,4 @@
-"""Initial values that only gated cells need: biases per block."""
+"""Initial values that only gated cells need: biases per block, for a lag, spread over all time scales, or opposite."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -49,6 +49,68 @@ class PerBlock(keras.initializers.Initializer):
         return {"values": self.values}
 
 
+@keras.saving.register_keras_serializable("lstmlab")
+class Chrono(keras.initializers.Initializer):
+    """Forget gate biases for dependencies of up to `lag` steps: log u, u uniform in [1, lag - 1].
+
+    A cell whose forget gate has the bias b keeps its state for about 1 / sigmoid(-b) = 1 + e^b steps. The input gate takes
+    Opposite('forget_gate'). seed: of the draws, as in Keras initializers.
+    Raises ValueError for a lag below 2.
+    Source: Tallec & Ollivier 2018, eq. 16 (their T_max is `lag`).
+    """
+
+    def __init__(self, lag: float, seed=None):
+        self.lag = _number("Chrono", "lag", lag)
+        if not self.lag >= 2:
+            raise ValueError(f"Chrono: expected a number >= 2, in steps. Received: lag={lag!r}")
+        self._uniform = keras.initializers.RandomUniform(1.0, self.lag - 1.0, seed=seed)
+
+    def __call__(self, shape, dtype=None):
+        return ops.log(self._uniform(shape, dtype or keras.config.floatx()))
+
+    def get_config(self) -> dict:
+        return {"lag": self.lag, "seed": self._uniform.get_config()["seed"]}
+
+
+@keras.saving.register_keras_serializable("lstmlab")
+class UniformGate(keras.initializers.Initializer):
+    """Biases that spread the gate's initial values evenly: log(u / (1 - u)), u uniform in [1/m, 1 - 1/m], m the number drawn.
+
+    seed: of the draws, as in Keras initializers. Source: Gu et al. 2020 (uniform gate initialisation).
+    """
+
+    def __init__(self, seed=None):
+        self._seed = keras.initializers.RandomUniform(seed=seed)
+
+    def __call__(self, shape, dtype=None):
+        dtype, edge = dtype or keras.config.floatx(), 1.0 / max(shape[-1], 2)
+        u = keras.initializers.RandomUniform(edge, 1.0 - edge, seed=self._seed.seed)(shape, dtype)
+        return ops.log(u / (1.0 - u))
+
+    def get_config(self) -> dict:
+        return {"seed": self._seed.get_config()["seed"]}
+
+
+@keras.saving.register_keras_serializable("lstmlab")
+class Opposite(keras.initializers.Initializer):
+    """Minus the initial bias of another gate of the same cell, the very numbers drawn there. of: its name, 'forget_gate', ...
+
+    The cell fills it in, and refuses a gate that is absent, has no bias, or takes its own bias from another.
+    Source: Tallec & Ollivier 2018, eq. 16 (b_i = -b_f); Gu et al. 2020 (b_r = -b_f).
+    """
+
+    def __init__(self, of: str):
+        if not isinstance(of, str):
+            raise ValueError(f"Opposite: expected the name of a gate, such as 'forget_gate'. Received: of={of!r}")
+        self.of = of
+
+    def __call__(self, shape, dtype=None):
+        raise ValueError(f"Opposite: expected to stand as the bias of a gate of a GatedCell. Received: of={self.of!r} alone")
+
+    def get_config(self) -> dict:
+        return {"of": self.of}
+
+
 def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Initializer | None:
     """The initializer that `bias` stands for: a number, a list (one per block), an initializer or its name; None: no bias."""
     if bias is None or isinstance(bias, keras.initializers.Initializer):
@@ -66,6 +128,16 @@ def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Init
         f"{owner}: a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
         f"or is None (no bias weight). Received: {argument}={bias!r}"
     )
+
+
+def biases_together(initial: dict, sizes: dict[str, int]):
+    """One initializer for the biases of several nets, one after the other; Opposite takes the numbers drawn for its `of`."""
+
+    def draw(_, dtype=None):
+        drawn = {n: initial[n]((size,), dtype=dtype) for n, size in sizes.items() if not isinstance(initial[n], Opposite)}
+        return ops.concatenate([drawn[n] if n in drawn else -drawn[initial[n].of] for n in sizes])
+
+    return draw
 
 
 def bias_config(bias):

@@ -15,15 +15,16 @@ class Truncated1997(BPTT):
 
     Written as one line: see=stop_gradient, so that what the nets read back counts as input. The gradient is that of half
     the summed squared error, which is what eqs. 19-28 follow (eq. 16 lacks the 1/2 that eq. 19 drops).
-    Exact where nothing is read back: feedback="none".
+    Exact where nothing is read back: feedback="none", and no peephole.
 
-    Serves cells that offer step(inputs, states, see), as GatedCell does; raises ValueError for others.
+    Serves cells that offer step(inputs, states, see), as GatedCell does; raises ValueError for others, and for dropout.
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, eqs. 10-28.
     """
 
     see = staticmethod(tf.stop_gradient)
 
     def check(self, cell) -> None:
+        super().check(cell)
         step = getattr(cell, "step", None)
         if step is None or "see" not in inspect.signature(step).parameters:
             raise ValueError(

@@ -1,0 +1,121 @@
+"""lstmlab-bench: what the layer costs, as ratios of training steps measured in turn in one process."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+SHAPES = {"tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512)}
+SECONDS = 0.4  # one measurement trains for about so long
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio."""
+    parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
+    parser.add_argument("what", choices=sorted(BENCHMARKS), help="keras: vanilla against keras.layers.LSTM; variants: every "
+                        "variant against vanilla; traces: return_traces against none")  # fmt: skip
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="batch, steps, features, units: "
+                        + ", ".join(f"{name} {shape}" for name, shape in SHAPES.items()))  # fmt: skip
+    parser.add_argument("--rounds", type=_positive, default=11, help="measurements of each layer, taken in turn (default 11)")
+    options = parser.parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in options.shapes:
+        table = measured(BENCHMARKS[options.what](*SHAPES[name]), SHAPES[name], options.rounds, SECONDS)
+        print(f"{name}: batch, steps, features, units = {SHAPES[name]}\n{table.to_markdown(index=False, floatfmt='.2f')}\n")
+
+
+def measured(layers: dict[str, Callable], shape: tuple, rounds: int, seconds: float) -> pd.DataFrame:
+    """layer, ms, ratio, quartiles of the ratio: training steps in `fit` with jit_compile, against the first layer.
+
+    A ratio is taken within each round, in which every layer has its turn for about `seconds`; quoted is the median over the
+    rounds. shape: batch, steps, features, units.
+    """
+    import keras
+
+    batch, steps, features, _ = shape
+    rng = np.random.default_rng(0)
+    taken: dict[str, list] = {name: [] for name in layers}
+    runs, count = {}, 1
+    for name, make in layers.items():
+        inputs = keras.Input((steps, features), batch_size=batch)
+        model = keras.Model(inputs, keras.layers.Dense(1)(make(inputs)))
+        model.compile("sgd", "mse", jit_compile=True)
+        runs[name] = model
+    x, y = rng.normal(size=(batch, steps, features)).astype("float32"), rng.normal(size=(batch, 1)).astype("float32")
+
+    def fit(model) -> float:
+        data = np.repeat(x, count, axis=0), np.repeat(y, count, axis=0)
+        start = time.perf_counter()
+        model.fit(*data, batch_size=batch, shuffle=False, verbose=0)
+        return (time.perf_counter() - start) / count
+
+    for model in runs.values():
+        fit(model)  # compiles
+    while fit(next(iter(runs.values()))) * count < seconds:
+        count *= 2
+    for _ in range(rounds):
+        for name, model in runs.items():
+            taken[name].append(fit(model))
+    times = pd.DataFrame(taken)
+    ratios = times.div(times.iloc[:, 0], axis=0)
+    return pd.DataFrame(
+        {
+            "layer": list(times),
+            "ms": times.median().to_numpy() * 1000,
+            "ratio": ratios.median().to_numpy(),
+            "lower quartile": ratios.quantile(0.25).to_numpy(),
+            "upper quartile": ratios.quantile(0.75).to_numpy(),
+        }
+    )
+
+
+def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+    """vanilla against keras.layers.LSTM, and the same cell in keras.layers.RNN."""
+    import keras
+
+    from lstmlab.cells import GatedRNN, variant
+
+    return {
+        "keras.layers.LSTM": keras.layers.LSTM(units),
+        "GatedRNN vanilla": GatedRNN(units),
+        "keras.layers.RNN(vanilla)": keras.layers.RNN(variant("vanilla", units)),
+    }
+
+
+def every_variant(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+    """Every variant against vanilla."""
+    from lstmlab.cells import GatedRNN, variants
+
+    names = ["vanilla", *(name for name in variants() if name != "vanilla")]
+    return {name: GatedRNN(units, name) for name in names}
+
+
+def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+    """return_traces against none; the mean of every trace joins the output, so that none can be optimised away."""
+    from keras import ops
+
+    from lstmlab.cells import GatedRNN
+
+    traced = GatedRNN(units, return_traces=True)
+
+    def seen(inputs):
+        output, traces = traced(inputs)
+        return output + sum(ops.mean(values, axis=(1, 2))[:, None] for values in traces.values())
+
+    return {"no traces": GatedRNN(units), "again": GatedRNN(units), "traces": seen}
+
+
+BENCHMARKS = {"keras": keras_lstm, "variants": every_variant, "traces": with_traces}
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

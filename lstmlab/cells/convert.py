@@ -1,0 +1,190 @@
+"""Weights from and to keras.layers.LSTM, GRU and SimpleRNN, where a GatedCell is the same function."""
+
+from functools import partial
+
+import keras
+import numpy as np
+
+from lstmlab.cells.gates import Coupled, Gate, squashing_config
+
+LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "SimpleRNN": keras.layers.SimpleRNN}
+CELLS = {"LSTM": keras.layers.LSTMCell, "GRU": keras.layers.GRUCell, "SimpleRNN": keras.layers.SimpleRNNCell}
+SHARED = [f"{w}_{kind}" for w in ("kernel", "recurrent", "bias") for kind in ("regularizer", "constraint")]
+SHARED += ["kernel_initializer", "recurrent_initializer", "dropout", "recurrent_dropout", "seed"]
+LAYER_FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+
+
+class FromKeras:
+    """`GatedCell.from_keras(layer)`: a new cell that is the same function as a Keras layer or cell, with its weights if it is
+    built. `cell.from_keras(layer)`: this cell takes over the weights, and is returned.
+
+    layer: keras.layers.LSTM, GRU or SimpleRNN, their cells, or keras.layers.RNN around one of these.
+    Raises ValueError for another layer, and where the cell is another function than the layer: each difference by name.
+    """
+
+    def __get__(self, cell, owner):
+        return partial(_new, owner) if cell is None else partial(_fill, cell)
+
+
+def kind_and_cell(caller: str, layer):
+    """'LSTM', 'GRU' or 'SimpleRNN', and the Keras cell in the layer."""
+    cell = getattr(layer, "cell", layer)
+    for kind, of_keras in CELLS.items():
+        if type(cell) is of_keras:
+            return kind, cell
+    raise ValueError(f"{caller}: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: {type(layer).__name__}")
+
+
+def arguments(kind: str, cell) -> dict:
+    """The arguments of the GatedCell that is the same function as a Keras cell."""
+    bias = cell.bias_initializer if cell.use_bias else None
+    shared = {name: getattr(cell, name) for name in SHARED} | {"units": cell.units, "dtype": cell.dtype_policy}
+    shared |= {"candidate_activation": cell.activation, "candidate_bias": bias}
+    if kind == "SimpleRNN":
+        return {**shared, "input_gate": None, "forget_gate": "closed", "output_gate": None, "output_activation": "linear"}
+    gate = partial(Gate, cell.recurrent_activation)
+    if kind == "GRU":
+        reset = {"reset_gate": gate(bias), "reset_after": cell.reset_after}
+        gates = {"input_gate": "coupled", "forget_gate": gate(bias), "output_gate": None, **reset}
+        return {**shared, **gates, "output_activation": "linear"}
+    remembers = keras.initializers.Ones() if cell.use_bias and cell.unit_forget_bias else bias
+    gates = {"input_gate": gate(bias), "forget_gate": gate(remembers), "output_gate": gate(bias)}
+    return {**shared, **gates, "output_activation": cell.activation}
+
+
+def weights_from_keras(kind: str, cell) -> dict[str, np.ndarray]:
+    """{name of our weight: its value} from a built Keras cell."""
+    values = {
+        weight.name: keras.ops.convert_to_numpy(weight)
+        for weight in cell.weights
+        if "kernel" in weight.name or weight.name == "bias"
+    }
+    if kind == "GRU":
+        n = cell.units
+        if not cell.reset_after:
+            recurrent = values["recurrent_kernel"]
+            return {**values, "recurrent_kernel": recurrent[:, : 2 * n], "candidate_recurrent_kernel": recurrent[:, 2 * n :]}
+        if cell.use_bias:  # Keras adds a second bias to the gates, which is one with the first
+            first, second = values["bias"]
+            summed = np.concatenate([first[: 2 * n] + second[: 2 * n], first[2 * n :]])
+            return {**values, "bias": summed, "recurrent_bias": second[2 * n :]}
+    return values
+
+
+def weights_to_keras(kind: str, cell) -> list[np.ndarray]:
+    """The weights of the Keras cell that is the same function, in its order, from a built GatedCell."""
+    values = {weight.name: keras.ops.convert_to_numpy(weight) for weight in cell.trainable_variables}
+    kernel, recurrent, bias = values["kernel"], values["recurrent_kernel"], values.get("bias")
+    if kind == "GRU" and not cell.reset_after:
+        recurrent = np.concatenate([recurrent, values["candidate_recurrent_kernel"]], axis=1)
+    if kind == "GRU" and cell.reset_after and bias is not None:
+        second = np.zeros_like(bias)
+        second[2 * cell.units :] = values["recurrent_bias"]
+        bias = np.stack([bias, second])
+    return [kernel, recurrent] if bias is None else [kernel, recurrent, bias]
+
+
+def keras_layer(layer):
+    """The Keras layer that is the same function as a GatedRNN, with its weights: `GatedRNN.to_keras`."""
+    cell = layer.cell
+    if not cell.built:
+        raise ValueError("GatedRNN.to_keras: expected a built layer, whose weights can be carried over. Received: built=False")
+    if layer.return_traces:
+        raise ValueError(
+            "GatedRNN.to_keras: Keras layers show no gates; expected return_traces=False. Received: return_traces=True"
+        )
+    templates = {kind: _template(kind, cell) for kind in CELLS}
+    differences = {kind: _differences(cell, type(cell)(**arguments(kind, t))) for kind, t in templates.items()}
+    kind = min(differences, key=lambda kind: len(differences[kind]))
+    if differences[kind]:
+        raise ValueError(
+            f"GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.{kind}: "
+            f"{_expected(differences[kind])}. Received: {_received(differences[kind])}"
+        )
+    config = {name: value for name, value in templates[kind].get_config().items() if name not in ("name", "trainable", "dtype")}
+    flags = {name: getattr(layer, name) for name in LAYER_FLAGS} | {"name": layer.name, "dtype": layer.dtype_policy}
+    made = LAYERS[kind].from_config({**config, **flags, "activity_regularizer": layer.activity_regularizer})
+    made.cell.build((None, cell.kernel.shape[0]))
+    made.cell.built = True
+    made.cell.set_weights(weights_to_keras(kind, cell))
+    return made
+
+
+def _new(owner, layer):
+    kind, theirs = kind_and_cell(f"{owner.__name__}.from_keras", layer)
+    cell = owner(**arguments(kind, theirs))
+    return _take(cell, kind, theirs) if theirs.built else cell
+
+
+def _fill(cell, layer):
+    kind, theirs = kind_and_cell("GatedCell.from_keras", layer)
+    if not theirs.built:
+        raise ValueError("GatedCell.from_keras: expected a built layer, which has weights. Received: built=False")
+    differences = _differences(cell, type(cell)(**arguments(kind, theirs)))
+    if differences:
+        raise ValueError(
+            f"GatedCell.from_keras: this cell is not the function of keras.layers.{kind}; expected {_expected(differences)}. "
+            f"Received: {_received(differences)}"
+        )
+    if cell.built and cell.kernel.shape != theirs.kernel.shape:
+        raise ValueError(
+            f"GatedCell.from_keras: expected {cell.kernel.shape[0]} input features, as this cell was built. "
+            f"Received: {theirs.kernel.shape[0]}"
+        )
+    return _take(cell, kind, theirs)
+
+
+def _take(cell, kind: str, theirs):
+    if not cell.built:
+        cell.build((None, theirs.kernel.shape[0]))
+        cell.built = True
+    values = weights_from_keras(kind, theirs)
+    for weight in cell.trainable_variables:
+        weight.assign(values[weight.name])
+    return cell
+
+
+def _template(kind: str, cell):
+    """The Keras cell of this kind that is nearest to ours."""
+    own = next(iter(cell.own.values()), Gate())
+    given = {name: getattr(cell, name) for name in SHARED}
+    given |= {"activation": cell.candidate_activation, "use_bias": cell.candidate_bias is not None}
+    if kind != "SimpleRNN":
+        given["recurrent_activation"] = own.activation
+    if kind == "GRU":
+        given["reset_after"] = cell.reset_after
+    return CELLS[kind](cell.units, **given)
+
+
+def _differences(cell, other) -> dict[str, tuple]:
+    """{switch: (here, there)} where two cells are different functions."""
+    here, there = _function(cell), _function(other)
+    return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
+
+
+def _function(cell) -> dict[str, str]:
+    """The switches that make a cell the function that it is, for people to read."""
+    gates = {name: _shown(getattr(cell, name)) for name in cell.GATES}
+    plain = ("units", "block_size", "feedback", "candidate_recurrent", "reset_after", "normaliser", "layer_normalization")
+    return {
+        **gates,
+        "candidate_activation": str(squashing_config(cell.candidate_activation)),
+        "output_activation": str(squashing_config(cell.output_activation)),
+        "candidate_bias": "no bias" if cell.candidate_bias is None else "a bias",
+        **{name: repr(getattr(cell, name)) for name in (*plain, "dropout", "recurrent_dropout")},
+    }
+
+
+def _shown(gate) -> str:
+    if not isinstance(gate, Gate):
+        return repr(gate) if isinstance(gate, (Coupled, str)) else "None"
+    bias = "no bias" if gate.bias is None else "a bias"
+    return f"{squashing_config(gate.activation)} with {bias}, peephole={gate.peephole!r}, recurrent={gate.recurrent!r}"
+
+
+def _expected(differences: dict) -> str:
+    return "; ".join(f"{name}: {there}" for name, (_, there) in differences.items())
+
+
+def _received(differences: dict) -> str:
+    return "; ".join(f"{name}: {here}" for name, (here, _) in differences.items())

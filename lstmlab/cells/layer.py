@@ -1,0 +1,262 @@
+"""GatedRNN: the cell over time, a drop-in for keras.layers.LSTM that shows every gate; and traces of a finished model."""
+
+import inspect
+from contextlib import contextmanager
+
+import keras
+from keras import ops
+from keras.src import backend
+
+from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
+from lstmlab.cells.gated import GatedCell
+from lstmlab.cells.recurrence import split
+from lstmlab.cells.variants import variant as named_variant
+
+_collectors: list[dict] = []  # the dictionaries that `traces` wants filled, innermost last
+
+
+@keras.saving.register_keras_serializable("lstmlab")
+class GatedRNN(keras.layers.RNN):
+    """A GatedCell over the steps of a sequence.
+
+    cell: a GatedCell, or the number of units n of the named `variant`; further arguments of GatedCell override that variant's.
+    return_traces: True adds, as the last output, {name: [B, T, ...]}: every gate, candidate, cell state and output at every
+    step, as GatedCell.step names them. At masked steps they stand still, like the output. With go_backwards they stand in the
+    order of processing, like the output. Bidirectional and TimeDistributed take no layer with more outputs: use `traces` there.
+    return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as keras.layers.LSTM has them.
+
+    Call: inputs [B, T, F], mask [B, T] or None, initial_state: one tensor [B, size] per entry of cell.state_size.
+    Returns the output [B, n] or, with return_sequences, [B, T, n], then the last states, then the traces.
+
+    The input projection W x is computed once for all steps, outside the loop, where x is at least as wide as the cell.
+    Narrower inputs join the hidden values in one product [x, hidden] per step, which is faster there.
+
+    Raises ValueError for a mask or states of the wrong shape, for an unknown variant, and whatever GatedCell raises.
+    """
+
+    def __init__(
+        self,
+        cell: GatedCell | int,
+        variant: str = "vanilla",
+        return_sequences: bool = False,
+        return_state: bool = False,
+        return_traces: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs,
+    ):
+        switches = {name: kwargs.pop(name) for name in list(kwargs) if name in _SWITCHES}
+        if not isinstance(cell, GatedCell):
+            if isinstance(cell, bool) or not isinstance(cell, int):
+                raise ValueError(f"GatedRNN: expected a GatedCell or a number of units. Received: cell={cell!r}")
+            cell = named_variant(variant, units=cell, dtype=kwargs.get("dtype"), **switches)
+        elif switches or variant != "vanilla":
+            given = ({} if variant == "vanilla" else {"variant": variant}) | switches
+            raise ValueError(
+                "GatedRNN: expected arguments of the cell only with a number of units. "
+                f"Received: {', '.join(f'{name}={value!r}' for name, value in given.items())} beside a cell"
+            )
+        if not isinstance(return_traces, bool):
+            raise ValueError(f"GatedRNN: expected true or false. Received: return_traces={return_traces!r}")
+        super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask, **kwargs)
+        self.return_traces = return_traces
+
+    @classmethod
+    def from_keras(cls, layer, **flags) -> "GatedRNN":
+        """A GatedRNN that is the same function as a keras.layers.LSTM, GRU or SimpleRNN, with its weights if it is built.
+
+        flags: override those of the layer; return_traces=True shows its gates. Raises ValueError for another layer.
+        """
+        kind_and_cell("GatedRNN.from_keras", layer)
+        same = {name: getattr(layer, name) for name in (*LAYER_FLAGS, "name", "activity_regularizer") if hasattr(layer, name)}
+        return cls(GatedCell.from_keras(layer), **{"dtype": layer.dtype_policy, **same, **flags})
+
+    def to_keras(self):
+        """The keras.layers.LSTM, GRU or SimpleRNN that is the same function, with the same weights and flags.
+
+        Raises ValueError where none is, naming each difference to the nearest, for a layer that is not built, and with
+        return_traces.
+        """
+        return keras_layer(self)
+
+    @property
+    def units(self) -> int:
+        return self.cell.units
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        self._check_inputs(sequences_shape)
+        super().build(sequences_shape, initial_state_shape)
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if mask is None:  # beside an initial state Keras does not hand it on
+            mask = backend.get_keras_mask(sequences)
+        self._check(sequences, initial_state, mask)
+        self._traced = self.return_traces or bool(_collectors)
+        answer = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        values, self._values = self._values, None
+        if not self._traced:
+            return answer
+        values = {name: ops.cast(value, self.compute_dtype) for name, value in split(values, self.cell.value_sizes).items()}
+        if _collectors:
+            _collect(self.name, values)
+        if not self.return_traces:
+            return answer
+        return (*answer, values) if self.return_state else (answer, values)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        cell = self.cell
+        sequences, drop = cell.dropped(sequences, initial_state[0], training)
+        inputs, net = self._nets(sequences, drop)
+
+        def step(x_t, states):
+            if backend.backend() == "torch" and self.stateful:
+                states = [ops.copy(state) for state in states]  # PyTorch would change them in place under its own gradient
+            values, states = cell.step(x_t, list(states), net=net)
+            return ops.concatenate(list(values.values()), axis=-1) if self._traced else values["output"], states
+
+        last, outputs, states = backend.rnn(
+            step,
+            inputs,
+            initial_state,
+            go_backwards=self.go_backwards,
+            mask=mask,
+            unroll=self.unroll,
+            input_length=sequences.shape[1],
+            zero_output_for_mask=self.zero_output_for_mask,
+            return_all_outputs=self.return_sequences or self._traced,
+        )
+        self._values = None
+        if self._traced:
+            self._values, n = outputs, self.units  # the output is the last of the values
+            last, outputs = last[..., -n:], outputs[..., -n:]
+        return last, outputs, states
+
+    def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
+        self._check(sequences, initial_state, mask)
+        return super().compute_output_spec(sequences, initial_state=initial_state, mask=mask, training=training)
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        shape = super().compute_output_shape(sequences_shape, initial_state_shape)
+        if not self.return_traces:
+            return shape
+        traces = {name: (*sequences_shape[:2], size) for name, size in self.cell.value_sizes.items()}
+        return (*shape, traces) if self.return_state else (shape, traces)
+
+    def compute_mask(self, inputs, mask):
+        masks = super().compute_mask(inputs, mask)
+        if not self.return_traces:
+            return masks
+        return [*(masks if self.return_state else [masks]), dict.fromkeys(self.cell.value_sizes)]
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "return_traces": self.return_traces}
+
+    def _nets(self, sequences, drop):
+        """What the loop runs over, and the cell's `net` at one step of it: W x taken ahead, or joined with R hidden."""
+        cell = self.cell
+
+        def kept(hidden):
+            return hidden if drop is None else hidden * drop
+
+        if sequences.shape[-1] >= cell.units or not cell.one_product:
+            return cell.project(sequences), lambda projected, hidden: cell.sums(projected, kept(hidden))
+        weights = [ops.cast(weight, cell.compute_dtype) for weight in (cell.kernel, cell.recurrent_kernel)]
+        joined, bias = ops.concatenate(weights, axis=0), cell.whole_bias()
+
+        def net(x_t, hidden):
+            sums = ops.matmul(ops.concatenate([x_t, kept(hidden)], axis=-1), joined)
+            return split(sums + bias, cell.nets), None
+
+        return ops.cast(sequences, cell.compute_dtype), net
+
+    def _check_inputs(self, shape) -> None:
+        features = self.cell.kernel.shape[0] if self.cell.built else None
+        if len(shape) != 3 or shape[1] == 0 or shape[2] is None or (features and shape[2] != features):
+            raise ValueError(
+                f"GatedRNN: expected inputs [B, T, F], T at least 1, F {features or 'known'}. Received: shape={tuple(shape)}"
+            )
+
+    def _check(self, sequences, initial_state, mask) -> None:
+        self._check_inputs(sequences.shape)
+        if hasattr(sequences, "row_splits"):
+            raise ValueError("GatedRNN: expected a dense tensor; pad it and give a mask. Received: a ragged tensor")
+        batch, steps = sequences.shape[:2]
+        if mask is not None:
+            received = f"mask.shape={tuple(mask.shape)}" if hasattr(mask, "shape") else f"mask={mask!r}"
+            if not hasattr(mask, "shape") or not _fits(mask.shape, (batch, steps)):
+                raise ValueError(f"GatedRNN: expected a mask [B, T] = {(batch, steps)}. Received: {received}")
+        if initial_state is not None:
+            states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+            expected = [(batch, size) for size in self.cell.state_size]
+            shapes = [tuple(getattr(state, "shape", ())) for state in states]
+            if len(shapes) != len(expected) or not all(map(_fits, shapes, expected)):
+                named = ", ".join(
+                    f"{n} [B, {size}]" for n, size in zip(self.cell.state_names, self.cell.state_size, strict=True)
+                )
+                raise ValueError(f"GatedRNN: expected initial_state=[{named}], B={batch}. Received: shapes {shapes}")
+
+
+def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
+    """{layer name: {value name: array [B, T, ...]}} for every GatedRNN in a Keras model, on inputs x: what it does as it is.
+
+    model: any built or callable Keras model (Sequential, functional, subclassed, nested, with Bidirectional, ...); x: what
+    model.predict takes. Values as GatedCell.step names them; a layer that is called twice has its second call under "name_1".
+    Training arguments, states and random seeds of the model stay as they are. Nothing is sampled: dropout is off.
+    Raises ValueError for a model without a GatedRNN.
+    """
+    if not isinstance(model, keras.Layer):
+        raise ValueError(f"traces: expected a Keras model. Received: model={model!r}")
+    before = [(v, ops.convert_to_numpy(v)) for v in (*model.non_trainable_variables, *_states(model))]
+    try:
+        return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
+    finally:
+        for state in _states(model):  # those of a model that was built just now
+            state.assign(ops.zeros_like(state))
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _states(model) -> list:
+    """The states of stateful layers, which Keras does not count among the variables of a model."""
+    return keras.tree.flatten([layer.states or [] for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)])
+
+
+class _Traced(keras.Model):
+    """A model that answers with the traces of another."""
+
+    def __init__(self, model):
+        super().__init__(name="traced")
+        self.model = model
+
+    def call(self, x):
+        with _collecting() as found:
+            self.model(x, training=False)
+        if not found:
+            raise ValueError(f"traces: expected a model with at least one GatedRNN. Received: model={self.model.name!r}")
+        return found
+
+
+@contextmanager
+def _collecting():
+    _collectors.append({})
+    try:
+        yield _collectors[-1]
+    finally:
+        _collectors.pop()
+
+
+def _collect(name: str, values: dict) -> None:
+    found, again = _collectors[-1], 1
+    unique = name
+    while unique in found:
+        unique, again = f"{name}_{again}", again + 1
+    found[unique] = values
+
+
+def _fits(shape, expected) -> bool:
+    return len(shape) == len(expected) and all(a is None or b is None or a == b for a, b in zip(shape, expected, strict=True))
+
+
+_SWITCHES = [name for name in inspect.signature(GatedCell).parameters if name not in ("units", "kwargs")]
