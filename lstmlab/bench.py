@@ -28,48 +28,44 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measured(layers: dict[str, Callable], shape: tuple, rounds: int, seconds: float) -> pd.DataFrame:
-    """layer, ms, ratio, quartiles of the ratio: training steps in `fit` with jit_compile, against the first layer.
+    """layer, ms, ratio, quartiles of the ratio, cpu ratio: training steps in `fit` with jit_compile, against the first layer.
 
-    A ratio is taken within each round, in which every layer has its turn for about `seconds`; quoted is the median over the
-    rounds. shape: batch, steps, features, units.
+    A ratio is taken within each round, in which every layer has its turn for about `seconds`, in another order each time, and
+    the median over the rounds is quoted. cpu ratio: the same of processor time, which other programs disturb less.
+    shape: batch, steps, features, units.
     """
     import keras
 
     batch, steps, features, _ = shape
     rng = np.random.default_rng(0)
-    taken: dict[str, list] = {name: [] for name in layers}
-    runs, count = {}, 1
+    x, y = rng.normal(size=(batch, steps, features)).astype("float32"), rng.normal(size=(batch, 1)).astype("float32")
+    models, count = {}, 1
     for name, make in layers.items():
         inputs = keras.Input((steps, features), batch_size=batch)
-        model = keras.Model(inputs, keras.layers.Dense(1)(make(inputs)))
-        model.compile("sgd", "mse", jit_compile=True)
-        runs[name] = model
-    x, y = rng.normal(size=(batch, steps, features)).astype("float32"), rng.normal(size=(batch, 1)).astype("float32")
+        models[name] = keras.Model(inputs, keras.layers.Dense(1)(make(inputs)))
+        models[name].compile("sgd", "mse", jit_compile=True)
 
-    def fit(model) -> float:
+    def fit(model) -> np.ndarray:
+        """Seconds and processor seconds of a training step."""
         data = np.repeat(x, count, axis=0), np.repeat(y, count, axis=0)
-        start = time.perf_counter()
+        start = np.array([time.perf_counter(), time.process_time()])
         model.fit(*data, batch_size=batch, shuffle=False, verbose=0)
-        return (time.perf_counter() - start) / count
+        return (np.array([time.perf_counter(), time.process_time()]) - start) / count
 
-    for model in runs.values():
+    for model in models.values():
         fit(model)  # compiles
-    while fit(next(iter(runs.values()))) * count < seconds:
+    first = next(iter(models.values()))
+    while fit(first)[0] * count < seconds:
         count *= 2
+    taken: dict[str, list] = {name: [] for name in models}
     for _ in range(rounds):
-        for name, model in runs.items():
-            taken[name].append(fit(model))
-    times = pd.DataFrame(taken)
-    ratios = times.div(times.iloc[:, 0], axis=0)
-    return pd.DataFrame(
-        {
-            "layer": list(times),
-            "ms": times.median().to_numpy() * 1000,
-            "ratio": ratios.median().to_numpy(),
-            "lower quartile": ratios.quantile(0.25).to_numpy(),
-            "upper quartile": ratios.quantile(0.75).to_numpy(),
-        }
-    )
+        for name in rng.permutation(list(models)):
+            taken[name].append(fit(models[name]))
+    wall, cpu = (pd.DataFrame({name: np.array(times)[:, k] for name, times in taken.items()}) for k in (0, 1))
+    ratios, cpu_ratios = (times.div(times.iloc[:, 0], axis=0) for times in (wall, cpu))
+    columns = {"ms": 1000 * wall.median(), "ratio": ratios.median(), "lower quartile": ratios.quantile(0.25)}
+    columns |= {"upper quartile": ratios.quantile(0.75), "cpu ratio": cpu_ratios.median()}
+    return pd.DataFrame(columns).rename_axis("layer").reset_index()
 
 
 def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:

@@ -101,18 +101,13 @@ def test_mixed_precision_comes_along(x, rng):
         (
             GatedRNN(N, "peephole"),
             "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.LSTM: "
-            "input_gate: sigmoid with a bias, peephole=None, recurrent='full'; "
-            "forget_gate: sigmoid with a bias, peephole=None, recurrent='full'; "
-            "output_gate: sigmoid with a bias, peephole=None, recurrent='full'. Received: "
-            "input_gate: sigmoid with a bias, peephole='previous', recurrent='full'; "
-            "forget_gate: sigmoid with a bias, peephole='previous', recurrent='full'; "
-            "output_gate: sigmoid with a bias, peephole='current', recurrent='full'",
+            "input_gate.peephole: None; forget_gate.peephole: None; output_gate.peephole: None. Received: "
+            "input_gate.peephole: 'previous'; forget_gate.peephole: 'previous'; output_gate.peephole: 'current'",
         ),
         (
             GatedRNN(N, "cifg", output_gate="sigmoid", input_gate="sigmoid"),
             "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.LSTM: "
-            "forget_gate: sigmoid with a bias, peephole=None, recurrent='full'. Received: "
-            "forget_gate: Coupled(to='input_gate', complement=True, shift=0.0)",
+            "forget_gate: a Gate. Received: forget_gate: Coupled(to='input_gate', complement=True, shift=0.0)",
         ),
         (
             GatedRNN(N, candidate_activation="linear"),
@@ -165,7 +160,7 @@ def test_another_function_is_refused_and_keeps_its_weights(x, rng):
         cell.from_keras(theirs)
     assert str(e.value) == (
         "GatedCell.from_keras: this cell is not the function of keras.layers.LSTM; expected "
-        "forget_gate: sigmoid with a bias, peephole=None, recurrent='full'; feedback: 'cells'. "
+        "forget_gate: a Gate; feedback: 'cells'. "
         "Received: forget_gate: None; feedback: 'all'"
     )
     for weight, value in zip(cell.get_weights(), before, strict=True):

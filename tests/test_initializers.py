@@ -1,11 +1,12 @@
-"""Staggered, biases per block, and initializers that several weights share."""
+"""Staggered, Chrono, UniformGate, biases per block, and initializers that several weights share."""
 
 import keras
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
-from lstmlab import Gate, GatedCell, Head
-from lstmlab.cells import Staggered
+from lstmlab import Gate, GatedCell, Head, variant
+from lstmlab.cells import Chrono, Opposite, Staggered, UniformGate
 from lstmlab.cells.initializers import PerBlock, apart
 
 
@@ -38,11 +39,14 @@ def test_staggered_differs_between_seeds_alone():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", None])
 def test_dtype_is_the_one_asked_for(dtype):
-    for initializer in (Staggered(1, 1, 0.1), PerBlock([1, 2])):
+    for initializer in (Staggered(1, 1, 0.1), PerBlock([1, 2]), Chrono(5), UniformGate()):
         assert keras.backend.standardize_dtype(initializer((2,), dtype=dtype).dtype) == (dtype or "float32")
 
 
-@pytest.mark.parametrize("initializer", [Staggered(-1.0, -2.0, 0.1, seed=5), PerBlock([1.5, -2.0, 3.0, 0.25])])
+@pytest.mark.parametrize(
+    "initializer",
+    [Staggered(-1.0, -2.0, 0.1, seed=5), PerBlock([1.5, -2.0, 3.0, 0.25]), Chrono(30, seed=4), UniformGate(seed=6)],
+)
 def test_config_round_trip(initializer):
     again = keras.initializers.deserialize(keras.initializers.serialize(initializer))
     np.testing.assert_array_equal(numbers(again), numbers(initializer))
@@ -80,20 +84,56 @@ def test_a_seed_that_was_asked_for_is_kept():
     assert own[1] is not first
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"first": "a"}, "Staggered: expected a number. Received: first='a'"),
-        ({"step": True}, "Staggered: expected a number. Received: step=True"),
-        ({"spread": -0.1}, "Staggered: expected a number >= 0. Received: spread=-0.1"),
-    ],
-)
-def test_wrong_numbers(arguments, message):
-    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
-        Staggered(**arguments)
-    assert str(e.value) == message
+DRAWS = 20_000
 
 
-def test_wrong_number_of_blocks():
-    with pytest.raises(ValueError, match=r"^PerBlock: expected 3 numbers, one per block\. Received: values=\[1\.0, 2\.0\]$"):
-        PerBlock([1, 2])((3,))
+@pytest.mark.parametrize("lag", [3, 100, 1000.5])
+def test_chrono_is_the_logarithm_of_a_uniform_number(lag):
+    """Tallec & Ollivier 2018, eq. 16: 1 + e^b, the steps that such a gate remembers, uniform in [2, lag]."""
+    drawn = numbers(Chrono(lag, seed=1), DRAWS)
+    assert 0 <= drawn.min() < drawn.max() <= np.log(lag - 1)
+    steps = 1 + np.exp(drawn)
+    assert kstest(steps, "uniform", args=(2, lag - 2)).pvalue > 1e-3
+    assert kstest(drawn, "uniform", args=(0, np.log(lag - 1))).pvalue < 1e-3  # b itself is not uniform
+
+
+def test_chrono_of_the_shortest_lag_is_zero():
+    np.testing.assert_array_equal(numbers(Chrono(2), 5), np.zeros(5))
+
+
+@pytest.mark.parametrize("units", [2, 100, DRAWS])
+def test_uniform_gate_spreads_the_gates_over_all_values(units):
+    """Gu et al. 2020: sigma(b) uniform in [1/n, 1 - 1/n], n being the gates."""
+    drawn = 1 / (1 + np.exp(-np.concatenate([numbers(UniformGate(seed=k), units) for k in range(max(1, 2000 // units))])))
+    edge = 1 / units
+    assert edge - 1e-12 <= drawn.min() <= drawn.max() <= 1 - edge + 1e-12
+    if units > 2:
+        assert kstest(drawn, "uniform", args=(edge, 1 - 2 * edge)).pvalue > 1e-3
+    else:
+        np.testing.assert_allclose(drawn, 0.5)
+
+
+@pytest.mark.parametrize("make", [lambda seed: Chrono(50, seed), UniformGate])
+def test_chrono_and_uniform_gate_differ_between_seeds_alone(make):
+    first, second, third = (numbers(make(seed), 10) for seed in (1, 2, 1))
+    assert np.abs(first - second).min() > 0
+    np.testing.assert_array_equal(first, third)
+    assert np.abs(numbers(make(None)) - numbers(make(None))).min() > 0
+
+
+@pytest.mark.parametrize(("name", "follower"), [("chrono", "input_gate"), ("ur_lstm", "refine_gate")])
+def test_the_variants_that_use_them(name, follower, rng):
+    cell = variant(name, units=200)
+    cell.build((None, 2))
+    pieces = dict(zip(cell.nets, np.split(cell.bias.numpy(), np.cumsum(list(cell.nets.values()))[:-1]), strict=True))
+    np.testing.assert_array_equal(pieces[follower], -pieces["forget_gate"])
+    low, high = (0, np.log(99)) if name == "chrono" else (-np.log(199), np.log(199))
+    assert low <= pieces["forget_gate"].min() < 0.3 * low + 0.7 * high < pieces["forget_gate"].max() <= high
+    assert not np.any(pieces["candidate"])
+    assert not np.any(pieces["output_gate"])
+
+
+def test_opposite_keeps_its_gate_in_a_config():
+    again = keras.initializers.deserialize(keras.initializers.serialize(Opposite("input_gate")))
+    assert isinstance(again, Opposite)
+    assert again.of == "input_gate"

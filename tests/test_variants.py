@@ -1,5 +1,8 @@
 """Named variants: conf/cell/ is the single list of them."""
 
+import re
+from importlib import resources
+
 import numpy as np
 import pytest
 
@@ -7,8 +10,19 @@ from lstmlab import Gate, GatedCell, variant, variants
 
 
 def test_names_are_the_files_of_conf_cell():
-    assert {"lstm1997", "vanilla"} <= set(variants())
+    odyssey = {"nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "fgr"}
+    gru = {"gru", "gru_reset_after", "mgu", "janet", "mingru", "minlstm"}
+    others = {"lstm1997", "lstm2000", "peephole", "vanilla", "chrono", "ur_lstm", "slstm", "elman", "irnn", "indrnn"}
+    assert odyssey | gru | others <= set(variants())
     assert variants() == sorted(variants())
+
+
+@pytest.mark.parametrize("name", variants())
+def test_every_file_names_its_source_and_its_equations(name):
+    lines = (resources.files("lstmlab.conf") / "cell" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    comments = [line for line in lines if line.startswith("#")]
+    assert re.search(r"\b(19|20)\d\d\b", " ".join(comments))
+    assert any(line.startswith("#   ") and " = " in line for line in comments)
 
 
 def test_lstm1997_is_the_cell_of_1997():

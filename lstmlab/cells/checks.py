@@ -1,20 +1,21 @@
 """What GatedCell accepts: each function returns the argument in its final form or raises ValueError with its name and value."""
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import keras
 
 from lstmlab.cells.gates import LOGARITHMS, Coupled, Gate, squashing
-from lstmlab.cells.initializers import Opposite
+from lstmlab.cells.initializers import Opposite, PerBlock
 
 PARTNER = {"input_gate": "forget_gate", "forget_gate": "input_gate"}
 CONSTANT = ("input_gate", "forget_gate", "output_gate")  # these may be absent (1) or closed (0); the others absent only
 
 
 def count(argument: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"GatedCell: expected a positive integer. Received: {argument}={value!r}")
-    return value
+    return int(value)
 
 
 def divisor(argument: str, value, of: str, number: int) -> int:
@@ -24,7 +25,7 @@ def divisor(argument: str, value, of: str, number: int) -> int:
         raise ValueError(
             f"GatedCell: {argument} must divide {of}={number}; expected one of {allowed}. Received: {argument}={value}"
         )
-    return value
+    return int(value)
 
 
 def flag(argument: str, value) -> bool:
@@ -34,12 +35,19 @@ def flag(argument: str, value) -> bool:
 
 
 def rate(argument: str, value) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise ValueError(f"GatedCell: expected a number in [0, 1). Received: {argument}={value!r}")
     return float(value)
 
 
+def seed(value) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise ValueError(f"GatedCell: expected an integer or None. Received: seed={value!r}")
+    return None if value is None else int(value)
+
+
 def length(argument: str, bias, number: int, meaning: str) -> None:
+    bias = bias.values if isinstance(bias, PerBlock) else bias
     if isinstance(bias, (list, tuple)) and len(bias) != number:
         raise ValueError(f"GatedCell: expected {number} numbers, {meaning}. Received: {argument}={list(bias)}")
 
@@ -49,17 +57,28 @@ def initializer(argument: str, value):
         found = keras.initializers.get(value)
     except ValueError:
         found = None
-    if found is None:
+    if found is None or _is_another("initializer", found):
         raise ValueError(f"GatedCell: expected a Keras initializer or its name. Received: {argument}={value!r}")
     return found
+
+
+KINDS = {"initializer": "Initializer", "regularizer": "Regularizer", "constraint": "Constraint"}
+
+
+def _is_another(kind: str, value) -> bool:
+    """Whether it is an object of Keras, but of another kind; Keras itself would take it for a function."""
+    return any(isinstance(value, getattr(getattr(keras, f"{k}s"), name)) for k, name in KINDS.items() if k != kind)
 
 
 def of_keras(kind: str, argument: str, value):
     """A Keras regularizer or constraint, its name, its config, or None."""
     try:
-        return getattr(keras, f"{kind}s").get(value)
+        found = getattr(keras, f"{kind}s").get(value)
     except (ValueError, TypeError):
-        raise ValueError(f"GatedCell: expected a Keras {kind}, its name or None. Received: {argument}={value!r}") from None
+        found = False
+    if found is False or _is_another(kind, found):
+        raise ValueError(f"GatedCell: expected a Keras {kind}, its name or None. Received: {argument}={value!r}")
+    return found
 
 
 def gate(argument: str, value) -> Gate | Coupled | str | None:
@@ -110,9 +129,25 @@ def gates(cell) -> None:
         raise ValueError(f"GatedCell: a reset gate needs feedback='cells'. Received: feedback={cell.feedback!r}")
     if cell.reset_gate is None and cell.reset_after:
         raise ValueError("GatedCell: reset_after needs a reset gate. Received: reset_gate=None")
-    if cell.reset_after and cell.candidate_recurrent == "none":
+    if cell.reset_gate is not None and cell.candidate_recurrent == "none":
         raise ValueError("GatedCell: a reset gate needs candidates that read back. Received: candidate_recurrent='none'")
     _normaliser(cell, own)
+    _recurrence(cell, own)
+
+
+def _recurrence(cell, own: dict) -> None:
+    kinds = {f"{name}.recurrent": one.recurrent for name, one in own.items()}
+    kinds["candidate_recurrent"] = cell.candidate_recurrent
+    for argument, kind in kinds.items():
+        if cell.feedback == "none" and kind not in ("full", "none"):
+            raise ValueError(
+                "GatedCell: feedback='none' reads nothing back; expected 'none', or 'full' as by default. "
+                f"Received: {argument}={kind!r}"
+            )
+    if cell.heads > 1 and "block_diagonal" not in kinds.values():
+        raise ValueError(
+            f"GatedCell: heads are for recurrent='block_diagonal', which no net has; expected 1. Received: heads={cell.heads}"
+        )
 
 
 def _peephole(cell, name: str, one: Gate) -> None:
@@ -144,10 +179,21 @@ def _normaliser(cell, own: dict) -> None:
                 f"GatedCell: normaliser='state' takes the logarithm of the gates; expected an activation in {LOGARITHMS}. "
                 f"Received: {name}={own[name]!r}"
             )
-    if cell.normaliser == "gates" and cell.refine_gate is not None:
-        raise ValueError("GatedCell: expected a refine gate or a normaliser, not both. Received: normaliser='gates'")
+    if cell.refine_gate is not None:
+        raise ValueError(
+            f"GatedCell: expected a refine gate or a normaliser, not both. Received: normaliser={cell.normaliser!r}"
+        )
 
 
 def _among(argument: str, value: str, allowed: Sequence[str], meaning: str, shown: str) -> None:
     if value not in allowed:
         raise ValueError(f"GatedCell: expected {meaning}, here one of {list(allowed)}. Received: {argument}={shown}")
+
+
+def states(cell, given: Sequence) -> None:
+    """The states that a step is given: as many and as wide as the cell says, as far as their shapes are known."""
+    shapes, sizes = [tuple(state.shape) for state in given], cell.state_size
+    fit = [len(shape) == 2 and shape[1] in (None, size) for shape, size in zip(shapes, sizes, strict=False)]
+    if len(shapes) != len(sizes) or not all(fit):
+        expected = ", ".join(f"{name} [B, {size}]" for name, size in zip(cell.state_names, sizes, strict=True))
+        raise ValueError(f"GatedCell: expected states=[{expected}]. Received: shapes {shapes}")

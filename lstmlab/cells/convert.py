@@ -5,7 +5,7 @@ from functools import partial
 import keras
 import numpy as np
 
-from lstmlab.cells.gates import Coupled, Gate, squashing_config
+from lstmlab.cells.gates import Gate, squashing_config
 
 LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "SimpleRNN": keras.layers.SimpleRNN}
 CELLS = {"LSTM": keras.layers.LSTMCell, "GRU": keras.layers.GRUCell, "SimpleRNN": keras.layers.SimpleRNNCell}
@@ -159,27 +159,32 @@ def _template(kind: str, cell):
 def _differences(cell, other) -> dict[str, tuple]:
     """{switch: (here, there)} where two cells are different functions."""
     here, there = _function(cell), _function(other)
-    return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
+    return {name: (here[name], there[name]) for name in here if name in there and here[name] != there[name]}
 
 
 def _function(cell) -> dict[str, str]:
     """The switches that make a cell the function that it is, for people to read."""
-    gates = {name: _shown(getattr(cell, name)) for name in cell.GATES}
+    shown: dict[str, str] = {}
+    for name in cell.GATES:
+        gate = getattr(cell, name)
+        if isinstance(gate, Gate):
+            parts = {"activation": _name(gate.activation), "bias": _has(gate.bias)}
+            parts |= {"peephole": repr(gate.peephole), "recurrent": repr(gate.recurrent)}
+            shown |= {name: "a Gate", **{f"{name}.{part}": value for part, value in parts.items()}}
+        else:
+            shown[name] = repr(gate)
+    shown |= {name: _name(getattr(cell, name)) for name in ("candidate_activation", "output_activation")}
+    shown["candidate_bias"] = _has(cell.candidate_bias)
     plain = ("units", "block_size", "feedback", "candidate_recurrent", "reset_after", "normaliser", "layer_normalization")
-    return {
-        **gates,
-        "candidate_activation": str(squashing_config(cell.candidate_activation)),
-        "output_activation": str(squashing_config(cell.output_activation)),
-        "candidate_bias": "no bias" if cell.candidate_bias is None else "a bias",
-        **{name: repr(getattr(cell, name)) for name in (*plain, "dropout", "recurrent_dropout")},
-    }
+    return shown | {name: repr(getattr(cell, name)) for name in (*plain, "dropout", "recurrent_dropout")}
 
 
-def _shown(gate) -> str:
-    if not isinstance(gate, Gate):
-        return repr(gate) if isinstance(gate, (Coupled, str)) else "None"
-    bias = "no bias" if gate.bias is None else "a bias"
-    return f"{squashing_config(gate.activation)} with {bias}, peephole={gate.peephole!r}, recurrent={gate.recurrent!r}"
+def _name(activation) -> str:
+    return str(squashing_config(activation))
+
+
+def _has(bias) -> str:
+    return "no bias" if bias is None else "a bias"
 
 
 def _expected(differences: dict) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from lstmlab.cells import checks
 from lstmlab.cells.convert import FromKeras
 from lstmlab.cells.gates import Coupled, refined, stabilised
 from lstmlab.cells.initializers import apart, bias_initializer, biases_together
@@ -108,13 +109,14 @@ class GatedCell(Switches):
         values: {name: value} in the order of `value_sizes`: every gate [B, m] as it multiplies, that is after refine gate and
         normaliser; candidate, cell_state and output [B, n]; with normaliser='state' also normaliser [B, m].
         """
+        checks.states(self, states)
         past = dict(zip(self.state_names, states, strict=True))
         hidden, y_tm1 = see(past["hidden"]), first(past["hidden"], self.units)
         s_tm1 = past.get("cell_state", y_tm1)
         nets, waiting = (net or self.net)(inputs, hidden)
         self._look("previous", nets, see, s_tm1)
-        values, stabiliser = self._open(nets, past)
-        values = {name: touch(name, value) for name, value in values.items()}
+        values, stabiliser = self._open(nets, past, touch)
+        values = {name: value if name == "refine_gate" else touch(name, value) for name, value in values.items()}
         net_g = nets["candidate"] if self.reset_gate is None else self._behind_reset_gate(nets, waiting, hidden, values)
         g = values["candidate"] = touch("candidate", self.candidate_activation(net_g))
         s_t = self._gated("input_gate", values, g)
@@ -176,11 +178,15 @@ class GatedCell(Switches):
     def get_initial_state(self, batch_size=None):
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
 
-    def _open(self, nets: dict, past: dict):
-        """(2) and (3): the gates that do not look at the new state, and the stabiliser of normaliser='state'."""
+    def _open(self, nets: dict, past: dict, touch: Callable):
+        """(2) and (3): the gates that do not look at the new state, and the stabiliser of normaliser='state'.
+
+        The refine gate is touched here, where it acts; the others act on cells, later.
+        """
         own = {name: gate.activation(nets[name]) for name, gate in self.own.items() if gate.peephole != "current"}
         stabiliser = None
         if self.refine_gate is not None:
+            own["refine_gate"] = touch("refine_gate", own["refine_gate"])
             own["forget_gate"] = refined(own["forget_gate"], own["refine_gate"])
         if self.normaliser == "gates":
             both = own["input_gate"] + own["forget_gate"]

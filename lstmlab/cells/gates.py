@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from lstmlab.cells.initializers import bias_config, bias_from_config, bias_initializer
+from lstmlab.cells.initializers import bias_config, bias_from_config, bias_initializer, number
 
 
 @keras.saving.register_keras_serializable("lstmlab")
@@ -114,11 +114,10 @@ class Coupled:
     def __init__(self, to: str, complement: bool = True, shift: float = 0.0):
         if not isinstance(to, str):
             raise ValueError(f"Coupled: expected the name of a gate, such as 'forget_gate'. Received: to={to!r}")
-        if isinstance(shift, bool) or not isinstance(shift, (int, float)):
-            raise ValueError(f"Coupled: expected a number. Received: shift={shift!r}")
+        shift = number("Coupled", "shift", shift)
         if not isinstance(complement, bool):
             raise ValueError(f"Coupled: expected true or false. Received: complement={complement!r}")
-        self.to, self.complement, self.shift = to, complement, float(shift)
+        self.to, self.complement, self.shift = to, complement, shift
 
     def value(self, partner: Gate, opened, net):
         """The gate's value from the partner, its value `opened` and its net input."""

@@ -1,6 +1,7 @@
 """Initial values that only gated cells need: biases per block, for a lag, spread over all time scales, or opposite."""
 
 from collections.abc import Sequence
+from math import isfinite
 from numbers import Real
 
 import keras
@@ -20,7 +21,7 @@ class Staggered(keras.initializers.Initializer):
 
     def __init__(self, first: float = 0.0, step: float = 0.0, spread: float = 0.0, seed=None):
         numbers = {"first": first, "step": step, "spread": spread}
-        self.first, self.step, self.spread = (_number("Staggered", name, value) for name, value in numbers.items())
+        self.first, self.step, self.spread = (number("Staggered", name, value) for name, value in numbers.items())
         if self.spread < 0:
             raise ValueError(f"Staggered: expected a number >= 0. Received: spread={spread!r}")
         self._noise = keras.initializers.RandomUniform(-self.spread, self.spread, seed=seed)
@@ -38,7 +39,9 @@ class PerBlock(keras.initializers.Initializer):
     """The biases listed, one per block. Raises ValueError where the list does not match the blocks."""
 
     def __init__(self, values: Sequence[float]):
-        self.values = [_number("PerBlock", "values", v) for v in values]
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise ValueError(f"PerBlock: expected a list of numbers. Received: values={values!r}")
+        self.values = [number("PerBlock", "values", v) for v in values]
 
     def __call__(self, shape, dtype=None):
         if shape[-1] != len(self.values):
@@ -60,7 +63,7 @@ class Chrono(keras.initializers.Initializer):
     """
 
     def __init__(self, lag: float, seed=None):
-        self.lag = _number("Chrono", "lag", lag)
+        self.lag = number("Chrono", "lag", lag)
         if not self.lag >= 2:
             raise ValueError(f"Chrono: expected a number >= 2, in steps. Received: lag={lag!r}")
         self._uniform = keras.initializers.RandomUniform(1.0, self.lag - 1.0, seed=seed)
@@ -115,9 +118,9 @@ def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Init
     """The initializer that `bias` stands for: a number, a list (one per block), an initializer or its name; None: no bias."""
     if bias is None or isinstance(bias, keras.initializers.Initializer):
         return bias
-    if isinstance(bias, Real) and not isinstance(bias, bool):
+    if _is_finite(bias):
         return keras.initializers.Constant(float(bias))
-    if isinstance(bias, Sequence) and not isinstance(bias, str) and bias and all(isinstance(b, Real) for b in bias):
+    if isinstance(bias, Sequence) and not isinstance(bias, str) and bias and all(map(_is_finite, bias)):
         return PerBlock(bias)
     if isinstance(bias, str):
         try:
@@ -163,7 +166,13 @@ def apart(initializers: Sequence) -> list:
     return own
 
 
-def _number(owner: str, argument: str, value) -> float:
+def _is_finite(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+
+
+def number(owner: str, argument: str, value) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{owner}: expected a number. Received: {argument}={value!r}")
+    if not isfinite(value):
+        raise ValueError(f"{owner}: expected a finite number. Received: {argument}={value!r}")
     return float(value)

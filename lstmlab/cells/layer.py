@@ -47,6 +47,9 @@ class GatedRNN(keras.layers.RNN):
         zero_output_for_mask: bool = False,
         **kwargs,
     ):
+        for name, ours in _INSTEAD.items():
+            if name in kwargs:
+                raise ValueError(f"GatedRNN: expected {ours} in place of {name}. Received: {name}={kwargs[name]!r}")
         switches = {name: kwargs.pop(name) for name in list(kwargs) if name in _SWITCHES}
         if not isinstance(cell, GatedCell):
             if isinstance(cell, bool) or not isinstance(cell, int):
@@ -116,17 +119,18 @@ class GatedRNN(keras.layers.RNN):
             values, states = cell.step(x_t, list(states), net=net)
             return ops.concatenate(list(values.values()), axis=-1) if self._traced else values["output"], states
 
+        if mask is not None:
+            step, inputs, initial_state = self._masked(step, inputs, initial_state, mask)
         last, outputs, states = backend.rnn(
             step,
             inputs,
             initial_state,
             go_backwards=self.go_backwards,
-            mask=mask,
             unroll=self.unroll,
             input_length=sequences.shape[1],
-            zero_output_for_mask=self.zero_output_for_mask,
             return_all_outputs=self.return_sequences or self._traced,
         )
+        states = states[: len(cell.state_size)]
         self._values = None
         if self._traced:
             self._values, n = outputs, self.units  # the output is the last of the values
@@ -152,6 +156,26 @@ class GatedRNN(keras.layers.RNN):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "return_traces": self.return_traces}
+
+    def _masked(self, step, inputs, initial_state, mask):
+        """The loop with a mask: a masked step changes no state and repeats what the step before gave, at first zeros.
+
+        Not by the mask of `backend.rnn`: that of JAX begins with the first state and wants outputs as wide as it.
+        """
+        size = sum(self.cell.value_sizes.values()) if self._traced else self.units
+        start = ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype)
+
+        def masked(x_t, states):
+            here, (*states, given) = ops.greater(x_t[:, -1:], 0), states
+            output, after = step(x_t[:, :-1], states)
+            after = [ops.where(here, new, old) for new, old in zip(after, states, strict=True)]
+            output = ops.where(here, output, given)
+            return output, [*after, given if self.zero_output_for_mask else output]
+
+        column = ops.cast(
+            ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype
+        )  # beside the inputs, as they are one tensor
+        return masked, ops.concatenate([inputs, column], axis=-1), [*initial_state, start]
 
     def _nets(self, sequences, drop):
         """What the loop runs over, and the cell's `net` at one step of it: W x taken ahead, or joined with R hidden."""
@@ -213,7 +237,7 @@ def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
         return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
     finally:
         for state in _states(model):  # those of a model that was built just now
-            state.assign(ops.zeros_like(state))
+            state.assign(ops.zeros_like(state.value))
         for variable, value in before:
             variable.assign(value)
 
@@ -259,4 +283,11 @@ def _fits(shape, expected) -> bool:
     return len(shape) == len(expected) and all(a is None or b is None or a == b for a, b in zip(shape, expected, strict=True))
 
 
+_INSTEAD = {  # arguments of keras.layers.LSTM that say for all gates at once what each gate says here
+    "activation": "candidate_activation and output_activation",
+    "recurrent_activation": "the activation of each gate, such as forget_gate='hard_sigmoid',",
+    "use_bias": "Gate(bias=None) for each gate and candidate_bias=None",
+    "bias_initializer": "Gate(bias=...) for each gate and candidate_bias",
+    "unit_forget_bias": "forget_gate=Gate(bias=1.0), as it is by default,",
+}
 _SWITCHES = [name for name in inspect.signature(GatedCell).parameters if name not in ("units", "kwargs")]

@@ -64,7 +64,8 @@ class Switches(keras.Layer, DropoutRNNCell):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.units, self.block_size = checks.count("units", units), checks.divisor("block_size", block_size, "units", units)
+        self.units = units = checks.count("units", units)
+        self.block_size = checks.divisor("block_size", block_size, "units", units)
         self.blocks = units // block_size
         self.heads = checks.divisor("heads", heads, "the number of blocks", self.blocks)
         self.feedback = one_of("GatedCell", "feedback", feedback, self.FEEDBACK)
@@ -102,7 +103,7 @@ class Switches(keras.Layer, DropoutRNNCell):
                 setattr(self, f"{weight}_{kind}", checks.of_keras(kind, f"{weight}_{kind}", value))
         self.dropout = checks.rate("dropout", dropout)
         self.recurrent_dropout = checks.rate("recurrent_dropout", recurrent_dropout)
-        self.seed = seed
+        self.seed = checks.seed(seed)
         if dropout or recurrent_dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
         self._lay_out()
