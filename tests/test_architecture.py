@@ -132,7 +132,9 @@ def test_a_forbidden_arrow_is_found(name, source, expected, tmp_path):
     assert [line for line in found if line.startswith(f"lstmlab.{name} imports")] == expected
 
 
-@pytest.mark.parametrize("module", ["lstmlab", "lstmlab.app", "lstmlab.bench", "lstmlab.report", "lstmlab.tasks.adding", "lstmlab.criterion"])
+@pytest.mark.parametrize(
+    "module", ["lstmlab", "lstmlab.app", "lstmlab.bench", "lstmlab.report", "lstmlab.tasks.adding", "lstmlab.criterion"]
+)
 def test_light_modules_load_neither_tensorflow_nor_keras(module):
     code = f"import sys, {module}; print(sorted({{name.split('.')[0] for name in sys.modules}} & {{'tensorflow', 'keras'}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,6 +21,7 @@ MIXED = [
 
 def built(rng, kinds: dict, feedback: str = "cells", block_size: int = 2, heads: int = 2, **more) -> GatedCell:
     gates = {f"{name}_gate": Gate(recurrent=kinds[name]) for name in ("input", "forget", "output")}
+    heads = heads if "block_diagonal" in kinds.values() else 1
     options = {"block_size": block_size, "heads": heads, "candidate_recurrent": kinds["candidate"], **gates, **more}
     cell = GatedCell(N, feedback=feedback, dtype="float64", **options)
     cell.build((B, F))

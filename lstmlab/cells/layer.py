@@ -160,7 +160,8 @@ class GatedRNN(keras.layers.RNN):
     def _masked(self, step, inputs, initial_state, mask):
         """The loop with a mask: a masked step changes no state and repeats what the step before gave, at first zeros.
 
-        Not by the mask of `backend.rnn`: that of JAX begins with the first state and wants outputs as wide as it.
+        The mask goes along as one more input. Not by the mask of `backend.rnn`: with JAX that begins with the first state
+        instead of zeros, and wants outputs as wide as it.
         """
         size = sum(self.cell.value_sizes.values()) if self._traced else self.units
         start = ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype)
@@ -172,9 +173,7 @@ class GatedRNN(keras.layers.RNN):
             output = ops.where(here, output, given)
             return output, [*after, given if self.zero_output_for_mask else output]
 
-        column = ops.cast(
-            ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype
-        )  # beside the inputs, as they are one tensor
+        column = ops.cast(ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype)
         return masked, ops.concatenate([inputs, column], axis=-1), [*initial_state, start]
 
     def _nets(self, sequences, drop):
