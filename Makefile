@@ -23,7 +23,7 @@ test: .venv/.ready-$(EXTRAS) ## lint, format, types and all tests; some: ARGS="-
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n auto --dist worksteal $(ARGS)
 
 report: .venv/.ready ## one table over all runs in outputs/; another folder: make report ARGS="FOLDER"
 	@.venv/bin/lstmlab-report $(ARGS)

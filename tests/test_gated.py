@@ -379,6 +379,41 @@ def test_coupled_follows_the_forget_gate_after_its_refine_gate(rng):
     assert np.abs(e - f).max() > 0.01
 
 
+@pytest.mark.parametrize("block_size", [1, 2])
+def test_normalised_gates_sum_to_one(block_size, rng):
+    """minLSTM: i / (i + f) and f / (i + f)."""
+    cell = built(rng, normaliser="gates", input_gate="softplus", block_size=block_size)
+    x, before, values, _ = stepped(cell, rng)
+    i = np.log1p(np.exp(net_of(cell, "input_gate", x, before["hidden"])))
+    f = logistic(net_of(cell, "forget_gate", x, before["hidden"]))
+    np.testing.assert_allclose(values["input_gate"], i / (i + f), atol=1e-12)
+    np.testing.assert_allclose(values["forget_gate"], f / (i + f), atol=1e-12)
+    s = wide(cell, f / (i + f)) * before["cell_state"] + wide(cell, i / (i + f)) * values["candidate"]
+    np.testing.assert_allclose(values["cell_state"], s, atol=1e-12)
+
+
+@pytest.mark.parametrize("block_size", [1, 2])
+@pytest.mark.parametrize(
+    ("given", "forget"), [("exponential", "sigmoid"), ("exponential", "exponential"), ("sigmoid", "sigmoid")]
+)
+def test_the_normalised_state_against_plain_sums_that_are_not_stabilised(given, forget, block_size, rng):
+    """sLSTM: from s = n = 0, y = o h(S / N) with S = f S + i g and N = f N + i, no stabiliser in sight."""
+    options = {"normaliser": "state", "input_gate": given, "forget_gate": forget, "block_size": block_size}
+    cell = built(rng, **options)
+    states, hidden = cell.get_initial_state(B), np.zeros((B, N))
+    s, n = np.zeros((B, N)), np.zeros((B, cell.blocks))
+    for _ in range(T):
+        x = rng.normal(size=(B, F))
+        values, states = cell.step(tf.constant(x), states)
+        nets = {name: net_of(cell, name, x, hidden) for name in cell.nets}
+        i, f = ACTIVATIONS[given](nets["input_gate"]), ACTIVATIONS[forget](nets["forget_gate"])
+        s, n = wide(cell, f) * s + wide(cell, i) * np.tanh(nets["candidate"]), f * n + i
+        hidden = wide(cell, logistic(nets["output_gate"])) * np.tanh(s / wide(cell, n))
+        np.testing.assert_allclose(values["output"], hidden, atol=1e-12)
+        scale = np.exp(dict(zip(cell.state_names, states, strict=True))["stabiliser"])
+        np.testing.assert_allclose(values["normaliser"] * scale, n, rtol=1e-12)
+
+
 ACTIVATIONS = {
     "sigmoid": logistic,
     "hard_sigmoid": lambda net: np.clip(net / 6 + 0.5, 0, 1),

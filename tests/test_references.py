@@ -209,6 +209,26 @@ def test_a_closed_gate_is_zero(name, rng):
     np.testing.assert_allclose(values["y"], o * np.tanh(values["c"]), atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["peephole", "cifg", "fgr", "ur_lstm", "gru", "gru_reset_after", "mgu", "janet", "minlstm"])
+def test_what_sees_nothing_leaves_the_carousel(name, rng):
+    """With see=stop_gradient the state flows through the forget gates alone, also where it is the output: d s_T / d s_0."""
+    cell = built(variant(name, units=N, dtype="float64"), rng)
+    x, past = tf.constant(rng.normal(size=(T, 1, F))), start(cell, rng)
+    s_0 = tf.constant(past["cell_state" if "cell_state" in past else "hidden"][:1])
+    flows = []
+    for see in (tf.stop_gradient, lambda hidden: hidden):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(s_0)
+            states = [tf.constant(past["hidden"][:1]), s_0] if "cell_state" in past else [s_0]
+            opened = 1.0
+            for x_t in x:
+                values, states = cell.step(x_t, states, see=see)
+                opened *= values["forget_gate"].numpy()[0]
+        flows.append(tape.jacobian(states[-1], s_0, experimental_use_pfor=False)[0, :, 0].numpy())
+    np.testing.assert_allclose(flows[0], np.diag(opened), rtol=1e-12)
+    assert (np.abs(flows[1] - flows[0]).max() > 1e-6) == (name != "minlstm")  # which reads nothing back
+
+
 @pytest.mark.parametrize(("dtype", "reach"), [("float32", 200.0), ("float64", 1000.0)])
 @pytest.mark.parametrize("forget", ["sigmoid", "exponential"])
 @pytest.mark.parametrize("from_zero", [True, False])
