@@ -288,7 +288,7 @@ class _Wiring:
         kind, f, i, colour = self.cell.normaliser, AT["forget_gate"], AT["input_gate"], COLOURS["normaliser"]
         if kind is None:
             return
-        words = r"both divided by $i_t+f_t$" if kind == "gates" else r"both divided by $e^{m_t}$"
+        words = r"both divided by $i_t+f_t$" if kind == "gates" else r"both stabilised by $m_t$"
         self.box((f + i) / 2, RAIL + 0.05, words, colour, (i - f + 1.5, 0.6))
         if kind == "state":
             self.line((LEFT, SECOND), (DIVIDE, SECOND), (DIVIDE, CAROUSEL + 0.3), colour=colour, arrow=True)

@@ -29,6 +29,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "Gate": "lstmlab.cells.gates",
     "Coupled": "lstmlab.cells.gates",
+    "Chrono": "lstmlab.cells.initializers",
+    "Opposite": "lstmlab.cells.initializers",
+    "Staggered": "lstmlab.cells.initializers",
+    "UniformGate": "lstmlab.cells.initializers",
     "GatedCell": "lstmlab.cells.gated",
     "GatedRNN": "lstmlab.cells.layer",
     "traces": "lstmlab.cells.layer",

@@ -109,17 +109,18 @@ CELLS = {
     "coupled to an absent gate": (
         {"input_gate": "coupled", "forget_gate": None},
         f"{PARTNER} ['output_gate']",
-        "input_gate=Coupled(to='forget_gate', complement=True, shift=0.0)",
+        "input_gate=Coupled(to='forget_gate', complement=True, shift=0.0) with forget_gate=None",
     ),
     "coupled to a closed gate": (
         {"forget_gate": "coupled", "input_gate": "closed"},
         f"{PARTNER} ['output_gate']",
-        "forget_gate=Coupled(to='input_gate', complement=True, shift=0.0)",
+        "forget_gate=Coupled(to='input_gate', complement=True, shift=0.0) with input_gate='closed'",
     ),
     "coupled to each other": (
         {"input_gate": "coupled", "forget_gate": "coupled"},
         f"{PARTNER} ['output_gate']",
-        "input_gate=Coupled(to='forget_gate', complement=True, shift=0.0)",
+        "input_gate=Coupled(to='forget_gate', complement=True, shift=0.0) with "
+        "forget_gate=Coupled(to='input_gate', complement=True, shift=0.0)",
     ),
     "coupled to nothing known": (
         {"output_gate": Coupled("forget", False, 2)},
@@ -138,12 +139,12 @@ CELLS = {
     ),
     "a shift behind a refine gate": (
         {"input_gate": Coupled("forget_gate", shift=1.0), "refine_gate": "sigmoid"},
-        "a shift goes with neither refine gate nor normaliser",
+        "a shift goes with neither refine gate nor normaliser; expected shift=0.0",
         "input_gate=Coupled(to='forget_gate', complement=True, shift=1.0)",
     ),
     "a shift behind a normaliser": (
         {"output_gate": Coupled("input_gate", shift=1.0), "normaliser": "gates"},
-        "a shift goes with neither refine gate nor normaliser",
+        "a shift goes with neither refine gate nor normaliser; expected shift=0.0",
         "output_gate=Coupled(to='input_gate', complement=True, shift=1.0)",
     ),
     # biases
@@ -225,7 +226,11 @@ CELLS = {
         "a reset gate needs feedback='cells'",
         "feedback='none'",
     ),
-    "reset_after without reset gate": ({"reset_after": True}, "reset_after needs a reset gate", "reset_gate=None"),
+    "reset_after without reset gate": (
+        {"reset_after": True},
+        "reset_after needs a reset gate; expected False without one",
+        "reset_after=True",
+    ),
     "reset gate before what is not read back": (
         {"reset_gate": "sigmoid", "candidate_recurrent": "none"},
         "a reset gate needs candidates that read back",
@@ -358,7 +363,7 @@ PARTS = [
     (lambda: Gate(bias=[True, False]), f"Gate: {BIAS}. Received: bias=[True, False]"),
     (lambda: Gate(bias=float("nan")), f"Gate: {BIAS}. Received: bias=nan"),
     (lambda: Gate(bias=[1.0, float("inf")]), f"Gate: {BIAS}. Received: bias=[1.0, inf]"),
-    (lambda: Gate(bias=np.zeros(2)), f"Gate: {BIAS}. Received: bias=array([0., 0.])"),
+    (lambda: Gate(bias=np.zeros((2, 2))), f"Gate: {BIAS}. Received: bias=[[0.0, 0.0], [0.0, 0.0]]"),
     (lambda: Gate(peephole="next"), "Gate: expected one of (None, 'previous', 'current'). Received: peephole='next'"),
     (lambda: Gate(peephole=True), "Gate: expected one of (None, 'previous', 'current'). Received: peephole=True"),
     (lambda: Gate(recurrent="diagonal"), f"Gate: expected one of {KINDS}. Received: recurrent='diagonal'"),
@@ -439,5 +444,7 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_what_is_unknown_to_a_variant():
-    with pytest.raises(ValueError, match=r"^Unrecognized keyword arguments passed to GatedCell: \{'forgetgate': None\}$"):
+    with pytest.raises(
+        ValueError, match=r"^GatedCell: unknown argument; expected some of \[.*'forget_gate', .*\]. Received: forgetgate=None$"
+    ):
         variant("vanilla", forgetgate=None)

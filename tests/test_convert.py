@@ -100,28 +100,33 @@ def test_mixed_precision_comes_along(x, rng):
     [
         (
             GatedRNN(N, "peephole"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.LSTM: "
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=linear, recurrent_activation=sigmoid, use_bias=True): "
             "input_gate.peephole: None; forget_gate.peephole: None; output_gate.peephole: None. Received: "
             "input_gate.peephole: 'previous'; forget_gate.peephole: 'previous'; output_gate.peephole: 'current'",
         ),
         (
             GatedRNN(N, "cifg", output_gate="sigmoid", input_gate="sigmoid"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.LSTM: "
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=tanh, recurrent_activation=sigmoid, use_bias=True): "
             "forget_gate: a Gate. Received: forget_gate: Coupled(to='input_gate', complement=True, shift=0.0)",
         ),
         (
             GatedRNN(N, candidate_activation="linear"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.LSTM: "
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=linear, recurrent_activation=sigmoid, use_bias=True): "
             "output_activation: linear. Received: output_activation: tanh",
         ),
         (
             GatedRNN(N, "indrnn"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.SimpleRNN: "
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.SimpleRNN(activation=relu, use_bias=True): "
             "candidate_recurrent: 'full'. Received: candidate_recurrent: 'by_element'",
         ),
         (
             GatedRNN(N, block_size=2),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.LSTM: "
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=tanh, recurrent_activation=sigmoid, use_bias=True): "
             "block_size: 1. Received: block_size: 2",
         ),
         (
@@ -181,3 +186,26 @@ def test_a_bias_that_starts_elsewhere_is_the_same_function(x, rng):
     theirs = built(keras.layers.LSTM(N, dtype="float64"), x, rng)
     cell = variant("vanilla", units=N, forget_gate=Gate(bias=3.0), dtype="float64").from_keras(theirs)
     np.testing.assert_allclose(GatedRNN(cell, dtype="float64")(x), theirs(x), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_frozen_layers_carry_their_weights_and_stay_frozen(name, x, rng):
+    make, arguments, _ = LAYERS[name]
+    theirs = built(make(N, dtype="float64", **arguments), x, rng)
+    theirs.trainable = False
+    ours = GatedRNN.from_keras(theirs)
+    back = ours.to_keras()
+    assert (ours.trainable, back.trainable, ours.trainable_variables) == (False, False, [])
+    for other in (ours, back):
+        np.testing.assert_allclose(other(x), theirs(x), rtol=1e-12, atol=1e-14)
+    if name == "lstm":
+        cell = variant("vanilla", units=N, dtype="float64", trainable=False).from_keras(theirs)
+        np.testing.assert_allclose(keras.layers.RNN(cell, dtype="float64")(x), theirs(x), rtol=1e-12, atol=1e-14)
+
+
+def test_a_class_made_from_a_keras_layer_is_another_layer():
+    class Mine(keras.layers.LSTM):
+        pass
+
+    with pytest.raises(ValueError, match=r"expected a keras.layers.LSTM, .* Received: Mine$"):
+        GatedRNN.from_keras(Mine(N))

@@ -382,14 +382,38 @@ def test_coupled_follows_the_forget_gate_after_its_refine_gate(rng):
 @pytest.mark.parametrize("block_size", [1, 2])
 def test_normalised_gates_sum_to_one(block_size, rng):
     """minLSTM: i / (i + f) and f / (i + f)."""
-    cell = built(rng, normaliser="gates", input_gate="softplus", block_size=block_size)
+    cell = built(rng, normaliser="gates", input_gate="exponential", block_size=block_size)
     x, before, values, _ = stepped(cell, rng)
-    i = np.log1p(np.exp(net_of(cell, "input_gate", x, before["hidden"])))
+    i = np.exp(net_of(cell, "input_gate", x, before["hidden"]))
     f = logistic(net_of(cell, "forget_gate", x, before["hidden"]))
     np.testing.assert_allclose(values["input_gate"], i / (i + f), atol=1e-12)
     np.testing.assert_allclose(values["forget_gate"], f / (i + f), atol=1e-12)
     s = wide(cell, f / (i + f)) * before["cell_state"] + wide(cell, i / (i + f)) * values["candidate"]
     np.testing.assert_allclose(values["cell_state"], s, atol=1e-12)
+
+
+def test_normalised_gates_that_are_both_closed_are_no_nan(rng):
+    cell = GatedCell(2, Gate(bias=-300.0), Gate(bias=-301.0), None, normaliser="gates", dtype="float32")
+    cell.build((B, F))
+    values, _ = cell.step(tf.zeros((B, F)), cell.get_initial_state(B))
+    np.testing.assert_allclose(values["input_gate"], np.full((B, 2), logistic(1.0)), rtol=1e-5)
+    np.testing.assert_allclose(values["forget_gate"], np.full((B, 2), logistic(-1.0)), rtol=1e-5)
+
+
+def test_biases_as_an_array():
+    cell = GatedCell(2, Gate(bias=np.array([1.0, 2.0])))
+    cell.build((None, F))
+    np.testing.assert_array_equal(cell.bias[:2], [1, 2])
+
+
+def test_a_config_may_leave_out_what_is_as_by_default():
+    assert GatedCell.from_config({"units": 4, "name": "x"}).get_config() == GatedCell(4, name="x").get_config()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2,), (2, None)])
+def test_inputs_of_more_than_one_step_are_refused(shape):
+    with pytest.raises(ValueError, match=r"^GatedCell: expected inputs \[B, F\] of one step, F known. Received: shape="):
+        GatedCell(4).build(shape)
 
 
 @pytest.mark.parametrize("block_size", [1, 2])
@@ -428,7 +452,7 @@ ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: getattr(a, "__name__", a))
 def test_every_net_has_an_activation_of_its_own(activation, rng):
     function = ACTIVATIONS[activation]
     for chosen in ("input_gate", "forget_gate", "refine_gate", "reset_gate", "output_gate", "candidate"):
@@ -451,7 +475,7 @@ def test_every_net_has_an_activation_of_its_own(activation, rng):
             np.testing.assert_allclose(values[name], value, rtol=1e-12, atol=1e-12, err_msg=f"{chosen}: {name}")
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: getattr(a, "__name__", a))
 def test_output_activation(activation, rng):
     cell = built(rng, output_activation=activation)
     _, _, values, _ = stepped(cell, rng)

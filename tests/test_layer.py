@@ -646,7 +646,6 @@ def test_inputs_of_the_wrong_shape_in_models():
         ),
         (lambda: GatedRNN(4, "lstm"), f"variant: unknown name; expected one of {variants()}. Received: name='lstm'"),
         (lambda: GatedRNN(4, return_traces="yes"), f"{HERE}true or false. Received: return_traces='yes'"),
-        (lambda: GatedRNN(4, gates=3), "Unrecognized keyword arguments passed to GatedRNN: {'gates': 3}"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_refused_at_construction(make, message):
@@ -664,3 +663,25 @@ def test_stateful_needs_one_batch_size(rng):
         "state. \n"
         f"- Expected batch size: {B}\n- Received batch size: {B - 1}"
     )
+
+
+@pytest.mark.parametrize("given", [{"gates": 3}, {"implementation": 1}, {"forgt_gate": None}])
+def test_unknown_arguments_are_refused_with_those_that_are_known(given):
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the text is compared
+        GatedRNN(4, **given)
+    [(name, value)] = given.items()
+    assert str(e.value).startswith("GatedRNN: unknown argument; expected some of ['bias_constraint', ")
+    assert "'forget_gate'" in str(e.value)
+    assert "kwargs" not in str(e.value)
+    assert str(e.value).endswith(f"'variant', 'zero_output_for_mask']. Received: {name}={value!r}")
+
+
+def test_units_may_be_named_as_in_keras(rng):
+    assert GatedRNN(units=np.int64(3)).cell.get_config() | {"name": ""} == GatedRNN(3).cell.get_config() | {"name": ""}
+
+
+@pytest.mark.parametrize("given", [{"variant": "vanilla"}, {"units": 4}, {"forget_gate": None}])
+def test_a_cell_says_everything_itself(given):
+    [(name, value)] = given.items()
+    with pytest.raises(ValueError, match=rf"^GatedRNN: expected .* Received: {name}={value!r} beside a cell$"):
+        GatedRNN(variant("gru", units=4), **given)

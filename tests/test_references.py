@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import assert_gradients, randomize, weight_differences
-from references import REFERENCES, array, sigma, slstm, slstm_unstabilised, weights
+from references import REFERENCES, array, exact, exp, sigma, slstm, slstm_unstabilised, weights
 
 from lstmlab import Gate, GatedCell, GatedRNN, variant
 
@@ -251,6 +251,24 @@ def test_slstm_where_the_plain_formula_overflows(dtype, reach, forget, from_zero
         for letter, value in values.items():
             actual, desired = found[letter][:, t], value.astype("float64")
             np.testing.assert_allclose(actual, desired, rtol=tolerance, atol=tolerance, err_msg=f"{letter} at {t}")
+
+
+@pytest.mark.parametrize(("dtype", "reach"), [("float32", 200.0), ("float64", 1000.0)])
+def test_minlstm_where_both_gates_underflow(dtype, reach, rng):
+    """i / (i + f) with i = f = 0 in `dtype`, against the same in 60 digits."""
+    cell = built(variant("minlstm", units=3, dtype=dtype), rng, features=1)
+    cell.kernel.assign([[reach, reach, reach, reach / 2, reach + 1, 2 * reach, 1.0, 1.0, 1.0]])
+    x = np.array([-1, 1, 0.5, -0.5])[:, None, None]
+    values = traced(cell, x, {"hidden": np.ones((4, 3))})
+    with localcontext() as context:
+        context.prec = 60
+        net = exact(x[:, 0]) @ exact(array(cell, "kernel")) + exact(array(cell, "bias"))
+        i, f, _ = np.split(1 / (1 + exp(-net)), 3, axis=1)
+        expected = {"i": (i / (i + f)).astype("float64"), "f": (f / (i + f)).astype("float64")}
+    assert i.astype(dtype).min() == f.astype(dtype).min() == 0
+    tolerance = 16 * np.finfo(dtype).eps * 2 * reach  # as above
+    for letter, value in expected.items():
+        np.testing.assert_allclose(values[letter][:, 0], value, rtol=tolerance, atol=tolerance)
 
 
 def test_gradients_of_slstm_from_the_zero_state_against_differences_of_numpy(rng):

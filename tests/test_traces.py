@@ -311,3 +311,9 @@ def test_a_failed_look_leaves_nothing_behind(x):
         lstmlab.traces(model, x[..., :2])
     assert not isinstance(model.layers[0](x), tuple)
     same(lstmlab.traces(model, x)["r"], stepped(model.layers[0], x)[0], 1e-5)
+
+
+def test_no_sequences_have_no_traces():
+    model = keras.Sequential([keras.Input((3, 2)), GatedRNN(4)])
+    with pytest.raises(ValueError, match=r"^traces: expected at least one sequence. Received: an empty x$"):
+        lstmlab.traces(model, np.zeros((0, 3, 2), "float32"))

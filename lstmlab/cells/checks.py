@@ -120,15 +120,20 @@ def gates(cell) -> None:
     for name, one in cell.gates.items():
         if isinstance(one, Coupled):
             allowed = [n for n, g in own.items() if n != name and g.peephole != "current"]
-            _among(name, one.to, allowed, "the name of another gate with a net input of its own", repr(one))
+            there = getattr(cell, one.to) if one.to in cell.GATES and one.to != name else one.to
+            shown = repr(one) if one.to in own or there is one.to else f"{one!r} with {one.to}={there!r}"
+            _among(name, one.to, allowed, "the name of another gate with a net input of its own", shown)
             if one.shift and (cell.normaliser or (one.to == "forget_gate" and cell.refine_gate is not None)):
-                raise ValueError(f"GatedCell: a shift goes with neither refine gate nor normaliser. Received: {name}={one!r}")
+                raise ValueError(
+                    "GatedCell: a shift goes with neither refine gate nor normaliser; expected shift=0.0. "
+                    f"Received: {name}={one!r}"
+                )
     if cell.refine_gate is not None and "forget_gate" not in own:
         raise ValueError(f"GatedCell: a refine gate needs a forget gate. Received: forget_gate={cell.forget_gate!r}")
     if cell.reset_gate is not None and cell.feedback != "cells":
         raise ValueError(f"GatedCell: a reset gate needs feedback='cells'. Received: feedback={cell.feedback!r}")
     if cell.reset_gate is None and cell.reset_after:
-        raise ValueError("GatedCell: reset_after needs a reset gate. Received: reset_gate=None")
+        raise ValueError("GatedCell: reset_after needs a reset gate; expected False without one. Received: reset_after=True")
     if cell.reset_gate is not None and cell.candidate_recurrent == "none":
         raise ValueError("GatedCell: a reset gate needs candidates that read back. Received: candidate_recurrent='none'")
     _normaliser(cell, own)
@@ -174,10 +179,10 @@ def _normaliser(cell, own: dict) -> None:
                 f"GatedCell: normaliser={cell.normaliser!r} needs a Gate. Received: {name}={getattr(cell, name)!r}"
             )
         activation = own[name].activation
-        if cell.normaliser == "state" and not any(activation is getattr(keras.activations, a) for a in LOGARITHMS):
+        if not any(activation is getattr(keras.activations, a) for a in LOGARITHMS):
             raise ValueError(
-                f"GatedCell: normaliser='state' takes the logarithm of the gates; expected an activation in {LOGARITHMS}. "
-                f"Received: {name}={own[name]!r}"
+                f"GatedCell: normaliser={cell.normaliser!r} takes the logarithm of the gates; expected an activation in "
+                f"{LOGARITHMS}. Received: {name}={own[name]!r}"
             )
     if cell.refine_gate is not None:
         raise ValueError(
@@ -188,6 +193,24 @@ def _normaliser(cell, own: dict) -> None:
 def _among(argument: str, value: str, allowed: Sequence[str], meaning: str, shown: str) -> None:
     if value not in allowed:
         raise ValueError(f"GatedCell: expected {meaning}, here one of {list(allowed)}. Received: {argument}={shown}")
+
+
+def inputs(shape) -> None:
+    """The shape of the inputs of a step."""
+    if len(shape) != 2 or shape[1] is None:
+        raise ValueError(f"GatedCell: expected inputs [B, F] of one step, F known. Received: shape={tuple(shape)}")
+
+
+OF_KERAS: tuple[str, ...] = ("name", "dtype", "trainable", "autocast", "activity_regularizer", "batch_size", "input_dtype")
+OF_KERAS += ("input_shape", "input_dim", "batch_shape", "batch_input_shape")  # what every Keras layer takes
+
+
+def keywords(owner: str, given: dict, known: Sequence[str]) -> None:
+    """No argument that neither we nor Keras know."""
+    unknown = {name: value for name, value in given.items() if name not in (*known, *OF_KERAS)}
+    if unknown:
+        received = ", ".join(f"{name}={value!r}" for name, value in unknown.items())
+        raise ValueError(f"{owner}: unknown argument; expected some of {sorted(known)}. Received: {received}")
 
 
 def states(cell, given: Sequence) -> None:

@@ -11,7 +11,7 @@ LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "SimpleRNN": keras
 CELLS = {"LSTM": keras.layers.LSTMCell, "GRU": keras.layers.GRUCell, "SimpleRNN": keras.layers.SimpleRNNCell}
 SHARED = [f"{w}_{kind}" for w in ("kernel", "recurrent", "bias") for kind in ("regularizer", "constraint")]
 SHARED += ["kernel_initializer", "recurrent_initializer", "dropout", "recurrent_dropout", "seed"]
-LAYER_FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+LAYER_FLAGS = ("trainable", "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
 
 
 class FromKeras:
@@ -29,8 +29,8 @@ class FromKeras:
 def kind_and_cell(caller: str, layer):
     """'LSTM', 'GRU' or 'SimpleRNN', and the Keras cell in the layer."""
     cell = getattr(layer, "cell", layer)
-    for kind, of_keras in CELLS.items():
-        if type(cell) is of_keras:
+    for kind, of_keras in CELLS.items():  # exactly these: a class made from one of them may compute something else
+        if type(cell) is of_keras and type(layer) in (of_keras, LAYERS[kind], keras.layers.RNN):
             return kind, cell
     raise ValueError(f"{caller}: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: {type(layer).__name__}")
 
@@ -73,7 +73,7 @@ def weights_from_keras(kind: str, cell) -> dict[str, np.ndarray]:
 
 def weights_to_keras(kind: str, cell) -> list[np.ndarray]:
     """The weights of the Keras cell that is the same function, in its order, from a built GatedCell."""
-    values = {weight.name: keras.ops.convert_to_numpy(weight) for weight in cell.trainable_variables}
+    values = {weight.name: keras.ops.convert_to_numpy(weight) for weight in cell.weights}
     kernel, recurrent, bias = values["kernel"], values["recurrent_kernel"], values.get("bias")
     if kind == "GRU" and not cell.reset_after:
         recurrent = np.concatenate([recurrent, values["candidate_recurrent_kernel"]], axis=1)
@@ -98,7 +98,7 @@ def keras_layer(layer):
     kind = min(differences, key=lambda kind: len(differences[kind]))
     if differences[kind]:
         raise ValueError(
-            f"GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, keras.layers.{kind}: "
+            f"GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, {_call(kind, templates[kind])}: "
             f"{_expected(differences[kind])}. Received: {_received(differences[kind])}"
         )
     config = {name: value for name, value in templates[kind].get_config().items() if name not in ("name", "trainable", "dtype")}
@@ -139,8 +139,9 @@ def _take(cell, kind: str, theirs):
         cell.build((None, theirs.kernel.shape[0]))
         cell.built = True
     values = weights_from_keras(kind, theirs)
-    for weight in cell.trainable_variables:
-        weight.assign(values[weight.name])
+    for weight in cell.weights:
+        if weight.name in values:
+            weight.assign(values[weight.name])
     return cell
 
 
@@ -154,6 +155,13 @@ def _template(kind: str, cell):
     if kind == "GRU":
         given["reset_after"] = cell.reset_after
     return CELLS[kind](cell.units, **given)
+
+
+def _call(kind: str, template) -> str:
+    names = ("activation", "recurrent_activation", "use_bias", "reset_after")
+    said = {name: getattr(template, name) for name in names if hasattr(template, name)}
+    shown = (f"{name}={value!r}" if isinstance(value, bool) else f"{name}={_name(value)}" for name, value in said.items())
+    return f"keras.layers.{kind}({', '.join(shown)})"
 
 
 def _differences(cell, other) -> dict[str, tuple]:

@@ -29,17 +29,18 @@ class GatedCell(Switches):
 
         (1) net_a  = W_a x_t + R_a see(hidden_tm1) + b_a + u_a see(s_tm1)     a: each gate and the candidate; u: peepholes
         (2) i, f   = activation(net)                   one value per block, shared by its cells; an absent gate is 1
-        (3) f_t    = 2 r f + (1 - 2 r) f^2             with a refine gate r
+        (3) e_t    = 2 r f + (1 - 2 r) f^2             with a refine gate r; else e_t = f_t
         (4) g_t    = candidate_activation(net_g)       with a reset gate q: R_g (q y_tm1), or q (R_g y_tm1 + c) if reset_after
-        (5) s_t    = f_t s_tm1 + i_t g_t               the carousel: `see` never filters this path
+        (5) s_t    = e_t s_tm1 + i_t g_t               the carousel: `see` never filters this path
         (6) o_t    = activation(net_o)                 its peephole may see s_t
         (7) y_t    = o_t output_activation(s_t)
         (8) hidden = y_t, followed by the gates in the order below if feedback is 'all' or 'gates_to_gates'
 
     With normaliser='gates' i and f are divided by i + f (minLSTM). With normaliser='state' (sLSTM) a second sum
-    n_t = f_t n_tm1 + i_t stands beside the state and y_t = o_t output_activation(s_t / n_t); both gates are divided by e^m_t,
-    m_t = max(log f_t + m_tm1, log i_t), which cancels in s/n and keeps exponential gates finite. With layer_normalization,
-    W x_t and R hidden_tm1 are each normalised (over all nets, with gains) before (1) adds them, and s_t before (7).
+    n_t = f_t n_tm1 + i_t stands beside the state and y_t = o_t output_activation(s_t / n_t). There i is divided by e^m_t and f
+    by e^(m_t - m_tm1), m_t = max(log f_t + m_tm1, log i_t), which cancels in s/n and keeps exponential gates finite. With
+    layer_normalization, W x_t and R hidden_tm1 are each normalised (over all nets, with gains) before (1) adds them, and s_t
+    before (7).
 
     Columns of `kernel` [F, nets], `recurrent_kernel` [hidden, nets] and `bias` stand in the order input gate, forget gate,
     refine gate, reset gate, candidate, output gate, as in `keras.layers.LSTMCell`; the defaults compute the same function with
@@ -67,6 +68,7 @@ class GatedCell(Switches):
     from_keras = FromKeras()
 
     def build(self, input_shape) -> None:
+        checks.inputs(input_shape)
         products = self.recurrence.products
         biased = {name: size for name, size in self.nets.items() if self._initial_bias(name) is not None}
         initial, *initials = apart(
@@ -188,12 +190,12 @@ class GatedCell(Switches):
         if self.refine_gate is not None:
             own["refine_gate"] = touch("refine_gate", own["refine_gate"])
             own["forget_gate"] = refined(own["forget_gate"], own["refine_gate"])
-        if self.normaliser == "gates":
-            both = own["input_gate"] + own["forget_gate"]
-            own["input_gate"], own["forget_gate"] = own["input_gate"] / both, own["forget_gate"] / both
-        if self.normaliser == "state":
+        if self.normaliser is not None:
             log_i, log_f = (self.own[name].log(nets[name]) for name in ("input_gate", "forget_gate"))
-            i, f, stabiliser = stabilised(log_i, log_f, past["normaliser"], past["stabiliser"])
+            if self.normaliser == "gates":  # i / (i + f), in a form that knows no 0 / 0
+                i, f = ops.sigmoid(log_i - log_f), ops.sigmoid(log_f - log_i)
+            else:
+                i, f, stabiliser = stabilised(log_i, log_f, past["normaliser"], past["stabiliser"])
             own |= {"input_gate": i, "forget_gate": f}
         for name, gate in self.gates.items():
             if isinstance(gate, Coupled):

@@ -141,7 +141,7 @@ def refined(f, r):
 
 
 def stabilised(log_i, log_f, n_tm1, m_tm1):
-    """Input and forget gate divided by e^m_t, and m_t = max(log f + m_tm1, log i), all [B, m] (Beck et al. 2024, sLSTM).
+    """i / e^m_t, f / e^(m_t - m_tm1), and m_t = max(log f + m_tm1, log i), all [B, m] (Beck et al. 2024, sLSTM).
 
     Where the normaliser n_tm1 is 0 nothing is stored yet and m_t = log i, as at the first step there.
     """

@@ -118,6 +118,8 @@ def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Init
     """The initializer that `bias` stands for: a number, a list (one per block), an initializer or its name; None: no bias."""
     if bias is None or isinstance(bias, keras.initializers.Initializer):
         return bias
+    if isinstance(bias, np.ndarray):
+        bias = bias.tolist()
     if _is_finite(bias):
         return keras.initializers.Constant(float(bias))
     if isinstance(bias, Sequence) and not isinstance(bias, str) and bias and all(map(_is_finite, bias)):

@@ -2,14 +2,17 @@
 
 import inspect
 from contextlib import contextmanager
+from numbers import Integral
 
 import keras
 from keras import ops
 from keras.src import backend
 
+from lstmlab.cells import checks
 from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
+from lstmlab.cells.switches import ARGUMENTS
 from lstmlab.cells.variants import variant as named_variant
 
 _collectors: list[dict] = []  # the dictionaries that `traces` wants filled, innermost last
@@ -19,7 +22,8 @@ _collectors: list[dict] = []  # the dictionaries that `traces` wants filled, inn
 class GatedRNN(keras.layers.RNN):
     """A GatedCell over the steps of a sequence.
 
-    cell: a GatedCell, or the number of units n of the named `variant`; further arguments of GatedCell override that variant's.
+    cell: a GatedCell, or the number of units n (units=n says the same) of the named `variant`, 'vanilla' by default; further
+    arguments of GatedCell override that variant's.
     return_traces: True adds, as the last output, {name: [B, T, ...]}: every gate, candidate, cell state and output at every
     step, as GatedCell.step names them. At masked steps they stand still, like the output. With go_backwards they stand in the
     order of processing, like the output. Bidirectional and TimeDistributed take no layer with more outputs: use `traces` there.
@@ -36,8 +40,8 @@ class GatedRNN(keras.layers.RNN):
 
     def __init__(
         self,
-        cell: GatedCell | int,
-        variant: str = "vanilla",
+        cell: GatedCell | int | None = None,
+        variant: str | None = None,
         return_sequences: bool = False,
         return_state: bool = False,
         return_traces: bool = False,
@@ -47,16 +51,19 @@ class GatedRNN(keras.layers.RNN):
         zero_output_for_mask: bool = False,
         **kwargs,
     ):
+        cell = kwargs.pop("units", None) if cell is None else cell
         for name, ours in _INSTEAD.items():
             if name in kwargs:
                 raise ValueError(f"GatedRNN: expected {ours} in place of {name}. Received: {name}={kwargs[name]!r}")
+        checks.keywords("GatedRNN", kwargs, [*_FLAGS, *ARGUMENTS])
         switches = {name: kwargs.pop(name) for name in list(kwargs) if name in _SWITCHES}
         if not isinstance(cell, GatedCell):
-            if isinstance(cell, bool) or not isinstance(cell, int):
+            if isinstance(cell, bool) or not isinstance(cell, Integral):
                 raise ValueError(f"GatedRNN: expected a GatedCell or a number of units. Received: cell={cell!r}")
-            cell = named_variant(variant, units=cell, dtype=kwargs.get("dtype"), **switches)
-        elif switches or variant != "vanilla":
-            given = ({} if variant == "vanilla" else {"variant": variant}) | switches
+            cell = named_variant(variant or "vanilla", units=int(cell), dtype=kwargs.get("dtype"), **switches)
+        elif switches or variant is not None or "units" in kwargs:
+            given = {"variant": variant, "units": kwargs.get("units")} | switches
+            given = {name: value for name, value in given.items() if name in switches or value is not None}
             raise ValueError(
                 "GatedRNN: expected arguments of the cell only with a number of units. "
                 f"Received: {', '.join(f'{name}={value!r}' for name, value in given.items())} beside a cell"
@@ -231,6 +238,8 @@ def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
     """
     if not isinstance(model, keras.Layer):
         raise ValueError(f"traces: expected a Keras model. Received: model={model!r}")
+    if any(len(part) == 0 for part in keras.tree.flatten(x) if hasattr(part, "__len__")):
+        raise ValueError("traces: expected at least one sequence. Received: an empty x")
     before = [(v, ops.convert_to_numpy(v)) for v in (*model.non_trainable_variables, *_states(model))]
     try:
         return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
@@ -289,4 +298,5 @@ _INSTEAD = {  # arguments of keras.layers.LSTM that say for all gates at once wh
     "bias_initializer": "Gate(bias=...) for each gate and candidate_bias",
     "unit_forget_bias": "forget_gate=Gate(bias=1.0), as it is by default,",
 }
-_SWITCHES = [name for name in inspect.signature(GatedCell).parameters if name not in ("units", "kwargs")]
+_FLAGS = [name for name in inspect.signature(GatedRNN).parameters if name != "kwargs"]
+_SWITCHES = [name for name in ARGUMENTS if name != "units"]

@@ -1,5 +1,6 @@
 """The switches of a GatedCell: its arguments, checked, and what follows from them. The equations stand in gated.py."""
 
+import inspect
 from collections.abc import Callable
 
 import keras
@@ -63,6 +64,7 @@ class Switches(keras.Layer, DropoutRNNCell):
         bias_constraint=None,
         **kwargs,
     ):
+        checks.keywords(type(self).__name__, kwargs, ARGUMENTS)
         super().__init__(**kwargs)
         self.units = units = checks.count("units", units)
         self.block_size = checks.divisor("block_size", block_size, "units", units)
@@ -153,8 +155,11 @@ class Switches(keras.Layer, DropoutRNNCell):
 
     @classmethod
     def from_config(cls, config: dict) -> "Switches":
-        gates = {name: keras.saving.deserialize_keras_object(config[name]) for name in cls.GATES}
-        return cls(**{**config, **gates, "candidate_bias": bias_from_config(config["candidate_bias"])})
+        read = {name: keras.saving.deserialize_keras_object for name in cls.GATES} | {"candidate_bias": bias_from_config}
+        return cls(**{**config, **{name: of(config[name]) for name, of in read.items() if name in config}})
 
     def _initial_bias(self, net: str):
         return self.candidate_bias if net == "candidate" else self.own[net].bias
+
+
+ARGUMENTS = [name for name in inspect.signature(Switches).parameters if name != "kwargs"]
