@@ -209,6 +209,20 @@ def test_a_closed_gate_is_zero(name, rng):
     np.testing.assert_allclose(values["y"], o * np.tanh(values["c"]), atol=1e-14)
 
 
+@pytest.mark.parametrize("name", REFERENCES)
+def test_touch_sees_every_value_once_and_what_it_returns_is_used(name, rng):
+    cell = built(variant(name, units=N, dtype="float64"), rng)
+    x, past = tf.constant(rng.normal(size=(B, F))), start(cell, rng)
+    before = [tf.constant(past[name]) for name in cell.state_names]
+    seen = []
+    values, states = cell.step(x, before, touch=lambda name, value: (seen.append(name), value)[1])
+    assert sorted(seen) == sorted(values)
+    for one in values:
+        touched, after = cell.step(x, before, touch=lambda name, value, one=one: 1.5 * value if name == one else value)
+        np.testing.assert_allclose(touched[one], 1.5 * values[one], rtol=1e-14)
+        assert max(np.abs(new - old).max() for new, old in zip(after, states, strict=True)) > 1e-6, one
+
+
 @pytest.mark.parametrize("name", ["peephole", "cifg", "fgr", "ur_lstm", "gru", "gru_reset_after", "mgu", "janet", "minlstm"])
 def test_what_sees_nothing_leaves_the_carousel(name, rng):
     """With see=stop_gradient the state flows through the forget gates alone, also where it is the output: d s_T / d s_0."""
