@@ -90,18 +90,26 @@ def every_variant(batch: int, steps: int, features: int, units: int) -> dict[str
 
 
 def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
-    """return_traces against none; the mean of every trace joins the output, so that none can be optimised away."""
+    """return_traces against none, looked at alone and differentiated; their means join the output, so that all are made."""
     from keras import ops
 
     from lstmlab.cells import GatedRNN
 
-    traced = GatedRNN(units, return_traces=True)
+    def seen(handed_on: Callable) -> Callable:
+        traced = GatedRNN(units, return_traces=True)
 
-    def seen(inputs):
-        output, traces = traced(inputs)
-        return output + sum(ops.mean(values, axis=(1, 2))[:, None] for values in traces.values())
+        def layer(inputs):
+            output, traces = traced(inputs)
+            return output + sum(handed_on(ops.mean(values, axis=(1, 2))[:, None]) for values in traces.values())
 
-    return {"no traces": GatedRNN(units), "again": GatedRNN(units), "traces": seen}
+        return layer
+
+    return {
+        "no traces": GatedRNN(units),
+        "again": GatedRNN(units),
+        "traces": seen(ops.stop_gradient),
+        "traces, differentiated": seen(lambda values: values),
+    }
 
 
 BENCHMARKS = {"keras": keras_lstm, "variants": every_variant, "traces": with_traces}
