@@ -35,7 +35,7 @@ _HOMES = {
     "UniformGate": "lstmlab.cells.initializers",
     "GatedCell": "lstmlab.cells.gated",
     "GatedRNN": "lstmlab.cells.layer",
-    "traces": "lstmlab.cells.layer",
+    "traces": "lstmlab.cells.tracing",
     "variant": "lstmlab.cells.variants",
     "variants": "lstmlab.cells.variants",
     "Head": "lstmlab.model",

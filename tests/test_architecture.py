@@ -22,7 +22,7 @@ ARROWS = {
     "diagnostics": {"diagnostics.base", "cells"},
     "diagnostics.base": {"unroll"},
     "tasks": {"task"},
-    "cells": {"cells"},
+    "cells": {"cells", "unroll"},
     "bench": {"cells"},
     "errors": {"conf"},  # its folders alone, for the options that exist; conf/ holds no code
     **{nobody: set() for nobody in ("unroll", "task", "criterion", "results", "conf", "")},

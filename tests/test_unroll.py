@@ -61,3 +61,49 @@ def test_xla_against_eager(rng):
     compiled = tf.function(gradients, jit_compile=True, autograph=False)(xs, states)
     for one, other in zip(compiled, gradients(xs, states), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_backwards_and_the_last_step_alone(backwards, rng):
+    xs, states = data(rng, 5)
+    order = slice(None, None, -1) if backwards else slice(None)
+    expected, last = by_hand(tuple(x[:, order] for x in xs), states)
+    for every_step in (True, False):
+        values, final = unroll(step, states, xs, every_step, backwards)
+        assert list(values) == list(expected)
+        for one, other in zip(tf.nest.flatten(values), tf.nest.flatten(expected), strict=True):
+            np.testing.assert_allclose(one, other if every_step else other[:, -1], rtol=1e-12)
+        for one, other in zip(final, last, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_steps_known_only_at_run_time(compiled, rng):
+    signature = [tf.TensorSpec((B, None, 3), "float64"), tf.TensorSpec((B, None, 1), "float64")]
+    _, states = data(rng, 1)
+    looped = tf.function(lambda *xs: unroll(step, states, xs), signature, jit_compile=compiled, autograph=False)
+    for steps in (1, 4):
+        xs, _ = data(rng, steps)
+        for one, other in zip(tf.nest.flatten(looped(*xs)), tf.nest.flatten(by_hand(xs, states)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_gradient_writes_to_no_stack_of_all_steps(rng):
+    """Of the loops of the gradient, none sets items of the stacks that it reads: XLA would copy them at every step."""
+
+    @tf.function(autograph=False)
+    def gradients(x, states):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            values, _ = unroll(lambda x_t, s: (x_t * s[0], [tf.tanh(x_t + s[0])]), states, x)
+            scalar = tf.reduce_sum(values**2)
+        return tape.gradient(scalar, x)
+
+    graph = gradients.get_concrete_function(tf.ones((B, 50, 3)), [tf.ones((B, 3))]).graph
+    functions = graph.as_graph_def(add_shapes=False).library.function
+    backward = [f for f in functions if all(part in f.signature.name for part in ("while", "grad", "body"))]
+    assert backward
+    for function in backward:
+        kinds = [node.op for node in function.node_def]
+        assert "TensorListGetItem" in kinds
+        assert "TensorListSetItem" not in kinds

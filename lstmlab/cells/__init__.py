@@ -6,7 +6,8 @@ keras.ops only: everything here runs on every Keras backend and imports no other
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.gates import Coupled, Gate, g1997, h1997
 from lstmlab.cells.initializers import Chrono, Opposite, Staggered, UniformGate
-from lstmlab.cells.layer import GatedRNN, traces
+from lstmlab.cells.layer import GatedRNN
+from lstmlab.cells.tracing import traces
 from lstmlab.cells.variants import variant, variants
 
 __all__ = [

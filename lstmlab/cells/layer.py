@@ -1,7 +1,6 @@
-"""GatedRNN: the cell over time, a drop-in for keras.layers.LSTM that shows every gate; and traces of a finished model."""
+"""GatedRNN: the cell over time, a drop-in for keras.layers.LSTM that shows every gate."""
 
 import inspect
-from contextlib import contextmanager
 from numbers import Integral
 
 import keras
@@ -13,9 +12,8 @@ from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
 from lstmlab.cells.switches import ARGUMENTS
+from lstmlab.cells.tracing import collect, collecting
 from lstmlab.cells.variants import variant as named_variant
-
-_collectors: list[dict] = []  # the dictionaries that `traces` wants filled, innermost last
 
 
 @keras.saving.register_keras_serializable("lstmlab")
@@ -103,14 +101,13 @@ class GatedRNN(keras.layers.RNN):
         if mask is None:  # beside an initial state Keras does not hand it on
             mask = backend.get_keras_mask(sequences)
         self._check(sequences, initial_state, mask)
-        self._traced = self.return_traces or bool(_collectors)
+        self._traced = self.return_traces or collecting()
         answer = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         values, self._values = self._values, None
         if not self._traced:
             return answer
-        values = {name: ops.cast(value, self.compute_dtype) for name, value in split(values, self.cell.value_sizes).items()}
-        if _collectors:
-            _collect(self.name, values)
+        values = {name: ops.cast(value, self.compute_dtype) for name, value in values.items()}
+        collect(self.name, values)
         if not self.return_traces:
             return answer
         return (*answer, values) if self.return_state else (answer, values)
@@ -124,25 +121,16 @@ class GatedRNN(keras.layers.RNN):
             if backend.backend() == "torch" and self.stateful:
                 states = [ops.copy(state) for state in states]  # PyTorch would change them in place under its own gradient
             values, states = cell.step(x_t, list(states), net=net)
-            return ops.concatenate(list(values.values()), axis=-1) if self._traced else values["output"], states
+            return {name: values[name] for name in wanted}, states
 
+        wanted = cell.value_sizes if self._traced else {"output": self.units}
         if mask is not None:
-            step, inputs, initial_state = self._masked(step, inputs, initial_state, mask)
-        last, outputs, states = backend.rnn(
-            step,
-            inputs,
-            initial_state,
-            go_backwards=self.go_backwards,
-            unroll=self.unroll,
-            input_length=sequences.shape[1],
-            return_all_outputs=self.return_sequences or self._traced,
-        )
-        states = states[: len(cell.state_size)]
-        self._values = None
-        if self._traced:
-            self._values, n = outputs, self.units  # the output is the last of the values
-            last, outputs = last[..., -n:], outputs[..., -n:]
-        return last, outputs, states
+            step, inputs, initial_state = self._masked(step, inputs, initial_state, mask, wanted)
+        values, states = self._over_time(step, inputs, initial_state, wanted)
+        outputs = values["output"]
+        self._values = {**values, "output": ops.copy(outputs)} if self._traced else None  # the mask clings to the other one
+        last = outputs[:, -1] if len(outputs.shape) == 3 else outputs
+        return last, outputs, states[: len(cell.state_size)]
 
     def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
         self._check(sequences, initial_state, mask)
@@ -164,24 +152,46 @@ class GatedRNN(keras.layers.RNN):
     def get_config(self) -> dict:
         return {**super().get_config(), "return_traces": self.return_traces}
 
-    def _masked(self, step, inputs, initial_state, mask):
+    def _over_time(self, step, inputs, states, wanted: dict):
+        """{name: value} of every step [B, T, size], or of the last step [B, size] if that is enough; and the last states."""
+        every_step = self.return_sequences or self._traced
+        if backend.backend() == "tensorflow" and not self.unroll:  # where Keras' own loop takes a time quadratic in T
+            from lstmlab.unroll import unroll
+
+            return unroll(step, list(states), inputs, every_step, self.go_backwards)
+
+        def joined(x_t, states):
+            values, states = step(x_t, states)
+            return ops.concatenate(list(values.values()), axis=-1), states
+
+        last, values, states = backend.rnn(
+            joined,
+            inputs,
+            states,
+            go_backwards=self.go_backwards,
+            unroll=self.unroll,
+            input_length=inputs.shape[1],
+            return_all_outputs=every_step,
+        )
+        return split(values if every_step else last, wanted), states
+
+    def _masked(self, step, inputs, initial_state, mask, wanted: dict):
         """The loop with a mask: a masked step changes no state and repeats what the step before gave, at first zeros.
 
         The mask goes along as one more input. Not by the mask of `backend.rnn`: with JAX that begins with the first state
         instead of zeros, and wants outputs as wide as it.
         """
-        size = sum(self.cell.value_sizes.values()) if self._traced else self.units
-        start = ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype)
+        start = [ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype) for size in wanted.values()]
 
         def masked(x_t, states):
-            here, (*states, given) = ops.greater(x_t[:, -1:], 0), states
-            output, after = step(x_t[:, :-1], states)
+            here, states, before = ops.greater(x_t[:, -1:], 0), states[: -len(wanted)], states[-len(wanted) :]
+            values, after = step(x_t[:, :-1], states)
             after = [ops.where(here, new, old) for new, old in zip(after, states, strict=True)]
-            output = ops.where(here, output, given)
-            return output, [*after, given if self.zero_output_for_mask else output]
+            values = {name: ops.where(here, values[name], old) for name, old in zip(wanted, before, strict=True)}
+            return values, [*after, *(before if self.zero_output_for_mask else values.values())]
 
         column = ops.cast(ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype)
-        return masked, ops.concatenate([inputs, column], axis=-1), [*initial_state, start]
+        return masked, ops.concatenate([inputs, column], axis=-1), [*initial_state, *start]
 
     def _nets(self, sequences, drop):
         """What the loop runs over, and the cell's `net` at one step of it: W x taken ahead, or joined with R hidden."""
@@ -226,65 +236,6 @@ class GatedRNN(keras.layers.RNN):
                     f"{n} [B, {size}]" for n, size in zip(self.cell.state_names, self.cell.state_size, strict=True)
                 )
                 raise ValueError(f"GatedRNN: expected initial_state=[{named}], B={batch}. Received: shapes {shapes}")
-
-
-def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
-    """{layer name: {value name: array [B, T, ...]}} for every GatedRNN in a Keras model, on inputs x: what it does as it is.
-
-    model: any built or callable Keras model (Sequential, functional, subclassed, nested, with Bidirectional, ...); x: what
-    model.predict takes. Values as GatedCell.step names them; a layer that is called twice has its second call under "name_1".
-    Training arguments, states and random seeds of the model stay as they are. Nothing is sampled: dropout is off.
-    Raises ValueError for a model without a GatedRNN.
-    """
-    if not isinstance(model, keras.Layer):
-        raise ValueError(f"traces: expected a Keras model. Received: model={model!r}")
-    if any(len(part) == 0 for part in keras.tree.flatten(x) if hasattr(part, "__len__")):
-        raise ValueError("traces: expected at least one sequence. Received: an empty x")
-    before = [(v, ops.convert_to_numpy(v)) for v in (*model.non_trainable_variables, *_states(model))]
-    try:
-        return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
-    finally:
-        for state in _states(model):  # those of a model that was built just now
-            state.assign(ops.zeros_like(state.value))
-        for variable, value in before:
-            variable.assign(value)
-
-
-def _states(model) -> list:
-    """The states of stateful layers, which Keras does not count among the variables of a model."""
-    return keras.tree.flatten([layer.states or [] for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)])
-
-
-class _Traced(keras.Model):
-    """A model that answers with the traces of another."""
-
-    def __init__(self, model):
-        super().__init__(name="traced")
-        self.model = model
-
-    def call(self, x):
-        with _collecting() as found:
-            self.model(x, training=False)
-        if not found:
-            raise ValueError(f"traces: expected a model with at least one GatedRNN. Received: model={self.model.name!r}")
-        return found
-
-
-@contextmanager
-def _collecting():
-    _collectors.append({})
-    try:
-        yield _collectors[-1]
-    finally:
-        _collectors.pop()
-
-
-def _collect(name: str, values: dict) -> None:
-    found, again = _collectors[-1], 1
-    unique = name
-    while unique in found:
-        unique, again = f"{name}_{again}", again + 1
-    found[unique] = values
 
 
 def _fits(shape, expected) -> bool:
