@@ -1,26 +1,39 @@
-"""lstmlab-bench: what the layer costs, as ratios of training steps measured in turn in one process."""
+"""lstmlab-bench: what the layer costs, as ratios of training steps measured in turn in one process; how fast tasks sample."""
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from lstmlab.describe import build, names
+from lstmlab.task import Task, generator, valid_steps
+
 SHAPES = {"tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512)}
 SECONDS = 0.4  # one measurement trains for about so long
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio."""
+    """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio; or per task."""
     parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
-    parser.add_argument("what", choices=sorted(BENCHMARKS), help="keras: vanilla against keras.layers.LSTM; variants: every "
-                        "variant against vanilla; traces: return_traces against none")  # fmt: skip
+    parser.add_argument("what", choices=sorted([*BENCHMARKS, "sampling"]), help="keras: vanilla against keras.layers.LSTM; "
+                        "variants: every variant against vanilla; traces: return_traces against none; sampling: steps per "
+                        "second of every task")  # fmt: skip
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="batch, steps, features, units: "
                         + ", ".join(f"{name} {shape}" for name, shape in SHAPES.items()))  # fmt: skip
     parser.add_argument("--rounds", type=_positive, default=11, help="measurements of each layer, taken in turn (default 11)")
+    parser.add_argument("--tasks", nargs="+", metavar="NAME", help="for sampling: tasks of conf/task (default: all that can "
+                        "be built without a setting)")  # fmt: skip
     options = parser.parse_args(argv)
+    if options.what == "sampling":
+        try:
+            print(sampling(_tasks(options.tasks), options.rounds, SECONDS).to_markdown(index=False, floatfmt=".1f"))
+        except ValueError as error:
+            parser.error(str(error))
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in options.shapes:
         table = measured(BENCHMARKS[options.what](*SHAPES[name]), SHAPES[name], options.rounds, SECONDS)
@@ -110,6 +123,53 @@ def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, 
         "traces": seen(ops.stop_gradient),
         "traces, differentiated": seen(lambda values: values),
     }
+
+
+def sampling(tasks: dict[str, Task], rounds: int, seconds: float) -> pd.DataFrame:
+    """task, steps, million steps/s, quartiles: how fast `sample` draws blocks of training sequences, on one core.
+
+    Steps of padding are not counted. The median over the rounds is quoted, in which every task has its turn for about
+    `seconds`, in another order each time. steps: on average over the sequences.
+    """
+    order, blocks = np.random.default_rng(0), dict.fromkeys(tasks, 0)
+    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    lengths: dict[str, list[float]] = {name: [] for name in tasks}
+
+    def draw(name: str) -> tuple[float, float]:
+        """Seconds of one block, and its steps."""
+        task, rng = tasks[name], generator(0, "train", blocks[name])
+        blocks[name] += 1
+        start = time.perf_counter()
+        _, _, w = task.sample(rng, task.block)
+        duration = time.perf_counter() - start
+        lengths[name].append(valid_steps(w).sum() / task.block)
+        return duration, lengths[name][-1] * task.block
+
+    for name in tasks:
+        draw(name)  # tables, caches
+    for _ in range(rounds):
+        for name in order.permutation(list(tasks)):
+            total, steps = draw(name)
+            while total < seconds:
+                total, steps = np.add((total, steps), draw(name))
+            taken[name].append(steps / total / 1e6)
+    speeds = pd.DataFrame(taken)
+    columns = {"steps": pd.Series({name: np.mean(values) for name, values in lengths.items()})}
+    columns |= {"million steps/s": speeds.median(), "lower quartile": speeds.quantile(0.25)}
+    return pd.DataFrame(columns | {"upper quartile": speeds.quantile(0.75)}).rename_axis("task").reset_index()
+
+
+def _tasks(wanted: Sequence[str] | None) -> dict[str, Task]:
+    """The tasks of those names with their defaults; without names all that need no setting."""
+    if wanted is not None:
+        return {name: build(name) for name in wanted}
+    found = {}
+    for name in names():
+        try:
+            found[name] = build(name)
+        except ValueError as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+    return found
 
 
 BENCHMARKS = {"keras": keras_lstm, "variants": every_variant, "traces": with_traces}

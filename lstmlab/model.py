@@ -23,9 +23,10 @@ class Head(keras.Layer):
     outputs: K. activation: a Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' in all of 1997).
     bias: its initial value as in Gate, or None for no bias weight. kernel_initializer: as Keras layers name it.
     shortcuts: True adds weights from the inputs x_t to the outputs (connections "B" of the same table).
+    loss: 'squared', half the squared error as in 1997, or 'crossentropy', with softmax (categorical) or sigmoid.
     prime_offset: a number c >= 0 added to the slope of a sigmoid output, e_k = (f'(net_k) + c) (target_k - y_k), against the
     flat ends of the sigmoid. It is the gradient of the error with c times the cross-entropy added, and is written so.
-    Raises ValueError for other values, and for a prime_offset without a sigmoid.
+    Raises ValueError for other values, for a prime_offset without a sigmoid, and for crossentropy with another activation.
     Source: Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10; prime_offset: Fahlman 1988.
     """
 
@@ -37,6 +38,7 @@ class Head(keras.Layer):
         kernel_initializer="glorot_uniform",
         shortcuts: bool = False,
         prime_offset: float = 0.0,
+        loss: str = "squared",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,7 +57,11 @@ class Head(keras.Layer):
             raise ValueError(f"Head: expected a number >= 0. Received: prime_offset={prime_offset!r}")
         if prime_offset and self.activation is not keras.activations.sigmoid:
             raise ValueError(f"Head: prime_offset needs activation='sigmoid'. Received: prime_offset={prime_offset!r}")
-        self.shortcuts, self.prime_offset = shortcuts, float(prime_offset)
+        if loss not in ("squared", "crossentropy"):
+            raise ValueError(f"Head: expected 'squared' or 'crossentropy'. Received: loss={loss!r}")
+        if loss == "crossentropy" and self.activation not in (keras.activations.softmax, keras.activations.sigmoid):
+            raise ValueError(f"Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation={activation!r}")
+        self.shortcuts, self.prime_offset, self.loss = shortcuts, float(prime_offset), loss
 
     def build(self, cells_shape, inputs_shape=None) -> None:
         initial, initial_shortcut, initial_bias = apart(
@@ -79,17 +85,26 @@ class Head(keras.Layer):
         return self.activation(net if self.bias is None else net + self.bias)
 
     def error(self, y, prediction, w):
-        """Half the squared error summed over steps and outputs, [B]: summed, so that one late target keeps its full weight.
+        """The error summed over steps and outputs, [B]: summed, so that one late target keeps its full weight.
 
-        With prime_offset c, c times the cross-entropy is added. In float32 for half precision, else as the prediction.
+        loss='squared': half the squared error, with prime_offset c plus c times the cross-entropy. 'crossentropy': in nats.
+        In float32 for half precision, else as the prediction.
         """
         dtype = keras.backend.result_type(prediction.dtype, "float32")
-        offset = 0.0
-        if self.prime_offset:  # of the prediction as the sigmoid gave it: a cast would hide its net input from Keras
-            offset = self.prime_offset * ops.binary_crossentropy(ops.cast(y, prediction.dtype), prediction)
-        y, prediction, w, offset = (ops.cast(value, dtype) for value in (y, prediction, w, offset))
-        error = 0.5 * ops.square(y - prediction) + offset
+        # of the prediction as the activation gave it: a cast would hide its net input from Keras
+        crossentropy = ops.cast(self._crossentropy(ops.cast(y, prediction.dtype), prediction), dtype)
+        y, prediction, w = (ops.cast(value, dtype) for value in (y, prediction, w))
+        squared = self.loss == "squared"
+        error = 0.5 * ops.square(y - prediction) + crossentropy if squared else crossentropy
         return ops.sum(w[..., None] * error, axis=(1, 2))
+
+    def _crossentropy(self, y, prediction):
+        """[B, T, K] or [B, T, 1]; with squared errors prime_offset times it, or 0."""
+        if self.loss == "squared":
+            return self.prime_offset * ops.binary_crossentropy(y, prediction) if self.prime_offset else 0.0
+        if self.activation is keras.activations.softmax:
+            return ops.categorical_crossentropy(y, prediction)[..., None]
+        return ops.binary_crossentropy(y, prediction)
 
     def get_config(self) -> dict:
         return {
@@ -100,6 +115,7 @@ class Head(keras.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "shortcuts": self.shortcuts,
             "prime_offset": self.prime_offset,
+            "loss": self.loss,
         }
 
     @classmethod

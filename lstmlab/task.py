@@ -1,10 +1,15 @@
 """Task: a question put to a net, in NumPy, with its own yardsticks."""
 
 import abc
+from collections.abc import Iterable, Iterator
+from itertools import count, repeat
 
 import numpy as np
 
 STREAMS = ("weights", "train", "test", "probe", "sets")
+BLOCK, BLOCK_BYTES = 1000, 2**26  # sequences that are drawn together: so many, or fewer if they would need more memory
+Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]  # x [n, T, F], y [n, T, K], w [n, T]
+LOSSES = ("squared", "crossentropy")
 
 
 def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
@@ -19,63 +24,267 @@ def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(stream), block)))
 
 
+def loss(kind: str, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
+    """Mean loss over the steps with an error, each counted w times, in which `chance` and `memoryless` are stated.
+
+    kind 'squared': mean over the outputs of (y - prediction)^2. 'crossentropy': -sum_k y_k ln prediction_k, in nats.
+    y, prediction [n, T, K]; w [n, T]. Raises ValueError for another kind.
+    """
+    losses = Losses(kind)
+    losses.add({"": prediction}, y, w)
+    return losses.means()[""]
+
+
+class Losses:
+    """The `loss` of several predictions, by name, over blocks of sequences."""
+
+    def __init__(self, kind: str):
+        if kind not in LOSSES:
+            raise ValueError(f"loss: expected one of {LOSSES}. Received: kind={kind!r}")
+        self.kind, self._sums, self._weight = kind, dict[str, float](), 0.0
+
+    def add(self, predictions: dict[str, np.ndarray], y: np.ndarray, w: np.ndarray) -> None:
+        y = y.astype("float64")
+        for name, prediction in predictions.items():
+            if self.kind == "squared":
+                each = np.mean((y - prediction) ** 2, axis=-1)
+            else:
+                each = -np.sum(y * np.log(np.maximum(prediction, 1e-30)), axis=-1)
+            self._sums[name] = self._sums.get(name, 0.0) + float(np.sum(w * each, dtype="float64"))
+        self._weight += float(np.sum(w, dtype="float64"))
+
+    def means(self) -> dict[str, float]:
+        return {name: total / self._weight for name, total in self._sums.items()}
+
+
 class Task(abc.ABC):
     """What is shown, what is asked, and when it counts as solved.
 
+    A task overrides `sample`, or, if its sequences may be too long for memory, `pieces`; each is made from the other.
     Attributes that every task sets:
     features F, outputs K; steps: T, the padded length; readouts: the most steps with an error in one sequence;
-    output_activation: the head that suits the targets; test_size: sequences in the test set;
-    criterion: when it is solved, as arguments of lstmlab.criterion.criterion;
-    chance: mean absolute error of the best constant output, at the steps with an error;
+    lag: the fewest steps between an input that an answer needs and that answer;
+    output_activation: the head that suits the targets; loss: 'squared' or 'crossentropy', the error that suits them;
+    test_size: sequences in the test set; criterion: when it is solved, as arguments of lstmlab.criterion.criterion;
+    chance: the loss (see `loss`) of the best constant output; memoryless: that of the best output that knows the present
+    input alone; None where only the user's data could tell.
     published: a list of {"where": {setting: value}, "sequences": ..., "test_wrong": ..., "source": ...}.
+    inputs, targets: a short name for each input and each output line, for texts and pictures; () numbers them.
+    endless: True if a sequence has no end of its own, so that `steps` is a choice.
     """
 
     features: int
     outputs: int
     steps: int
     readouts: int
+    lag: int
     output_activation: str
+    loss: str = "squared"
     test_size: int
     criterion: dict
-    chance: float
+    chance: float | None
+    memoryless: float | None
     published: list[dict] = []
+    inputs: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    endless: bool = False
 
-    @abc.abstractmethod
-    def sample(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.sample is Task.sample and cls.pieces is Task.pieces:
+            raise TypeError(f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither")
+
+    def sample(self, rng: np.random.Generator, n: int) -> Sequences:
         """n training sequences: x [n, T, F], y [n, T, K], w [n, T], all float32; w says at which steps there is an error."""
+        return next(self.pieces(rng, n, [self.steps]))
+
+    def pieces(self, rng: np.random.Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
+        """The same n sequences in consecutive pieces of the given numbers of steps: cutting changes no number.
+
+        lengths: their sum is T, or, of an endless task, anything. A task that draws its sequences piece by piece, step after
+        step, needs memory for one piece alone.
+        """
+        x, y, w = self.sample(rng, n)
+        start = 0
+        for length in lengths:
+            here = slice(start, start + length)
+            yield x[:, here], y[:, here], w[:, here]
+            start += length
 
     @abc.abstractmethod
     def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Which of the n sequences are right, bool [n], by the rule of the task's paper. Steps with w = 0 do not count."""
 
-    def sets(self, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The sets that the net is judged on: 'test', and 'training' where that set is finite."""
-        return {"test": self.sample(generator(seed, "test"), self.test_size)}
+    def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
+        """The sets that the net is judged on, each as blocks of sequences: 'test', and 'training' where that set is finite.
 
-    def probe(self, seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        draw: 0, or the number of a fresh draw of the sets that the criterion may redraw; 'test' stays as it is.
+        """
+        return {"test": Drawn(self, seed, "test", self.test_size)}
+
+    def probe(self, seed: int, n: int) -> Sequences:
         """The fixed batch on which diagnostics measure: n sequences of a stream of its own."""
         return self.sample(generator(seed, "probe"), n)
+
+    def baselines(self, x: np.ndarray, w: np.ndarray) -> dict[str, np.ndarray]:
+        """Predictions [n, T, K] of simple rules that a net has to beat on test sequences x, by name. Default: none."""
+        return {}
+
+    def summary(self, correct: np.ndarray) -> dict[str, float]:
+        """More columns for the result row, from which test sequences are right, bool [test_size] in order. Default: none."""
+        return {}
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """bool [n, T]: the steps that pictures mark, because the answer hangs on them. Default: none."""
         return np.zeros(w.shape, bool)
 
-    def stream(self, seed: int, batch_size: int = 1, block: int = 1000):
-        """Endless training batches (x, y, w) as a tf.data.Dataset; block k holds sequences k*block to (k+1)*block - 1."""
+    def sequence(self, seed: int, stream: str = "train", position: int = 0) -> Sequences:
+        """The sequence at that position of a stream ('train', 'test', 'probe'), alone: x [1, T, F], y [1, T, K], w [1, T].
+
+        Of 'train' it is the one that training meets at that position, counted from 0.
+        Raises ValueError for another stream or a position outside it.
+        """
+        if isinstance(position, bool) or not isinstance(position, (int, np.integer)) or position < 0:
+            raise ValueError(f"Task: expected a non-negative integer. Received: position={position!r}")
+        if stream == "train":
+            number, position = divmod(position, self.block)
+            blocks: Iterable[Sequences] = [self.sample(generator(seed, "train", number), self.block)]
+        elif stream == "probe":
+            blocks = [self.probe(seed, position + 1)]
+        else:
+            blocks = self.sets(seed).get(stream, ())
+        for x, y, w in blocks:
+            if position < len(x):
+                here = slice(position, position + 1)
+                return x[here], y[here], w[here]
+            position -= len(x)
+        raise ValueError(f"Task: expected a position inside a stream ('train', 'test', 'probe'). Received: stream={stream!r}")
+
+    def describe(self, seed: int = 0, position: int = 0) -> str:
+        """The training sequence at that position as text (see lstmlab.describe)."""
+        from lstmlab.describe import describe
+
+        return describe(self, seed, position)
+
+    def picture(self, seed: int = 0, position: int = 0):
+        """The training sequence at that position as a matplotlib Figure (see lstmlab.describe)."""
+        from lstmlab.describe import picture
+
+        return picture(self, seed, position)
+
+    @property
+    def block(self) -> int:
+        """Sequences in one block of a stream."""
+        return max(1, min(BLOCK, BLOCK_BYTES // (4 * self.steps * (self.features + self.outputs))))
+
+    def stream(self, seed: int, batch_size: int = 1, chunk: int | None = None):
+        """Endless training batches (x, y, w) as a tf.data.Dataset; block k holds sequences k*block to (k+1)*block - 1.
+
+        chunk: cut into consecutive pieces of so many steps, (x, y, w, begins), with begins [batch_size] true for the piece
+        with which a sequence begins. Then a block is one batch, so that memory does not grow with T; the last piece of a
+        sequence is padded by steps without error, and an endless task stays in its first sequences for ever.
+        Raises ValueError for a chunk that is not a positive integer.
+        """
         import tensorflow as tf
 
-        def blocks():
-            k = 0
-            while True:
-                yield self.sample(generator(seed, "train", k), block)
-                k += 1
+        shapes = [(self.features,), (self.outputs,), ()]
+        if chunk is None:
+            signature = tuple(tf.TensorSpec((self.block, self.steps, *shape), "float32") for shape in shapes)
+            sequences = tf.data.Dataset.from_generator(lambda: self._blocks(seed), output_signature=signature)
+            return sequences.unbatch().batch(batch_size, drop_remainder=True).prefetch(64)
+        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+            raise ValueError(f"Task: expected a positive integer. Received: chunk={chunk!r}")
+        signature = tuple(tf.TensorSpec((batch_size, chunk, *shape), "float32") for shape in shapes)
+        begins = tf.TensorSpec((batch_size,), "bool")
+        chunks = tf.data.Dataset.from_generator(
+            lambda: self.chunks(seed, batch_size, chunk), output_signature=(*signature, begins)
+        )
+        return chunks.prefetch(2)
 
-        shapes = ((block, self.steps, self.features), (block, self.steps, self.outputs), (block, self.steps))
-        signature = tuple(tf.TensorSpec(shape, "float32") for shape in shapes)
-        sequences = tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch()
-        return sequences.batch(batch_size, drop_remainder=True).prefetch(64)
+    def chunks(self, seed: int, batch_size: int, chunk: int) -> Iterator[tuple]:
+        """What `stream` yields with a chunk, as NumPy arrays."""
+        for k in count():
+            rng = generator(seed, "train", k)
+            full, rest = divmod(self.steps, chunk)
+            lengths = repeat(chunk) if self.endless else [chunk] * full + [rest] * (rest > 0)
+            for number, piece in enumerate(self.pieces(rng, batch_size, lengths)):
+                missing = chunk - piece[0].shape[1]
+                parts = [np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim]) if missing else part for part in piece]
+                yield *parts, np.full(batch_size, number == 0)
+
+    def _blocks(self, seed: int) -> Iterator[Sequences]:
+        for k in count():
+            yield self.sample(generator(seed, "train", k), self.block)
+
+
+class Drawn:
+    """n sequences of a task's stream, drawn anew at every pass, in blocks: a large set needs memory for one block alone.
+
+    draw: the number of the set, each with sequences of its own.
+    """
+
+    def __init__(self, task: Task, seed: int, stream: str, n: int, draw: int = 0):
+        self.task, self.seed, self.stream, self.n, self.draw = task, seed, stream, n, draw
+
+    def __iter__(self) -> Iterator[Sequences]:
+        rng = generator(self.seed, self.stream, self.draw)
+        block = max(1, min(self.n, BLOCK_BYTES // (4 * self.task.steps * (self.task.features + self.task.outputs))))
+        for start in range(0, self.n, block):
+            yield self.task.sample(rng, min(block, self.n - start))
 
 
 def valid_steps(w: np.ndarray) -> np.ndarray:
     """bool [n, T]: the steps up to and with the last error of each sequence; what follows is padding."""
     return np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1) > 0
+
+
+def mark(part: np.ndarray, start: int, at: np.ndarray, value=1.0, line: int | None = None) -> None:
+    """In a piece [n, length, ...] that begins at step `start`: write `value`, one for all or one each, at the steps `at` [n].
+
+    Steps outside the piece are left out. line: the input or output line, for a piece of x or y.
+    """
+    rows = np.flatnonzero((at >= start) & (at < start + part.shape[1]))
+    where = (rows, at[rows] - start) if line is None else (rows, at[rows] - start, line)
+    part[where] = value[rows] if isinstance(value, np.ndarray) else value
+
+
+def cut_off(part: np.ndarray, start: int, last: np.ndarray) -> None:
+    """In a piece [n, length, ...] that begins at step `start`: zeros after the last step of each sequence, `last` [n]."""
+    first = max(0, int(last.min()) + 1 - start)
+    padding = np.arange(start + first, start + part.shape[1]) > last[:, None]
+    part[:, first:][padding] = 0.0
+
+
+def one_hot(codes: np.ndarray, lines: int, start: int = 0, last: np.ndarray | None = None) -> np.ndarray:
+    """float32 [n, length, lines] of a piece that begins at step `start`: 1 on the line of each code, up to the step `last` [n].
+
+    codes: integers [n, length]; last: None for no padding.
+    """
+    n, length = codes.shape
+    x = np.zeros(n * length * lines, "float32")
+    steps = np.arange(length)
+    at = (codes + lines * steps) + (lines * length) * np.arange(n)[:, None]
+    x[at] = 1.0 if last is None else start + steps <= last[:, None]
+    return x.reshape(n, length, lines)
+
+
+def whole(owner: str, name: str, value, least: int = 1, most: int | None = None, why: str = "") -> int:
+    """`value` if it is an integer in least..most; else ValueError that names the setting, and says why."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        expected = f"an integer >= {least}" if most is None else f"an integer in {least}..{most}"
+        raise ValueError(f"{owner}: expected {expected}{why and f', {why}'}. Received: task.{name}={value!r}")
+    return value
+
+
+def real(owner: str, name: str, value, least: float = -np.inf, most: float = np.inf) -> float:
+    """`value` if it is a finite number in least..most; else ValueError that names the setting."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most or not np.isfinite(value):
+        raise ValueError(f"{owner}: expected a number in {least:g}..{most:g}. Received: task.{name}={value!r}")
+    return float(value)
+
+
+def choice(owner: str, name: str, value, allowed: tuple):
+    """`value` if it is one of `allowed`; else ValueError that names the setting."""
+    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+        raise ValueError(f"{owner}: expected one of {allowed}. Received: task.{name}={value!r}")
+    return value

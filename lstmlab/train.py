@@ -30,7 +30,7 @@ from lstmlab import criterion as criteria
 from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.tensorboard import Board
 from lstmlab.results import Run, first_row
-from lstmlab.task import Task, generator, valid_steps
+from lstmlab.task import Losses, Task, generator, valid_steps
 
 
 class RunError(Exception):
@@ -98,14 +98,17 @@ class _Job:
             raise ValueError(f"train: expected a number > 0. Received: optimizer.learning_rate={rate!r}")
         optimizer = _instantiate(config, "optimizer", **({"learning_rate": float(rate)} if type(rate) is int else {}))
         activation = (config.get("head") or {}).get("activation") or self.task.output_activation
-        self.row["head.activation"] = activation  # null in the config stands for the task's
-        head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation)
+        loss = (config.get("head") or {}).get("loss") or self.task.loss
+        self.row.update({"head.activation": activation, "head.loss": loss})  # null in the config stands for the task's
+        head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation, loss=loss)
         self.trainer = trainer
         self.model = trainer.prepare(self.task, cell, head, learner, optimizer)
         self.probe = _probe(self.task, self.seed, config["probe"])
         self.sets = self.task.sets(self.seed)
+        self._check_sets()
         self.board = Board(self.run.folder / "tb")
         self.board.text("config", f"```\n{OmegaConf.to_yaml(OmegaConf.create(config))}```", 0)
+        self.row.update(chance_loss=self.task.chance, memoryless_loss=self.task.memoryless)
         self.row["weights"] = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(self._published())
         for name in [n for n, d in self.diagnostics.items() if not d.serves(self.model)]:
@@ -189,15 +192,29 @@ class _Job:
                 f"finite numbers, which a smaller rate may give. Received: optimizer.learning_rate={rate}"
             )
 
-    def _evaluate(self) -> dict[str, np.ndarray]:
-        return {name: self.task.correct(y, self.model.answers(x), w) for name, (x, y, w) in self.sets.items()}
+    def _evaluate(self, names: list[str] | None, draw: int) -> Iterator[tuple]:
+        """y, prediction, w of the sets of those names, block by block."""
+        sets = self.task.sets(self.seed, draw) if draw else self.sets
+        for name in names or sets:
+            for x, y, w in sets[name]:
+                yield y, self.model.answers(x), w
 
     def _test(self) -> None:
-        x, y, w = self.sets["test"]
-        prediction = self.model.answers(x)
-        self.row["test_size"] = len(x)
-        self.row["test_wrong"] = int((~self.task.correct(y, prediction, w)).sum())
-        self.row["test_error"] = float(criteria.sequence_errors(y, prediction, w, "absolute").mean())
+        """The test set, and what a net has to beat on it."""
+        correct, errors, losses = np.zeros(0, bool), np.zeros(0), Losses(self.task.loss)
+        for x, y, w in self.sets["test"]:
+            prediction = self.model.answers(x)
+            correct = np.concatenate([correct, self.task.correct(y, prediction, w)])
+            errors = np.concatenate([errors, criteria.sequence_errors(y, prediction, w, "absolute")])
+            losses.add({"test": prediction, **self.task.baselines(x, w)}, y, w)
+        self.row.update(test_size=len(correct), test_wrong=int((~correct).sum()), test_error=float(errors.mean()))
+        self.row.update({f"{name}_loss": value for name, value in losses.means().items()})
+        self.row.update(self.task.summary(correct))
+
+    def _check_sets(self) -> None:
+        names = getattr(self.criterion, "sets", None) or []
+        if not set(names) <= set(self.sets):
+            raise ValueError(f"train: expected names among {sorted(self.sets)}. Received: criterion.sets={names}")
 
     def _published(self) -> dict:
         for entry in self.task.published:

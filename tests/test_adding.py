@@ -107,10 +107,39 @@ def test_perfect_and_mean_predictor(drawn):
 
 
 def test_chance_by_monte_carlo(drawn):
-    task, _, y, w = drawn
-    errors = np.abs(y[w > 0] - 0.5)
-    assert task.chance == pytest.approx(errors.mean(), abs=4 * errors.std() / np.sqrt(N))
-    assert task.chance == pytest.approx(0.1625)
+    task, x, y, w = drawn
+    squares = (y[w > 0].astype(float) - 0.5) ** 2
+    assert task.chance == task.memoryless == pytest.approx(squares.mean(), abs=4 * squares.std() / np.sqrt(N))
+    assert task.chance == pytest.approx(0.9 / 24 + 0.1 / 48)
+    last = x[w > 0][:, 0]
+    assert abs(np.corrcoef(last, y[w > 0][:, 0])[0, 1]) < 4 / np.sqrt(N), "the last pair tells nothing"
+
+
+def test_every_branch_is_met(drawn):
+    task, x, _, _ = drawn
+    _, marks = places(x)
+    pairs = [at for at in marks if len(at) == 2]
+    assert any(at[1] - at[0] == 1 for at in pairs), "neighbours"
+    assert {1, 9} <= {int(at[0]) for at in pairs}
+    assert max(int(at.max()) for at in marks) == task.T // 2 - 2
+    assert min(int(at[0]) for at in marks if len(at) == 1) == 1, "after a first pair that is a mark"
+
+
+def test_lag_is_that_of_the_sequences(drawn):
+    """From the second mark to the answer, both counted, at the shortest length: the paper's T/2 for even T."""
+    task, x, _, w = drawn
+    _, marks = places(x)
+    steps = [int(np.argmax(weight)) - int(at.max()) for at, weight in zip(marks, w, strict=True)]
+    assert min(steps) == task.T - 1 - (task.T // 2 - 2)
+    assert task.lag == min(steps)
+
+
+def test_pieces_cut_anywhere(drawn):
+    task, x, y, w = drawn
+    lengths = [1, 1, 9, task.steps - 12, 1]
+    parts = zip(*task.pieces(np.random.default_rng(4), N, lengths), strict=True)
+    for joined, sampled in zip(parts, (x, y, w), strict=True):
+        assert np.array_equal(np.concatenate(joined, axis=1), sampled)
 
 
 @pytest.mark.parametrize("T", [23, 0, -5, "x", 50.0, True])

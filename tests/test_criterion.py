@@ -68,17 +68,67 @@ def test_sequence_errors_against_loops(rng):
         assert sequence_errors(y, prediction, w, "squared")[n] == pytest.approx(squared, rel=1e-12)
 
 
+def tries(rule, *windows):
+    """What the rule says after each window of 7 sequences, at which it is shown sets of such {name: [right per sequence]}."""
+    asked, y = [], np.zeros((7, 1, 1))
+    outcomes = []
+    for sets in windows:
+
+        def evaluate(names, draw, sets=sets):
+            for name in names or sets:
+                asked.append((name, draw))
+                right = np.array(sets[name], float)[:, None, None]
+                yield right, right + 0.1, np.ones(right.shape[:2])
+
+        outcomes.append(rule.observe(Told(), y, y, np.ones((7, 1)), evaluate))
+    return outcomes, asked
+
+
 def test_whole_sets():
-    answers = iter(
-        [{"training": [True, False], "test": [False]}, {"training": [True, True], "test": [True]}, {"test": [False]}]
-    )
-    rule, y = WholeSets(), np.zeros((7, 1, 1))
-    outcomes, wrong = [], []
-    for _ in range(3):
-        sets = {name: np.array(right) for name, right in next(answers).items()}
-        outcomes.append(rule.observe(Told(), y, y, np.ones((7, 1)), lambda sets=sets: sets))
-        wrong.append(rule.recent_wrong)
-    assert (outcomes, wrong, rule.solved_at) == ([False, True, True], [2, 0, 1], 14)
+    rule = WholeSets()
+    wrong = []
+    for sets in ({"training": [1, 0], "test": [0]}, {"training": [1, 1], "test": [1]}, {"test": [0]}):
+        wrong.append((*tries(rule, sets)[0], rule.recent_wrong))
+    assert wrong == [(False, 2), (True, 0), (True, 1)]
+    assert rule.solved_at == 14
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"wrong": 1}, [False, True]),
+        ({"wrong": 0.25}, [False, True]),
+        ({"wrong": 0.2}, [False, False]),
+        ({"wrong": 1, "error_below": 0.11}, [False, True]),
+        ({"wrong": 1, "error_below": 0.09}, [False, False]),
+        ({"wrong": 1, "error_below": 0.02, "measure": "squared"}, [False, True]),
+    ],
+)
+def test_whole_sets_with_bounds(settings, expected):
+    assert tries(WholeSets(**settings), {"test": [1, 1, 0, 0]}, {"test": [1, 0, 1, 1]})[0] == expected
+
+
+def test_whole_sets_asks_for_its_sets_and_draws():
+    both = {"a": [1], "b": [0]}
+    assert tries(WholeSets(sets=["b"]), both, both) == ([False, False], [("b", 0), ("b", 0)])
+    assert tries(WholeSets(sets=["a"], redraw=True), both, both) == ([True, True], [("a", 1), ("a", 2)])
+
+
+def test_a_large_set_is_given_up_once_it_failed():
+    large = {"first": [0] + [1] * 999, "second": [1] * 10}
+    assert tries(WholeSets(), large)[1] == [("first", 0)]
+    assert tries(WholeSets(wrong=1), large) == ([True], [("first", 0), ("second", 0)])
+
+
+def test_a_bound_is_not_needed():
+    y = np.ones((5, 1, 1))
+    assert SlidingWindow(3, error_below=None).observe(Told(), y, y + 100, np.ones((5, 1)))
+
+
+def test_budget_is_never_solved():
+    rule, y = criterion("budget"), np.array([1, 0, 1])[:, None, None]
+    assert not rule.observe(Told(), y, y, np.ones((3, 1)))
+    assert (rule.recent_wrong, rule.solved_at) == (1, None)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +140,12 @@ def test_whole_sets():
         ({"rule": "sliding_window", "error_below": "small"}, "criterion.error_below='small'"),
         ({"rule": "sliding_window", "measure": "cubic"}, "criterion.measure='cubic'"),
         ({"rule": "whole_sets", "sequences": 5}, "sequences"),
+        ({"rule": "whole_sets", "wrong": 1.5}, "criterion.wrong=1.5"),
+        ({"rule": "whole_sets", "wrong": -1}, "criterion.wrong=-1"),
+        ({"rule": "whole_sets", "sets": "test"}, "criterion.sets='test'"),
+        ({"rule": "whole_sets", "redraw": 1}, "criterion.redraw=1"),
+        ({"rule": "whole_sets", "error_below": 0}, "criterion.error_below=0"),
+        ({"rule": "budget", "wrong": 1}, "none"),
     ],
 )
 def test_bad_settings(arguments, received):

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -126,17 +127,19 @@ def test_sets_are_disjoint(task):
 def test_samples_come_from_the_training_set(task):
     x, _, _ = task.sample(np.random.default_rng(0), 3000)
     drawn = Counter(map(bytes, x))
-    known = Counter(map(bytes, task.sets(0)["training"][0]))
+    known = Counter(map(bytes, task.sets(0)["training"][0][0]))
     assert set(drawn) <= set(known)
     assert len(drawn) > 0.95 * len(known)
-    assert not set(drawn) & set(map(bytes, task.sets(0)["test"][0]))
+    assert not set(drawn) & set(map(bytes, task.sets(0)["test"][0][0]))
 
 
 def test_perfect_predictor_is_right_and_mean_predictor_is_not(task):
-    for _, y, w in task.sets(0).values():
+    for ((_, y, w),) in task.sets(0).values():
         legal = task.legal(y)
         perfect = legal / legal.sum(axis=-1, keepdims=True).clip(1)
         assert task.correct(y, perfect, w).all()
+        assert task.correct(y, y, w).all()
+        assert not task.correct(y, 0.9 * y, w).any(), "legal symbols at zero, like the illegal ones"
         assert not task.correct(y, np.broadcast_to(y[w > 0].mean(axis=0), y.shape), w).any()
         forgetful = perfect.copy()
         last = w.sum(axis=1).astype(int) - 2
@@ -147,10 +150,68 @@ def test_perfect_predictor_is_right_and_mean_predictor_is_not(task):
 
 
 def test_chance_by_monte_carlo(strings):
-    counts = Counter("".join(s[1:] for s in strings))
-    share = np.array([counts[s] for s in "BTPSXVE"]) / sum(counts.values())
-    error = np.mean(2 * share * (1 - share))  # of the constant answer `share`: |1 - p| where it is, |p| where it is not
-    assert EmbeddedReber.chance == pytest.approx(error, abs=0.0015)
+    """Mean squared distance of the next symbol from its share: of all steps, and of the steps with the same symbol."""
+    pairs = np.zeros((7, 7))
+    for string in strings:
+        for symbol, following in pairwise(string):
+            pairs["BTPSXVE".index(symbol), "BTPSXVE".index(following)] += 1
+
+    def spread(counts):
+        share = counts / counts.sum()
+        return sum(share[k] * np.mean((np.eye(7)[k] - share) ** 2) for k in range(7))
+
+    known = sum(row.sum() * spread(row) for row in pairs if row.any()) / pairs.sum()
+    assert EmbeddedReber.chance == pytest.approx(spread(pairs.sum(axis=0)), rel=0.003)
+    assert EmbeddedReber.memoryless == pytest.approx(known, rel=0.005)
+    assert (round(EmbeddedReber.chance, 4), round(EmbeddedReber.memoryless, 4)) == (0.1198, 0.0981)
+
+
+def test_yardsticks_are_near_those_of_the_sets(task):
+    for ((x, y, w),) in task.sets(0).values():
+        shown, asked = x[w > 0], y[w > 0].astype(float)
+        assert task.chance == pytest.approx(np.mean((asked - asked.mean(axis=0)) ** 2), rel=0.03)
+        error = sum(
+            np.sum((asked[shown[:, k] == 1] - asked[shown[:, k] == 1].mean(axis=0)) ** 2) for k in range(7) if shown[:, k].any()
+        )
+        assert task.memoryless == pytest.approx(error / asked.size, rel=0.03)
+
+
+def test_sets_of_another_seed_or_draw_are_the_same(task):
+    """The pair alone says which strings: seed and draw do not."""
+    first, second = task.sets(0), task.sets(7, draw=3)
+    assert all(np.array_equal(a, b) for name in first for a, b in zip(first[name][0], second[name][0], strict=True))
+
+
+def test_lag_of_the_shortest_strings():
+    """From the step at which the second symbol is shown to the step at which it is asked for again."""
+    shortest = min((string for string, following in prefixes(10).items() if following == "E" and len(string) > 7), key=len)
+    assert len(shortest + "E") == 9
+    assert (len(shortest) - 2) - 1 == EmbeddedReber.lag
+
+
+def automaton_accepts(edges, string):
+    """Whether the table takes the string from its start to its end."""
+    state = "start"
+    for symbol in string:
+        options = dict(edges.get(state, ()))
+        if symbol not in options:
+            return False
+        state = options[symbol]
+    return state is None
+
+
+def test_table_against_the_regular_expression(strings):
+    """10,000 strings of the grammar, as they are and with one symbol changed, dropped or doubled: both decide alike."""
+    edges, rng = embedded_automaton(), np.random.default_rng(5)
+    verdicts = Counter()
+    for string in strings:
+        k, kind = int(rng.integers(len(string))), rng.integers(4)
+        symbol = "BTPSXVE"[rng.integers(7)]
+        changed = string[:k] + ["", symbol, string[k] * 2, string[k]][kind] + string[k + 1 :]
+        legal = automaton_accepts(edges, changed)
+        assert legal == bool(EMBEDDED.fullmatch(changed)), changed
+        verdicts[legal] += 1
+    assert min(verdicts.values()) > 1000
 
 
 @pytest.mark.parametrize(

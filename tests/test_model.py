@@ -67,6 +67,23 @@ def test_head_and_error_against_numpy(rng):
     np.testing.assert_allclose(head.error(y, prediction, w), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_crossentropy_against_numpy(activation, rng):
+    head = Head(K, activation, loss="crossentropy", dtype="float64")
+    head.build((None, N))
+    randomize(head, rng)
+    y_c, w = rng.normal(size=(B, T, N)), rng.uniform(size=(B, T))
+    y = np.eye(K)[rng.integers(0, K, size=(B, T))]
+    net = y_c @ head.kernel.numpy() + head.bias.numpy()
+    if activation == "softmax":
+        each = np.log(np.exp(net).sum(-1)) - (y * net).sum(-1)
+    else:
+        each = (np.log1p(np.exp(net)) - y * net).sum(-1)
+    np.testing.assert_allclose(head.error(y, head(tf.constant(y_c)), w), (w * each).sum(1), rtol=1e-7)
+    again = Head.from_config(head.get_config())
+    assert again.loss == "crossentropy"
+
+
 def test_error_of_half_precision_is_taken_in_single():
     y, w = tf.zeros((1, 300, 1)), tf.ones((1, 300))
     assert Head(1).error(y, tf.ones((1, 300, 1), "bfloat16"), w).numpy() == [150.0]
@@ -146,6 +163,8 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ({"shortcuts": "yes"}, "Head: expected true or false. Received: shortcuts='yes'"),
         ({"prime_offset": -1}, "Head: expected a number >= 0. Received: prime_offset=-1"),
         ({"prime_offset": 0.1}, "Head: prime_offset needs activation='sigmoid'. Received: prime_offset=0.1"),
+        ({"loss": "hinge"}, "Head: expected 'squared' or 'crossentropy'. Received: loss='hinge'"),
+        ({"loss": "crossentropy"}, "Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation='linear'"),
         ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
         (

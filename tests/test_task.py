@@ -1,17 +1,19 @@
 """Streams of random numbers and of training sequences."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
-from lstmlab.task import STREAMS, Task, generator, valid_steps
+from lstmlab.task import STREAMS, Drawn, Task, choice, cut_off, generator, loss, mark, real, valid_steps, whole
 
 
 class Numbers(Task):
     """Sequences that carry the random numbers they were made of."""
 
     features, outputs, steps, readouts = 2, 1, 3, 3
+    test_size, block = 50, 6
 
     def sample(self, rng, n):
         x = rng.random((n, 3, 2)).astype("float32")
@@ -19,6 +21,30 @@ class Numbers(Task):
 
     def correct(self, y, prediction, w):
         return np.ones(len(y), bool)
+
+
+class Steps(Task):
+    """Drawn step by step; x carries the random numbers, y the number of the step."""
+
+    features, outputs, steps, readouts = 1, 1, 10, 10
+    test_size, block = 50, 6
+
+    def pieces(self, rng, n, lengths):
+        start = 0
+        for length in lengths:
+            y = np.broadcast_to(np.arange(start, start + length, dtype="float32")[None, :, None], (n, length, 1))
+            yield rng.random((length, n), dtype="float32").T[..., None], y, np.ones((n, length), "float32")
+            start += length
+
+    correct = Numbers.correct
+
+
+class Endless(Steps):
+    endless = True
+
+
+def joined(parts):
+    return [np.concatenate(part, axis=1) for part in zip(*(part[:3] for part in parts), strict=True)]
 
 
 def draws(seed, stream, block=0):
@@ -38,25 +64,147 @@ def test_streams_blocks_and_seeds_are_disjoint():
 
 def test_stream_is_the_blocks_in_order():
     task, block, batch = Numbers(), 6, 4
-    expected = [task.sample(generator(9, "train", k), block) for k in range(3)]
+    expected = [task.sample(generator(9, "train", k), task.block) for k in range(3)]
     expected = [np.concatenate(parts) for parts in zip(*expected, strict=True)]
-    batches = [part for part in itertools.islice(task.stream(9, batch, block).as_numpy_iterator(), 4)]
+    batches = [part for part in itertools.islice(task.stream(9, batch).as_numpy_iterator(), 4)]
     for wanted, got in zip(expected, zip(*batches, strict=True), strict=True):
         assert np.array_equal(np.concatenate(got), wanted[: 4 * batch])
     assert not np.array_equal(expected[0][:block], expected[0][block : 2 * block]), "blocks differ"
 
 
 def test_stream_has_static_shapes():
-    shapes = [spec.shape.as_list() for spec in Numbers().stream(0, 4, 8).element_spec]
+    shapes = [spec.shape.as_list() for spec in Numbers().stream(0, 4).element_spec]
     assert shapes == [[4, 3, 2], [4, 3, 1], [4, 3]]
 
 
 def test_test_set_and_probe_are_no_training_data():
     task = Numbers()
-    task.test_size = 50
-    seen = [task.sets(1)["test"][0], task.probe(1, 50)[0], task.sample(generator(1, "train"), 50)[0]]
+    [(test, _, _)] = task.sets(1)["test"]
+    seen = [test, task.probe(1, 50)[0], task.sample(generator(1, "train"), 50)[0]]
     firsts = np.concatenate([x[:, 0, 0] for x in seen])
     assert len(np.unique(firsts)) == 150
+
+
+@pytest.mark.parametrize("task", [Numbers(), Steps()], ids=["sample", "pieces"])
+def test_pieces_are_the_sample_cut(task):
+    whole = task.sample(generator(3, "train"), 5)
+    for lengths in ([task.steps], [1] * task.steps, [2, task.steps - 2]):
+        parts = list(task.pieces(generator(3, "train"), 5, lengths))
+        assert [part[0].shape[1] for part in parts] == lengths
+        assert all(np.array_equal(a, b) for a, b in zip(joined(parts), whole, strict=True))
+
+
+def test_a_task_needs_a_way_to_draw():
+    with pytest.raises(TypeError, match=r"Nothing: expected a method sample or pieces of its own"):
+        type("Nothing", (Task,), {})
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5, 10, 16])
+def test_chunks_are_the_sequences_one_after_the_other(chunk):
+    task = Steps()
+    per_sequence = -(-task.steps // chunk)
+    got = list(itertools.islice(task.chunks(2, 4, chunk), 3 * per_sequence))
+    assert {part[0].shape for part in got} == {(4, chunk, 1)}
+    for k in range(3):
+        mine = got[k * per_sequence : (k + 1) * per_sequence]
+        assert [part[3].tolist() for part in mine] == [[number == 0] * 4 for number in range(per_sequence)]
+        expected = task.sample(generator(2, "train", k), 4)
+        for one, other in zip(joined(mine), expected, strict=True):
+            assert np.array_equal(one[:, : task.steps], other)
+            assert not one[:, task.steps :].any()
+
+
+def test_chunks_of_an_endless_task_go_on():
+    got = list(itertools.islice(Endless().chunks(2, 4, 3), 9))
+    assert [part[3].any() for part in got] == [True] + [False] * 8
+    assert joined(got)[1][0, :, 0].tolist() == list(range(27))
+
+
+def test_stream_of_chunks():
+    task = Steps()
+    shapes = [(spec.shape.as_list(), spec.dtype.name) for spec in task.stream(0, 4, chunk=3).element_spec]
+    assert shapes == [([4, 3, 1], "float32"), ([4, 3, 1], "float32"), ([4, 3], "float32"), ([4], "bool")]
+    for one, other in zip(next(task.stream(0, 4, chunk=3).as_numpy_iterator()), next(task.chunks(0, 4, 3)), strict=True):
+        assert np.array_equal(one, other)
+    with pytest.raises(ValueError, match=r"Task: expected a positive integer. Received: chunk=0"):
+        task.stream(0, 4, chunk=0)
+
+
+@pytest.mark.parametrize("position", [0, 5, 6, 13])
+def test_a_sequence_alone_is_the_one_of_the_stream(position):
+    task = Numbers()
+    batches = itertools.islice(task.stream(4, 1).as_numpy_iterator(), position, position + 1)
+    for one, other in zip(task.sequence(4, "train", position), next(batches), strict=True):
+        assert np.array_equal(one, other)
+    [test] = task.sets(4)["test"]
+    for one, other, probe in zip(task.sequence(4, "test", position), test, task.probe(4, position + 1), strict=True):
+        assert np.array_equal(one, other[position : position + 1])
+        assert not np.array_equal(one, probe[position : position + 1]) or one.ndim == 2
+    assert np.array_equal(task.sequence(4, "probe", position)[0], task.probe(4, position + 1)[0][position:])
+
+
+def test_a_sequence_outside_its_stream():
+    for arguments in (("test", 50), ("validation", 0), ("test", -1)):
+        with pytest.raises(ValueError, match=r"Task: expected .* Received: "):
+            Numbers().sequence(0, *arguments)
+
+
+def test_a_large_set_is_drawn_in_blocks(monkeypatch):
+    task = Steps()
+    whole = [len(x) for x, _, _ in Drawn(task, 0, "test", 50)]
+    monkeypatch.setattr("lstmlab.task.BLOCK_BYTES", 4 * 10 * 2 * 20)
+    blocks = Drawn(task, 0, "test", 50)
+    assert (whole, [len(x) for x, _, _ in blocks]) == ([50], [20, 20, 10])
+    first, again = (np.concatenate([x for x, _, _ in blocks]) for _ in range(2))
+    assert np.array_equal(first, again)
+    assert len(np.unique(first[:, 0])) == 50
+    assert Task.block.fget(task) == 20
+
+
+def test_loss_against_a_loop():
+    rng = np.random.default_rng(0)
+    y, w = np.eye(3)[rng.integers(0, 3, size=(2, 4))], rng.uniform(size=(2, 4))
+    prediction = rng.dirichlet(np.ones(3), size=(2, 4))
+    steps = list(np.ndindex(2, 4))
+    squared = sum(w[s] * ((y[s] - prediction[s]) ** 2).sum() / 3 for s in steps) / w.sum()
+    nats = sum(-w[s] * np.log(prediction[s][y[s].argmax()]) for s in steps) / w.sum()
+    assert loss("squared", y, prediction, w) == pytest.approx(squared, rel=1e-12)
+    assert loss("crossentropy", y, prediction, w) == pytest.approx(nats, rel=1e-12)
+    with pytest.raises(ValueError, match=r"loss: expected one of .* Received: kind='hinge'"):
+        loss("hinge", y, prediction, w)
+
+
+def test_mark_and_cut_off():
+    part = np.ones((3, 4, 2))
+    mark(part, 10, np.array([9, 10, 13]), np.array([5.0, 6.0, 7.0]), line=1)
+    assert part[..., 1].tolist() == [[1, 1, 1, 1], [6, 1, 1, 1], [1, 1, 1, 7]]
+    cut_off(part, 10, np.array([8, 11, 20]))
+    assert part.any(axis=-1).tolist() == [[False] * 4, [True, True, False, False], [True] * 4]
+    weights = np.zeros((2, 3))
+    mark(weights, 0, np.array([2, 5]))
+    assert weights.tolist() == [[0, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("check", "arguments", "message"),
+    [
+        (whole, (0, 1), "Some: expected an integer >= 1. Received: task.p=0"),
+        (whole, (True, 1), "Some: expected an integer >= 1. Received: task.p=True"),
+        (whole, (9, 1, 8), "Some: expected an integer in 1..8. Received: task.p=9"),
+        (real, (1.5, 0.0, 1.0), "Some: expected a number in 0..1. Received: task.p=1.5"),
+        (real, (float("nan"), 0.0, 1.0), "Some: expected a number in 0..1. Received: task.p=nan"),
+        (real, ("1", 0.0, 1.0), "Some: expected a number in 0..1. Received: task.p='1'"),
+        (choice, ("c", ("a", "b")), "Some: expected one of ('a', 'b'). Received: task.p='c'"),
+        (choice, (1, (True, False)), "Some: expected one of (True, False). Received: task.p=1"),
+    ],
+)
+def test_settings_out_of_range(check, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check("Some", "p", *arguments)
+
+
+def test_settings_in_range():
+    assert (whole("Some", "p", 8, 1, 8), real("Some", "p", 1, 0, 1), choice("Some", "p", None, (None, "a"))) == (8, 1.0, None)
 
 
 def test_valid_steps():

@@ -145,7 +145,7 @@ def test_not_finite_is_found_where_it_begins():
         ("threads=100000", "CPU threads of one run. Received: threads=100000"),
         ("optimizer.learning_rate=-1", "expected a number > 0. Received: optimizer.learning_rate=-1"),
         ("diagnostic.gates=null", "expected a diagnostic. Received: diagnostic.gates=None"),
-        ("task.criterion.error_below=null", "expected a positive number. Received: criterion.error_below=None"),
+        ("task.criterion.error_below=0", "expected a positive number, or null for none. Received: criterion.error_below=0"),
         ("task.T=10", "expected an integer >= 24, for two marks in the first half. Received: task.T=10"),
         ("task.T=long", "expected an integer >= 24, for two marks in the first half. Received: task.T='long'"),
         ("task.criterion.wrong=-1", "expected an integer in 0..99. Received: criterion.wrong=-1"),

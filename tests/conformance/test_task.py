@@ -1,6 +1,7 @@
 """Every task that conf/task/ names keeps the contract of lstmlab.task.Task."""
 
 from importlib import resources
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,34 +9,66 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lstmlab.criterion import criterion
-from lstmlab.task import Task, generator, valid_steps
+from lstmlab.task import LOSSES, STREAMS, Drawn, Task, generator, loss, valid_steps
 
 FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "task").iterdir() if path.name.endswith(".yaml")}
+NEEDS = {"csv.yaml": "csv_file"}  # a fixture of settings, for tasks that cannot do without
 N = 40
+TRIED = 3  # sequences of a set that are looked at
+CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
 
 
-def build(name: str, seed: int = 0) -> Task:
+def build(name: str, seed: int = 0, **settings) -> Task:
     config = OmegaConf.create({"seed": seed, "task": OmegaConf.create(FILES[name].read_text(encoding="utf-8"))})
-    return instantiate(config.task, _convert_="all")
+    return instantiate(OmegaConf.merge(config, {"task": settings}).task, _convert_="all")
 
 
-@pytest.fixture(params=sorted(FILES))
+@pytest.fixture(scope="session")
+def csv_file(tmp_path_factory):
+    """A table of the user's own: 60 sequences of 5 to 12 rows, a sine each."""
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("csv") / "table.csv"
+    lines = ["group,time,x,y"]
+    for group in range(60):
+        phase = rng.uniform(0, 6)
+        for t in range(rng.integers(5, 13)):
+            lines.append(f"{group},{t},{np.sin(0.5 * t + phase):.6f},{np.cos(0.5 * t + phase):.6f}")
+    path.write_text("\n".join(lines) + "\n")
+    return {"file": str(path), "group": "group", "time": "time", "target": "y"}
+
+
+@pytest.fixture(params=sorted(FILES), scope="module")
 def task(request):
-    return build(request.param)
+    needs = NEEDS.get(request.param)
+    return build(request.param, **(request.getfixturevalue(needs) if needs else {}))
 
 
-def sample(task, block=0):
-    return task.sample(generator(0, "train", block), N)
+def sample(task, block=0, n=N):
+    return task.sample(generator(0, "train", block), n)
+
+
+def few(task, name):
+    """The first sequences of a set."""
+    x, y, w = next(iter(task.sets(0)[name]))
+    return x[:TRIED], y[:TRIED], w[:TRIED]
 
 
 def every_batch(task):
-    return {"training": sample(task), "probe": task.probe(0, N), **task.sets(0)}.items()
+    return {
+        "training": sample(task),
+        "probe": task.probe(0, N),
+        **{f"set {name}": few(task, name) for name in task.sets(0)},
+    }.items()
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_shapes_and_types(task):
     for name, (x, y, w) in every_batch(task):
-        shapes = (len(x), task.steps, task.features), (len(x), task.steps, task.outputs), (len(x), task.steps)
-        assert (x.shape, y.shape, w.shape) == shapes, name
+        steps = w.shape[1] if name.startswith("set ") else task.steps
+        assert (x.shape, y.shape) == ((len(x), steps, task.features), (len(x), steps, task.outputs)), name
+        assert w.shape == (len(x), steps), name
         assert {x.dtype, y.dtype, w.dtype} == {np.dtype("float32")}, name
         assert all(np.isfinite(part).all() for part in (x, y, w)), name
 
@@ -45,57 +78,190 @@ def test_w_marks_a_step_of_every_sequence(task):
         marked = (w > 0).sum(axis=1)
         assert (w >= 0).all(), name
         assert marked.min() >= 1, name
-        assert marked.max() <= task.readouts, name
-        assert not x[~valid_steps(w)].any(), name
+        assert marked.max() <= task.readouts or name.startswith("set "), name
+        assert task.endless or not x[~valid_steps(w)].any(), name
         assert not y[w == 0].any(), name
 
 
 def test_same_numbers_same_sequences(task):
-    for first, second in zip(sample(task), sample(task), strict=True):
-        assert np.array_equal(first, second)
-    assert not np.array_equal(sample(task)[0], sample(task, block=1)[0])
+    assert same(sample(task), sample(task))
+    assert not same(sample(task), sample(task, block=1))
     for (name, first), (_, second) in zip(every_batch(task), every_batch(task), strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)), name
+        assert same(first, second), name
 
 
-def test_two_tasks_of_one_config_are_equal():
-    for name in FILES:
-        a, b, other = build(name), build(name), build(name, seed=1)
-        assert np.array_equal(a.sets(0)["test"][0], b.sets(0)["test"][0])
-        assert other.sets(1)["test"][0].tobytes() != a.sets(0)["test"][0].tobytes()
+def test_two_tasks_of_one_config_are_equal(request):
+    for name in sorted(FILES):
+        settings = request.getfixturevalue(NEEDS[name]) if name in NEEDS else {}
+        a, b = build(name, **settings), build(name, **settings)
+        assert same(sample(a), sample(b)), name
+        assert same(few(a, "test"), few(b, "test")), name
+
+
+def test_streams_are_disjoint(task):
+    """No sequence of one stream begins another, but for tasks with few sequences, whose sets then are what they train on."""
+    drawn = {stream: {x.tobytes() for x in task.sample(generator(0, stream), N)[0]} for stream in STREAMS[1:4]}
+    if all(len(sequences) == N for sequences in drawn.values()):
+        assert len(set.union(*drawn.values())) == 3 * N
+
+
+def test_cutting_changes_no_number(task):
+    whole = sample(task, n=7)
+    third = max(1, task.steps // 3)
+    for lengths in ([task.steps], [third, task.steps - third], [1, task.steps - 1]):
+        if min(lengths) < 1:
+            continue
+        parts = [np.concatenate(part, axis=1) for part in zip(*task.pieces(generator(0, "train"), 7, lengths), strict=True)]
+        assert same(parts, whole), lengths
+
+
+def test_chunks(task):
+    chunk = max(1, task.steps // 2)
+    pieces = list(islice(task.chunks(0, 2, chunk), 4))
+    for x, y, w, begins in pieces:
+        assert (x.shape, y.shape, w.shape) == ((2, chunk, task.features), (2, chunk, task.outputs), (2, chunk))
+        assert begins.dtype == bool
+    per_sequence = -(-task.steps // chunk)
+    expected = [k == 0 if task.endless else k % per_sequence == 0 for k in range(4)]
+    assert [bool(begins.all()) for *_, begins in pieces] == expected
 
 
 def test_sets(task):
     sets = task.sets(0)
-    assert set(sets) in ({"test"}, {"test", "training"})
-    assert len(sets["test"][0]) == task.test_size
-    training = {x.tobytes() for x in sample(task)[0]}
-    assert not training & {x.tobytes() for x in sets["test"][0]}
+    assert "test" in sets
+    assert sum(len(x) for x, _, _ in sets["test"]) == task.test_size if task.steps * task.test_size < 1e6 else True
+    for name in sets:
+        assert same(few(task, name), few(task, name)), f"{name}: a set can be gone through again"
+    wanted = criterion(**task.criterion)
+    assert set(getattr(wanted, "sets", None) or []) <= set(sets)
+    if getattr(wanted, "redraw", False):
+        assert any(not same(next(iter(task.sets(0, draw=1)[name])), next(iter(sets[name]))) for name in sets)
 
 
-def test_targets_are_right_and_far_from_them_is_wrong(task):
+def test_a_perfect_predictor_is_right_and_the_mean_is_not(task):
     for name, (_, y, w) in every_batch(task):
         right = task.correct(y, y, w)
         assert right.dtype == bool, name
         assert right.shape == (len(y),), name
-        assert not task.correct(y, 5 - 2 * y, w).any(), name
+        assert right.all() or noisy(task, name), name
+        assert not task.correct(y, -y - 100, w).any(), name
+    _, y, w = sample(task)
+    mean = np.broadcast_to(best_constant(y, w), y.shape).astype("float32")
+    assert not task.correct(y, mean, w).all()
+    perfect = few(task, "test")[1:]
+    assert loss(task.loss, perfect[0], perfect[0], perfect[1]) < 1e-6
+
+
+def noisy(task, name):
+    """Whether the targets of training are not those that count: then a perfect answer to the noise may be wrong."""
+    return getattr(task, "noisy_targets", False) and not name.startswith("set ")
+
+
+def best_constant(y, w):
+    """The one output at all steps with the least squared error, or crossentropy: the mean target."""
+    return np.sum(w[..., None] * y, axis=(0, 1), dtype="float64") / np.sum(w, dtype="float64")
+
+
+def by_monte_carlo(task):
+    """x at the steps with an error, and y and w there, of a few thousand sequences."""
+    n = int(np.clip(3e6 / (task.steps * (task.features + task.outputs)), 50, 3000))
+    blocks = [sample(task, block, n) for block in range(4)]
+    x, y, w = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    at = w > 0
+    groups = np.repeat(np.arange(len(w)), at.sum(axis=1))
+    return x[at], y[at], w[at], groups
+
+
+def mean_and_error(losses, w, groups):
+    """The mean loss, and its standard error over sequences."""
+    sums = np.bincount(groups, weights=w * losses)
+    weights = np.bincount(groups, weights=w)
+    mean = sums.sum() / weights.sum()
+    return mean, np.sqrt(np.sum((sums - mean * weights) ** 2)) / weights.sum()
+
+
+def each_loss(task, y, prediction):
+    if task.loss == "squared":
+        return np.mean((y - prediction) ** 2, axis=-1)
+    return -np.sum(y * np.log(np.maximum(prediction, 1e-30)), axis=-1)
+
+
+def test_chance_by_monte_carlo(task):
+    if task.chance is None:
+        return
+    _, y, w, groups = by_monte_carlo(task)
+    y = y.astype("float64")
+    constant = np.sum(w[:, None] * y, axis=0) / w.sum()
+    measured, error = mean_and_error(each_loss(task, y, constant), w, groups)
+    assert task.chance > 0
+    assert abs(measured - task.chance) < 5 * error + 2e-3 * task.chance, (measured, error, task.chance)
+
+
+def test_memoryless_by_monte_carlo(task):
+    """Of the inputs that occur often, the mean target of each is the best answer; it cannot be beaten, nor miss by far."""
+    if task.memoryless is None:
+        return
+    x, y, w, groups = by_monte_carlo(task)
+    y = y.astype("float64")
+    kinds, kind = np.unique(np.round(x * 4).astype(int), axis=0, return_inverse=True)  # continuous inputs by quarters
+    kind = kind.ravel()
+    if len(kinds) > len(x) / 20:
+        kind = np.zeros(len(x), int)  # the input at these steps is noise
+    weights = np.bincount(kind, weights=w)
+    means = np.stack([np.bincount(kind, weights=w * column) / weights for column in y.T], axis=-1)
+    measured, error = mean_and_error(each_loss(task, y, means[kind]), w, groups)
+    assert 0 <= task.memoryless <= task.chance + 1e-12
+    assert abs(measured - task.memoryless) < 5 * error + 0.01 * task.chance, (measured, error, task.memoryless)
+
+
+def test_readout_is_where_the_card_says(task):
+    """At the end of every sequence at least: after it there is nothing to be read."""
+    _, _, w = sample(task)
+    ends = valid_steps(w).sum(axis=1)
+    assert ends.max() <= task.steps
+    assert task.lag >= 0
+    assert task.lag < ends.max() or task.endless
 
 
 def test_events_are_valid_steps(task):
     for name, (x, _, w) in every_batch(task):
         events = task.events(x, w)
         assert events.dtype == bool, name
+        assert events.shape == w.shape, name
         assert not (events & ~valid_steps(w)).any(), name
+
+
+def test_names_of_lines(task):
+    assert len(task.inputs) in (0, task.features)
+    assert len(task.targets) in (0, task.outputs)
+
+
+def test_baselines_and_summary(task):
+    x, y, w = few(task, "test")
+    for name, prediction in task.baselines(x, w).items():
+        assert prediction.shape == y.shape, name
+        assert np.isfinite(loss(task.loss, y, prediction, w)), name
+    assert all(isinstance(value, (int, float)) for value in task.summary(np.ones(task.test_size, bool)).values())
 
 
 def test_yardsticks(task):
     assert criterion(**task.criterion).solved_at is None
-    assert 0 < task.chance < 1
+    assert task.loss in LOSSES
+    assert task.loss == "squared" or task.output_activation == "softmax"
     for entry in task.published:
         assert {"where", "sequences", "source"} <= set(entry)
-        assert entry["sequences"] > 0
+        assert entry["sequences"] is None or entry["sequences"] > 0
         assert {"cell", "learner"} <= set(entry["where"])
 
 
 def test_docstring_is_a_task_card(task):
-    assert all(word in type(task).__doc__ for word in ("Shown", "Asked", "Right", "Chance", "Solved", "Published"))
+    lines = [line.strip() for line in type(task).__doc__.splitlines()]
+    for word in CARD:
+        assert any(line.startswith(word) for line in lines), word
+
+
+def test_large_sets_are_drawn_and_not_kept(task):
+    for name, blocks in task.sets(0).items():
+        if isinstance(blocks, Drawn):
+            x, y, _ = next(iter(blocks))
+            assert x.nbytes + y.nbytes < 2**27, name

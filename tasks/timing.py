@@ -1,0 +1,128 @@
+"""Precise timing (2002): measure the time between spikes, produce it, or go on with a periodic function by oneself."""
+
+import numpy as np
+from lstmlab.tasks.continual import Continual
+from lstmlab.tasks.yardsticks import yardsticks
+
+from lstmlab.task import Drawn, choice, whole
+
+KINDS = ("measure", "single", "generate", "periodic")
+WAVES = {
+    "cos": lambda phase: (1 - np.cos(2 * np.pi * phase)) / 2,
+    "triangle": lambda phase: 1 - np.abs(2 * phase - 1),
+    "rectangle": lambda phase: (phase >= 0.5).astype(float),
+}
+TOLERANCES = {"measure": 0.49, "single": 0.49, "generate": 0.49, "periodic": 0.3}
+
+
+class Timing(Continual):
+    """Spikes are F + I steps apart: say I, or make the spikes; or go on with a wave of period F.
+
+    Shown   measure (MSD): a line that is 1 at the spikes T(n) = T(n-1) + F + I(n), else 0, with T(0) the step before the first
+            and I uniform in 0 ... I_max. single (NMSD): the first spike alone. generate (GTS): I(n) / I_max, all through
+            interval n. periodic (PFG): nothing, a line that is 0.
+    Asked   measure, single: I(n) / I_max at each spike, no error elsewhere. generate: at every step 1 at the spikes, else 0.
+            periodic: at every step the wave, cos, triangle or rectangle, between 0 and 1, from its beginning on.
+    Lag     F steps from a spike, or the beginning, to the next; the period of a wave.
+    Right   |error| < 0.49 / I_max (measure, single), 0.49 (generate), 0.3 (periodic) at every step with an error.
+    Chance  measure, F = 10, I_max = 1: squared error 0.2500 for always answering the mean; the spike alone tells nothing more.
+    Solved  All of 100 test streams right.
+    Published (LSTM with forget gates and peepholes, 17 weights, second-hand)  50 told from 49 steps without shorter examples;
+            generate needs peepholes; cos, F=25, tolerance 0.15: 2,704,000 streams. Of the tables no cell was seen.
+
+    Decisions where the text leaves a choice:
+    - an error at the spikes alone where I is measured; targets in 0 ... 1, with the tolerance divided by I_max;
+    - the first interval begins with the stream, so that one interval alone is the first of a stream;
+    - I of the interval under way is shown all through it when the spikes are to be generated;
+    - waves begin at 0 and lie in 0 ... 1: cos is (1 - cos) / 2, triangle rises and falls, rectangle is 0, then 1;
+    - a stream has `steps` steps, and the test is 100 streams as long; of single it is every I, of periodic the only stream.
+
+    kind: measure | single | generate | periodic. F: least interval, or period, 2 ... 10,000. I_max: at least 1.
+    wave: cos | triangle | rectangle, of periodic. steps: of a stream, at least F + I_max; single has F + I_max.
+    criterion: settings of the rule to change.
+    Raises ValueError for other values. Source: Gers, Schraudolph & Schmidhuber 2002, JMLR 3:115.
+    """
+
+    def __init__(
+        self,
+        kind: str = "measure",
+        F: int = 10,
+        I_max: int = 1,
+        wave: str = "cos",
+        steps: int = 300,
+        criterion: dict | None = None,
+    ):
+        self.kind = choice("Timing", "kind", kind, KINDS)
+        self.F, self.I_max = whole("Timing", "F", F, least=2, most=10_000), whole("Timing", "I_max", I_max)
+        self._wave = WAVES[choice("Timing", "wave", wave, tuple(WAVES))]
+        self.endless = kind != "single"
+        self.set_streams(steps, steps, typical=F, least=F + I_max)
+        if kind == "single":
+            self.steps = F + I_max
+        getattr(self, f"_{kind}")()
+        self.test_size = {"single": I_max + 1, "periodic": 1}.get(kind, 100)
+        self.lag, self.readouts = F, {"measure": self.steps // F, "single": 1}.get(kind, self.steps)
+        self.tolerance = TOLERANCES[kind] / (I_max if kind in ("measure", "single") else 1)
+        self.output_activation = "linear" if kind == "periodic" else "sigmoid"
+        self.criterion = {
+            "rule": "whole_sets", "sets": ["test"], "wrong": 0, "error_below": None, "measure": "absolute",
+            **(criterion or {}),
+        }  # fmt: skip
+        self.chance, self.memoryless = yardsticks(self.shown, self.asked, self.weight * self._visits())
+
+    def _measure(self):
+        """Code 0 is silence, code 1 + I the spike after F + I steps."""
+        extra = np.arange(self.I_max + 1)
+        self._lengths = self.F + extra
+        at_end = np.arange(self.F + self.I_max) == self._lengths[:, None] - 1
+        self._strings = np.where(at_end, 1 + extra[:, None], 0)
+        is_spike = np.arange(self.I_max + 2) > 0
+        self.set_codes(is_spike[:, None], np.append(0, extra / self.I_max)[:, None], is_spike)
+
+    def _single(self):
+        """The same, with silence after the spike."""
+        self._measure()
+        self._lengths = np.full(self.I_max + 1, self.steps)
+
+    def _generate(self):
+        """Code 2 I is a step of an interval of F + I steps, code 2 I + 1 its last."""
+        extra = np.arange(self.I_max + 1)
+        self._lengths = self.F + extra
+        self._strings = 2 * extra[:, None] + (np.arange(self.F + self.I_max) == self._lengths[:, None] - 1)
+        self.set_codes(
+            np.repeat(extra / self.I_max, 2)[:, None], np.tile([0, 1], self.I_max + 1)[:, None], np.ones(2 * len(extra))
+        )
+
+    def _periodic(self):
+        """The code is the step in the period."""
+        steps = np.arange(self.F)
+        self._lengths, self._strings = np.array([self.F]), steps[None]
+        self.set_codes(np.zeros((self.F, 1)), self._wave(steps / self.F)[:, None], np.ones(self.F))
+
+    def strings(self, rng, n):
+        drawn = rng.integers(0, len(self._strings), size=n)
+        return self._strings[drawn], self._lengths[drawn]
+
+    def _visits(self) -> np.ndarray:
+        """How often each code is met, on average, in the first `steps` steps."""
+        before, shortest = self._strings.shape[1], self._lengths.min()
+        begins = np.zeros(before + self.steps)  # the probability that a string begins at a step
+        begins[before] = 1.0
+        for start in range(before + shortest, len(begins), shortest):
+            end = min(start + shortest, len(begins))
+            begins[start:end] = np.mean([begins[start - length : end - length] for length in self._lengths], axis=0)
+        begun = np.append(0.0, np.cumsum(begins[before:]))
+        visits = np.zeros(len(self.shown))
+        for string, length in zip(self._strings, self._lengths, strict=True):
+            k = np.arange(min(length, self.steps))
+            np.add.at(visits, string[k], begun[self.steps - k] / len(self._strings))
+        return visits
+
+    def sets(self, seed, draw=0):
+        if self.kind != "single":
+            return {"test": Drawn(self, seed, "test", self.test_size)}
+        tables = self.shown, self.asked, self.weight
+        return {"test": [tuple(table[self._strings] for table in tables)]}
+
+    def events(self, x, w):
+        return (x[..., 0] > 0) & (w > 0) & (self.kind in ("measure", "single"))
