@@ -238,10 +238,17 @@ def test_names_of_lines(task):
 
 def test_baselines_and_summary(task):
     x, y, w = few(task, "test")
+    losses = {"test": 0.25}
     for name, prediction in task.baselines(x, w).items():
         assert prediction.shape == y.shape, name
-        assert np.isfinite(loss(task.loss, y, prediction, w)), name
-    assert all(isinstance(value, (int, float)) for value in task.summary(np.ones(task.test_size, bool)).values())
+        losses[name] = loss(task.loss, y, prediction, w)
+        assert name not in ("test", "chance", "memoryless"), "columns of every row"
+        assert np.isfinite(losses[name]), name
+    given = dict(losses)
+    summary = task.summary(np.ones(task.test_size, bool), losses)
+    assert all(isinstance(value, (int, float)) and np.isfinite(value) for value in summary.values()), summary
+    assert losses == given, "what it is given stays as it is"
+    assert not set(summary) & {"test_error", *(f"{name}_loss" for name in (*given, "chance", "memoryless"))}
 
 
 def test_yardsticks(task):
