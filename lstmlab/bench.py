@@ -12,7 +12,10 @@ import pandas as pd
 from lstmlab.describe import build, names
 from lstmlab.task import Task, generator, valid_steps
 
-SHAPES = {"tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512)}
+SHAPES = {
+    "tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512),
+    "long": (1, 8000, 2, 4),
+}  # fmt: skip
 SECONDS = 0.4  # one measurement trains for about so long
 
 
@@ -82,15 +85,20 @@ def measured(layers: dict[str, Callable], shape: tuple, rounds: int, seconds: fl
 
 
 def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
-    """vanilla against keras.layers.LSTM, and the same cell in keras.layers.RNN."""
+    """vanilla against keras.layers.LSTM, with the last output alone and with all of them; and in keras.layers.RNN."""
     import keras
 
     from lstmlab.cells import GatedRNN, variant
+
+    def all_outputs(layer) -> Callable:
+        return lambda inputs: keras.layers.GlobalAveragePooling1D()(layer(inputs))
 
     return {
         "keras.layers.LSTM": keras.layers.LSTM(units),
         "GatedRNN vanilla": GatedRNN(units),
         "keras.layers.RNN(vanilla)": keras.layers.RNN(variant("vanilla", units)),
+        "keras.layers.LSTM, all outputs": all_outputs(keras.layers.LSTM(units, return_sequences=True)),
+        "GatedRNN vanilla, all outputs": all_outputs(GatedRNN(units, return_sequences=True)),
     }
 
 

@@ -127,11 +127,18 @@ class Task(abc.ABC):
         return self.sample(generator(seed, "probe"), n)
 
     def baselines(self, x: np.ndarray, w: np.ndarray) -> dict[str, np.ndarray]:
-        """Predictions [n, T, K] of simple rules that a net has to beat on test sequences x, by name. Default: none."""
+        """Predictions [n, T, K] of simple rules that a net has to beat on test sequences x, by name. Default: none.
+
+        The result row has the loss of each as NAME_loss, and the report shows it beside the net's.
+        """
         return {}
 
-    def summary(self, correct: np.ndarray) -> dict[str, float]:
-        """More columns for the result row, from which test sequences are right, bool [test_size] in order. Default: none."""
+    def summary(self, correct: np.ndarray, losses: dict[str, float]) -> dict[str, float]:
+        """More columns for the result row. Default: none.
+
+        correct: which test sequences are right, bool [test_size] in order. losses: the mean `loss` on the test set of the net,
+        'test', and of each of the `baselines`, by name.
+        """
         return {}
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -208,8 +208,9 @@ class _Job:
             errors = np.concatenate([errors, criteria.sequence_errors(y, prediction, w, "absolute")])
             losses.add({"test": prediction, **self.task.baselines(x, w)}, y, w)
         self.row.update(test_size=len(correct), test_wrong=int((~correct).sum()), test_error=float(errors.mean()))
-        self.row.update({f"{name}_loss": value for name, value in losses.means().items()})
-        self.row.update(self.task.summary(correct))
+        means = losses.means()
+        self.row.update({f"{name}_loss": value for name, value in means.items()})
+        self.row.update(self.task.summary(correct, means))
 
     def _check_sets(self) -> None:
         names = getattr(self.criterion, "sets", None) or []

@@ -23,7 +23,9 @@ class Csv(Task):
             classification: the most active output is the class.
     Chance  Not known before the table is. In the result row: forecasting, naive_loss (the last value seen), seasonal_loss (the
             value one period before, with `period`) and mean_loss (the training mean); classification, naive_loss (the
-            frequencies of the training classes); naive_wrong counts the test sequences that the naive rule gets wrong.
+            frequencies of the training classes); naive_wrong counts the test sequences that the naive rule gets wrong. In
+            the unit of the table a forecast's root mean squared errors stand there too: test_rmse of the net beside
+            naive_rmse, seasonal_rmse and mean_rmse.
     Solved  At most 5 % of the validation sequences wrong.
     Published  Nothing: the table is the user's.
 
@@ -34,7 +36,8 @@ class Csv(Task):
       test are cut into windows that overlap by warmup - 1 steps, so that each step is asked once and no window leaves its part;
     - means, deviations and class frequencies come from the training part alone; a column that is constant there becomes 0;
     - losses and errors are in standard deviations of the target over the training part, `target_std` in the row: times it
-      they are in the table's unit (squared losses times its square). in_units turns predictions back;
+      they are in the table's unit (squared losses times its square); test_rmse and the like are so already. in_units turns
+      predictions back;
     - whatever is left out or filled in is counted in `notes`, on stderr and in the row;
     - a horizon counts rows: gaps in time are not seen. A target that was missing is never asked for, even where it is filled;
     - diagnostics measure on validation sequences.
@@ -356,10 +359,15 @@ class Csv(Task):
             rules["seasonal"] = np.concatenate([x[:, :back, :1], x[:, : x.shape[1] - back, :1]], axis=1)
         return rules
 
-    def summary(self, correct):
+    def summary(self, correct, losses):
         right = [self.correct(y, self.baselines(x, w)["naive"], w) for x, y, w in self.sets(0)["test"]]
         naive = {**self.counts, "naive_wrong": int((~np.concatenate(right)).sum())}
-        return naive | ({"target_mean": float(self.means[0]), "target_std": float(self.stds[0])} if self.forecasts else {})
+        return naive | (self._in_the_unit_of_the_table(losses) if self.forecasts else {})
+
+    def _in_the_unit_of_the_table(self, losses: dict[str, float]) -> dict[str, float]:
+        """Root mean squared errors of the net and the baselines, and the scale by which they come from the losses."""
+        mean, std = float(self.means[0]), float(self.stds[0])
+        return {"target_mean": mean, "target_std": std, **{f"{name}_rmse": loss**0.5 * std for name, loss in losses.items()}}
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
         """Forecasts or targets in the unit of the table, from standard deviations around the training mean."""

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 ARROWS = {
     "app": {"errors", "train", "results", "report", "sweep"},
     "sweep": {"errors", "results", "report"},
-    "report": {"results"},
+    "report": {"pictures", "results"},
+    "pictures": {"results"},
     "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
     "trainers": {"trainers", "model", "learners.base", "task", "criterion"},
     "model": {"cells", "learners.base"},
@@ -32,6 +33,7 @@ ARROWS = {
 HEAVY = {
     "tensorflow": {"learners", "trainers", "diagnostics", "model", "unroll"},
     "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "train", "bench"},
+    "matplotlib": {"pictures", "describe", "diagnostics"},
 }
 # (module, function, package): imported only when that function is called
 LAZY = {("task", "stream", "tensorflow"), ("tasks.pixels", "_fetch", "keras")}
@@ -127,6 +129,9 @@ def test_conf_holds_no_code():
         ("task", "def sample():\n    import tensorflow", ["lstmlab.task imports tensorflow"]),
         ("train", "import tensorflow.data", ["lstmlab.train imports tensorflow"]),
         ("report", "import keras", ["lstmlab.report imports keras"]),
+        ("report", "from matplotlib.figure import Figure", ["lstmlab.report imports matplotlib"]),
+        ("pictures", "from lstmlab.report import table", ["lstmlab.pictures imports lstmlab.report"]),
+        ("pictures", "import tensorflow", ["lstmlab.pictures imports tensorflow"]),
     ],
 )  # fmt: skip
 def test_a_forbidden_arrow_is_found(name, source, expected, tmp_path):
@@ -142,6 +147,7 @@ def test_a_forbidden_arrow_is_found(name, source, expected, tmp_path):
         "lstmlab.app",
         "lstmlab.bench",
         "lstmlab.report",
+        "lstmlab.pictures",
         "lstmlab.tasks.adding",
         "lstmlab.criterion",
         "lstmlab.describe",

@@ -100,11 +100,11 @@ def test_the_card_has_the_numbers_of_the_defaults():
 
 def test_summary(task):
     right = np.ones(60, bool)
-    assert task.summary(right) == {"generalises_to": 60}
+    assert task.summary(right, {}) == {"generalises_to": 60}
     right[[20, 40]] = False
-    assert task.summary(right) == {"generalises_to": 20}
+    assert task.summary(right, {}) == {"generalises_to": 20}
     right[0] = False
-    assert task.summary(right) == {"generalises_to": 0}
+    assert task.summary(right, {}) == {"generalises_to": 0}
 
 
 def test_events_are_the_borders(task):

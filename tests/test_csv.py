@@ -106,7 +106,7 @@ def test_scaling_is_that_of_the_training_part(write):
     training = table["v"][:140]
     assert task.means[0] == pytest.approx(training.mean())
     assert task.stds[0] == pytest.approx(training.std(ddof=0))
-    summary = task.summary(np.zeros(task.test_size, bool))
+    summary = task.summary(np.zeros(task.test_size, bool), {})
     assert summary["target_std"] == pytest.approx(training.std(ddof=0))
     assert summary["target_mean"] == pytest.approx(training.mean())
 
@@ -201,7 +201,31 @@ def test_baselines_against_the_table(write):
     assert losses["seasonal"] == pytest.approx(np.mean((test[asked] - test[asked - 7]) ** 2) / std**2, rel=1e-3)
     assert losses["mean"] == pytest.approx(np.mean((test[asked] - table["v"][:196].mean()) ** 2) / std**2, rel=1e-4)
     right = [task.correct(a, task.baselines(b, c)["naive"], c) for b, a, c in task.sets(0)["test"]]
-    assert task.summary(np.zeros(0, bool))["naive_wrong"] == int((~np.concatenate(right)).sum()) > 0
+    assert task.summary(np.zeros(0, bool), {})["naive_wrong"] == int((~np.concatenate(right)).sum()) > 0
+
+
+def test_errors_in_the_unit_of_the_table(write):
+    """Root mean squared errors of a rule's forecasts against the column itself; of a net that is off by 3 units, 3."""
+    values = 500 + 40 * np.tile(np.random.default_rng(0).normal(size=7), 40)
+    values[196:] += np.linspace(0, 200, 84)
+    task = Csv(write(pd.DataFrame({"v": values})), target="v", horizon=3, warmup=7, period=7, window=30)
+    x, y, w = joined(task.sets(0)["test"])
+    predictions = {"test": y + 3 / task.stds[0], **task.baselines(x, w)}
+    losses = {name: loss("squared", y, prediction, w) for name, prediction in predictions.items()}
+    summary = task.summary(np.zeros(task.test_size, bool), losses)
+    test = values[238:]
+    asked = np.arange(7 - 1 + 3, len(test))
+    off = {"naive": test[asked - 3], "seasonal": test[asked - 7], "mean": values[:196].mean()}
+    wanted = {f"{name}_rmse": np.sqrt(np.mean((test[asked] - forecast) ** 2)) for name, forecast in off.items()}
+    assert {name: summary[name] for name in summary if name.endswith("_rmse")} == pytest.approx(
+        {"test_rmse": 3.0, **wanted}, rel=1e-4
+    )
+    assert all(error > 3 for error in wanted.values()), "no rule is right by accident"
+
+
+def test_classes_have_no_unit(write):
+    task = Csv(write(groups()), target="kind", group="id", time="t", kind="classification")
+    assert not [name for name in task.summary(np.zeros(task.test_size, bool), {"test": 1.0, "naive": 2.0}) if "rmse" in name]
 
 
 def test_a_forecast_is_right_within_the_tolerance(write):
@@ -267,7 +291,7 @@ def test_rows_with_missing_values_dropped(write, capsys):
     task = Csv(write(holes()), target="v", group="id", time="t", missing="drop")
     assert task.counts == {"table_rows": 79, "rows_dropped": 4, "cells_filled": 0, "sequences_dropped": 0}
     assert capsys.readouterr().err.count("Csv: 4 rows with missing values dropped") == 1
-    assert task.summary(np.zeros(0, bool))["rows_dropped"] == 4
+    assert task.summary(np.zeros(0, bool), {})["rows_dropped"] == 4
 
 
 def test_missing_values_filled_from_before_and_never_asked_for(write, capsys):
@@ -529,5 +553,9 @@ def test_a_table_becomes_a_trained_model_and_a_report(write, tmp_path):
     assert row["test_loss"] < 0.5 * row["naive_loss"] < row["mean_loss"]
     assert row["test_wrong"] <= row["naive_wrong"] <= row["test_size"]
     assert row["target_std"] == pytest.approx(10 * wave[:280].std(), rel=1e-4)
-    assert "| csv" in report.write(tmp_path / "outputs")
+    assert row["test_rmse"] == pytest.approx(row["test_loss"] ** 0.5 * row["target_std"])
+    assert row["test_rmse"] < row["naive_rmse"] < row["mean_rmse"] == pytest.approx(10 * wave[340:].std(), rel=0.2)
+    assert row["test_error"] * row["target_std"] <= row["test_rmse"], "the mean absolute error is never above it"
+    assert f"naive {row['naive_loss']:.4g}, mean {row['mean_loss']:.4g}" in report.write(tmp_path / "outputs")
+    assert f"{row['test_loss']:.4g} (to beat: naive {row['naive_loss']:.4g}" in report.summary(folder)
     assert results.load(tmp_path / "outputs")["naive_loss"].iloc[0] == row["naive_loss"]

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from lstmlab import report
+from lstmlab import pictures, report
 from lstmlab.results import Run
 
 BASE = {
@@ -15,6 +15,8 @@ BASE = {
     "published_test_wrong": None, "published_source": None,
 }  # fmt: skip
 UNSOLVED = {"status": "budget", "sequences_to_solution": None, "test_wrong": 900}
+LOSSES = {"test_loss": 0.0125, "chance_loss": 0.04, "memoryless_loss": 0.03}
+FORECAST = {"task": "csv", "test_loss": 0.5, "chance_loss": None, "memoryless_loss": None, "naive_loss": 1.25, "mean_loss": 2.0}
 PUBLISHED = {"published_sequences": 74_000, "published_test_wrong": 1, "published_source": "Table 7"}
 
 
@@ -89,6 +91,52 @@ def test_published_only_where_the_settings_match(tmp_path):
     assert "Published: Table 7." in text
 
 
+def cells(text):
+    """The table in a report's text, one dict per line."""
+    names, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return [dict(zip(names, line, strict=True)) for line in lines]
+
+
+def test_losses_beside_those_to_beat(tmp_path):
+    """Means over the tested trials of each line; each task has what its own rows know."""
+    diverged = {"status": "failed", "sequences": 4000, "test_size": None, "chance_loss": 100.0, "memoryless_loss": 100.0}
+    stopped = {**LOSSES, "status": "interrupted", "test_loss": 100.0}
+    adding = [LOSSES, {**LOSSES, "test_loss": 0.0375, "memoryless_loss": 0.02, **UNSOLVED}, diverged, stopped]
+    text = report.write(folder_of(tmp_path, *adding, FORECAST, {**FORECAST, "test_loss": 0.7, "naive_loss": 1.35}))
+    one, two = pd.read_csv(tmp_path / "report.csv").to_dict("records")
+    wanted = {"trials": 3, "test_loss_mean": 0.025, "chance_loss_mean": 0.04, "memoryless_loss_mean": 0.025}
+    assert {name: one[name] for name in wanted} == pytest.approx(wanted)
+    assert {name: two[f"{name}_loss_mean"] for name in ("test", "naive", "mean")} == pytest.approx(
+        {"test": 0.6, "naive": 1.3, "mean": 2.0}
+    )
+    assert all(pd.isna(value) for value in (one["naive_loss_mean"], one["mean_loss_mean"], two["chance_loss_mean"]))
+    for shown in (text, (tmp_path / "report.md").read_text()):
+        assert [(line["test loss, mean"], line["to beat"]) for line in cells(shown)] == [
+            ("0.025", "chance 0.04, memoryless 0.025"), ("0.6", "naive 1.3, mean 2"),
+        ]  # fmt: skip
+
+
+def test_columns_of_the_shown_table(tmp_path):
+    plain = ["task", "cell", "learner", "trials", "solved (95 % Wilson)", "sequences, mean", "median", "range",
+             "test wrong, mean", "seconds, median", "published"]  # fmt: skip
+    [line] = cells(report.write(folder_of(tmp_path, {})))
+    assert list(line) == plain, "nothing was measured to beat or to be beaten"
+    Run(tmp_path / "0").write_row({**BASE, **LOSSES})
+    [line] = cells(report.write(tmp_path))
+    assert list(line) == [*plain[:9], "test loss, mean", "to beat", *plain[9:]]
+
+
+def test_a_loss_that_is_no_number_is_left_out(tmp_path):
+    [line] = cells(report.write(folder_of(tmp_path, FORECAST, {**FORECAST, "naive_loss": "?"})))
+    assert line["to beat"] == "naive 1.25, mean 2"
+
+
+def test_settings_are_no_losses_to_beat(tmp_path):
+    folder = folder_of(tmp_path, {**LOSSES, "head.loss": "squared", "task.final_loss": 3.0})
+    assert "final" not in report.write(folder)
+    assert "final" not in report.summary(folder / "0")
+
+
 def test_half_written_rows_are_named(tmp_path):
     folder_of(tmp_path, {}, {"status": "killed", "reason": "exit code -9"})
     (tmp_path / "half").mkdir()
@@ -132,12 +180,16 @@ def test_command_without_runs(tmp_path, monkeypatch, name):
         ({**PUBLISHED}, ["solved after 48,123 sequences (published mean: 74,000)", "1 of 2560 wrong (published: 1 wrong)"]),
         ({**UNSOLVED}, ["not solved in 50,000 sequences\n", "900 of 2560 wrong, mean absolute error 0.0100"]),
         ({**UNSOLVED, "status": "failed", "test_wrong": None}, ["failed after 50,000 sequences\n"]),
+        (LOSSES, ["\ntest loss    0.0125 (to beat: chance 0.04, memoryless 0.03)\n"]),
+        (FORECAST, ["\ntest loss    0.5 (to beat: naive 1.25, mean 2)\n"]),
+        ({"test_loss": 1e-5, "chance_loss": None}, ["\ntest loss    1e-05\n"]),
     ],
 )
 def test_summary(tmp_path, row, words):
     text = report.summary(folder_of(tmp_path, row) / "0")
     assert all(word in text for word in words), text
     assert ("test  " in text) == (row.get("test_wrong", 1) is not None)
+    assert ("test loss" in text) == ("test_loss" in row)
 
 
 def measured(folder, cells=4):
@@ -171,11 +223,12 @@ def test_picture_of_what_there_is(tmp_path):
 
 def test_figure_puts_each_trial_in_its_own_line(tmp_path, monkeypatch):
     drawn = []
-    points = report._points
+    points = pictures._points
     monkeypatch.setattr(
-        report,
+        pictures,
         "_points",
         lambda axes, height, values, *a: drawn.append((height, list(values))) or points(axes, height, values, *a),
     )
-    report.write(folder_of(tmp_path, {}, {"optimizer.learning_rate": 0.1, **UNSOLVED}))
+    stopped = {"status": "interrupted", "sequences": 777, "sequences_to_solution": None}
+    report.write(folder_of(tmp_path, {}, {"optimizer.learning_rate": 0.1, **UNSOLVED}, stopped))
     assert [(h, v) for h, v in drawn if v] == [(0, [50_000]), (1, [48_123])]

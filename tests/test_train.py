@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from composed import NO_DIAGNOSTICS, composed, run
+from lstmlab.tasks.adding import Adding
 
 from lstmlab import train
 from lstmlab.results import Run
@@ -57,6 +58,28 @@ def test_saved_weights_give_the_test_result(full, tmp_path):
     job.model.load_weights(folder / "model.weights.h5")
     job._test()
     assert (job.row["test_wrong"], job.row["test_error"]) == (row["test_wrong"], row["test_error"])
+
+
+def test_what_a_task_adds_to_the_row_from_its_test_set(tmp_path, monkeypatch):
+    """It is told which sequences are right and the losses of the net and of its baselines, and has the last word."""
+    told = []
+
+    def baselines(task, x, w):
+        return {"half": np.full((*w.shape, 1), 0.5, "float32")}
+
+    def summary(task, correct, losses):
+        told.append((correct, dict(losses)))
+        return {"own": 7.0}
+
+    monkeypatch.setattr(Adding, "baselines", baselines)
+    monkeypatch.setattr(Adding, "summary", summary)
+    row = run(tmp_path, *PLAIN)
+    [(correct, losses)] = told
+    assert row["own"] == 7.0
+    assert ((~correct).sum(), correct.shape, correct.dtype) == (row["test_wrong"], (2560,), bool)
+    assert losses == {"test": row["test_loss"], "half": row["half_loss"]}
+    assert row["half_loss"] == pytest.approx(row["chance_loss"], rel=0.1), "0.5 is the best constant answer"
+    assert row["test_loss"] != row["half_loss"]
 
 
 def test_same_seed_same_row_and_diagnostics_change_nothing(full, tmp_path):

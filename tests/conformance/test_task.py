@@ -1,5 +1,6 @@
 """Every task that conf/task/ names keeps the contract of lstmlab.task.Task."""
 
+import tracemalloc
 from importlib import resources
 from itertools import islice
 
@@ -15,6 +16,13 @@ FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "task").
 NEEDS = {"csv.yaml": "csv_file"}  # a fixture of settings, for tasks that cannot do without
 N = 40
 TRIED = 3  # sequences of a set that are looked at
+LONG = {  # settings that make a sequence a million steps long, or a long stream
+    "adding": {"T": 10**6}, "multiplication": {"T": 10**6}, "temporal_order": {"T": 10**6}, "two_sequence": {"T": 10**6},
+    "very_long_lag": {"q": 10**6}, "adding_modern": {"T": 10**6}, "copy_memory": {"T": 10**6}, "selective_copy": {"T": 10**6},
+    "flip_flop": {"T": 10**6}, "delayed_xor": {"T": 10**6}, "latch": {"shortest": 10**6, "longest": 10**6},
+    "parity": {"shortest": 10**6, "longest": 10**6}, "continual_embedded_reber": {}, "continual_temporal_order": {},
+    "chunk_stream": {}, "timing": {"steps": 10**6},
+}  # fmt: skip
 CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
 
 
@@ -272,3 +280,22 @@ def test_large_sets_are_drawn_and_not_kept(task):
         if isinstance(blocks, Drawn):
             x, y, _ = next(iter(blocks))
             assert x.nbytes + y.nbytes < 2**27, name
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_million_steps_need_memory_for_one_piece(name):
+    """Through `chunks`: no more for ten times as many pieces, and far less than the whole sequences would take."""
+    task, chunk = build(f"{name}.yaml", **LONG[name]), 20_000
+    peaks = []
+    for pieces in (5, 50):
+        tracemalloc.start()
+        last = 0
+        for x, _, w, _ in islice(task.chunks(0, 2, chunk), pieces):
+            last += x.shape[1]
+            assert w.shape == (2, chunk)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert last == 50 * chunk
+    whole = 4 * 2 * last * (task.features + task.outputs + 1)
+    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 0.5 * whole
