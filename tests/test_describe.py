@@ -221,7 +221,7 @@ def test_the_seed_reaches_the_task():
     ("arguments", "message"),
     [
         (["addin"], r"expected a task of adding, .* \(nearest: adding\)\. Received: addin$"),
-        (["adding", "t=50"], r"adding: expected one of T, criterion\.sequences, .*Received: t=50$"),
+        (["adding", "t=50"], r"adding: expected one of T, inclusive, criterion\.sequences, .*Received: t=50$"),
         (["adding", "criterion.wron=5"], r"\(nearest: criterion\.wrong\)\. Received: criterion\.wron=5$"),
         (["adding", "T"], r"adding: a setting is written as name=value\. Received: T$"),
         (["adding", "T=[5"], r"adding: a value is written as in yaml\. Received: T=\[5$"),

@@ -1,6 +1,7 @@
 """How errors become weight changes: one file per algorithm, all answering gradients(cell, head, x, y, w)."""
 
 from lstmlab.learners.bptt import BPTT
+from lstmlab.learners.rtrl import RTRL
 from lstmlab.learners.truncated1997 import Truncated1997
 
-__all__ = ["BPTT", "Truncated1997"]
+__all__ = ["BPTT", "RTRL", "Truncated1997"]

@@ -27,6 +27,17 @@ class Learner(abc.ABC):
         return {}
 
 
+def refuse_dropout(learner: Learner, cell) -> None:
+    """Raise ValueError for a cell with dropout, or stacked cells with one."""
+    for part in getattr(cell, "cells", [cell]):
+        rates = {name: getattr(part, name, 0) for name in ("dropout", "recurrent_dropout")}
+        if any(rates.values()):
+            raise ValueError(
+                f"{type(learner).__name__}: no dropout is applied here; expected dropout=0 and recurrent_dropout=0. "
+                f"Received: {', '.join(f'{name}={rate}' for name, rate in rates.items())}"
+            )
+
+
 def forward(cell, x, see: Callable | None = None):
     """The cell's outputs [B, T, n] for x [B, T, F] from the zero state; `see` as in GatedCell.step (None: any Keras cell)."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from lstmlab.learners.base import Learner, forward
+from lstmlab.learners.base import Learner, forward, refuse_dropout
 
 
 class BPTT(Learner):
@@ -19,13 +19,7 @@ class BPTT(Learner):
     see: Callable | None = None
 
     def check(self, cell) -> None:
-        for part in getattr(cell, "cells", [cell]):
-            rates = {name: getattr(part, name, 0) for name in ("dropout", "recurrent_dropout")}
-            if any(rates.values()):
-                raise ValueError(
-                    f"{type(self).__name__}: no dropout is applied here; expected dropout=0 and recurrent_dropout=0. "
-                    f"Received: {', '.join(f'{name}={rate}' for name, rate in rates.items())}"
-                )
+        refuse_dropout(self, cell)
 
     def gradients(self, cell, head, x, y, w):
         weights = cell.trainable_variables + head.trainable_variables

@@ -16,7 +16,9 @@ ROOT = Path(str(resources.files("lstmlab.conf"))) / "experiment"
 EXPERIMENTS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.yaml"))
 WEIGHTS = {  # as Table 10 and the text print them; embedded_reber has shortcuts and output biases besides
     "adding": 93, "multiplication": 93, "embedded_reber": 332, "embedded_reber_letter": 276, "embedded_reber_letter_4x1": 264,
-    "embedded_reber_letter_3x2": 276, "noise_free_lag": 10504, "noise_free_lag_bptt": 10404, "no_local_regularities": 10504,
+    "embedded_reber_letter_3x2": 276, "noise_free_lag": 10504, "noise_free_lag_bptt": 10404,
+    "noise_free_lag_rtrl_4": 36, "noise_free_lag_rtrl_10": 144, "noise_free_lag_rtrl_100": 10404,
+    "no_local_regularities": 10504,
     "very_long_lag_50_50": 364, "very_long_lag_100_100": 664, "very_long_lag_200_200": 1264, "very_long_lag_500_500": 3064,
     "very_long_lag_1000_1000": 6064, "very_long_lag_1000_500": 3064, "very_long_lag_1000_200": 1264,
     "very_long_lag_1000_100": 664, "very_long_lag_1000_50": 364, "two_sequence": 102, "temporal_order_6a": 156,
@@ -26,6 +28,9 @@ WEIGHTS = {  # as Table 10 and the text print them; embedded_reber has shortcuts
 PUBLISHED = {
     "embedded_reber_letter_4x1_01": 39_740, "embedded_reber_letter_3x2_01": 21_730, "embedded_reber_letter_3x2_02": 14_060,
     "embedded_reber_letter_4x1_05": 9_500, "embedded_reber_letter": 8_440, "noise_free_lag": 5_040, "noise_free_lag_bptt": None,
+    "noise_free_lag_rtrl_4_1": 1_043_000,
+    "noise_free_lag_rtrl_4_4": 892_000, "noise_free_lag_rtrl_4_10": 254_000, "noise_free_lag_rtrl_10_1": None,
+    "noise_free_lag_rtrl_10_10": None, "noise_free_lag_rtrl_100_1": None, "noise_free_lag_rtrl_100_10": None,
     "no_local_regularities": 5_680, "very_long_lag_50_50": 30_000, "very_long_lag_100_100": 31_000,
     "very_long_lag_200_200": 33_000, "very_long_lag_500_500": 38_000, "very_long_lag_1000_1000": 49_000,
     "very_long_lag_1000_500": 49_000, "very_long_lag_1000_200": 75_000, "very_long_lag_1000_100": 135_000,
