@@ -4,13 +4,14 @@ import argparse
 import difflib
 import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
+from lstmlab.criterion import criterion
 from lstmlab.task import Task, valid_steps
 
 MOST = 40  # steps that the text of one sequence shows; the others are counted
@@ -74,10 +75,11 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
 
 
-def build(name: str, settings: Iterable[str] = (), seed: int = 0) -> Task:
-    """The task of that name in conf/task/, with settings as 'T=50', 'criterion.wrong=3'.
+def build(name: str, settings: Sequence[str] = (), seed: int = 0) -> Task:
+    """The task of that name in conf/task/, with settings as 'T=50', 'criterion.wrong=3', read as `lstmlab` reads them.
 
-    Raises ValueError for an unknown name or setting, with the nearest that there is, and for what the task itself refuses.
+    Raises ValueError for an unknown name or setting, with the nearest that there is, and for what the task itself or its
+    criterion refuses.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -90,23 +92,41 @@ def build(name: str, settings: Iterable[str] = (), seed: int = 0) -> Task:
         key, equals, _ = setting.partition("=")
         if not equals:
             raise ValueError(f"{name}: a setting is written as name=value. Received: {setting}")
-        if key not in known:
+        if key not in known and not any(one.startswith(f"{key}.") for one in known):
             raise ValueError(f"{name}: expected one of {', '.join(known)}{_nearest(key, known)}. Received: {setting}")
+    OmegaConf.set_struct(config, True)
     try:
-        changed = OmegaConf.merge(config, {"task": _parsed(name, settings)})
-        return instantiate(changed.task, _convert_="all")
+        for key, value in _parsed(name, settings):
+            OmegaConf.update(config, f"task.{key}", value, merge=True)
+        task = instantiate(config.task, _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
         raise ValueError(" ".join(str(cause).split())) from cause
+    _check_criterion(name, task, seed)
+    return task
 
 
-def _parsed(name: str, settings: Iterable[str]):
-    from omegaconf import OmegaConf
+def _parsed(name: str, settings: Sequence[str]) -> list[tuple[str, Any]]:
+    """Names and values, by the rules of the command line of `lstmlab`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
 
     try:
-        return OmegaConf.from_dotlist(list(settings))
-    except Exception:  # of the parser of yaml
-        raise ValueError(f"{name}: a value is written as in yaml. Received: {' '.join(settings)}") from None
+        parsed = OverridesParser.create().parse_overrides(list(settings))
+    except OverrideParseException as error:
+        raise ValueError(f"{name}: a value is written as for `lstmlab`, quoted where it needs it: \"separator=';'\". "
+                         f"Received: {error.override}") from None  # fmt: skip
+    for one in parsed:
+        if one.is_sweep_override():
+            raise ValueError(f"{name}: expected one value, for a list [value, value]. Received: {one.input_line}")
+    return [(one.key_or_group, one.value()) for one in parsed]
+
+
+def _check_criterion(name: str, task: Task, seed: int) -> None:
+    """What training would say of the criterion. Raises ValueError."""
+    wanted = getattr(criterion(**task.criterion), "sets", None) or []
+    if wanted and not set(wanted) <= set(known := task.sets(seed)):
+        raise ValueError(f"{name}: expected names among {sorted(known)}. Received: criterion.sets={wanted}")
 
 
 def settings_text(name: str) -> str:

@@ -6,7 +6,7 @@ from itertools import count, repeat
 
 import numpy as np
 
-STREAMS = ("weights", "train", "test", "probe", "sets")
+STREAMS = ("weights", "train", "test", "probe", "sets", "chunks")
 BLOCK, BLOCK_BYTES = 1000, 2**26  # sequences that are drawn together: so many, or fewer if they would need more memory
 Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]  # x [n, T, F], y [n, T, K], w [n, T]
 LOSSES = ("squared", "crossentropy")
@@ -146,9 +146,10 @@ class Task(abc.ABC):
         return np.zeros(w.shape, bool)
 
     def sequence(self, seed: int, stream: str = "train", position: int = 0) -> Sequences:
-        """The sequence at that position of a stream ('train', 'test', 'probe'), alone: x [1, T, F], y [1, T, K], w [1, T].
+        """The sequence at that position of a stream, alone: x [1, T, F], y [1, T, K], w [1, T].
 
-        Of 'train' it is the one that training meets at that position, counted from 0.
+        stream: 'train', 'chunks' (that of `stream` with a chunk), 'probe', or the name of a set, such as 'test'. position:
+        counted from 0; of 'train' and 'chunks' it is the sequence that training meets there.
         Raises ValueError for another stream or a position outside it.
         """
         if isinstance(position, bool) or not isinstance(position, (int, np.integer)) or position < 0:
@@ -156,16 +157,22 @@ class Task(abc.ABC):
         if stream == "train":
             number, position = divmod(position, self.block)
             blocks: Iterable[Sequences] = [self.sample(generator(seed, "train", number), self.block)]
+        elif stream == "chunks":
+            blocks, position = [next(self.pieces(generator(seed, "chunks", position), 1, [self.steps]))], 0
         elif stream == "probe":
             blocks = [self.probe(seed, position + 1)]
         else:
             blocks = self.sets(seed).get(stream, ())
+        left = position
         for x, y, w in blocks:
-            if position < len(x):
-                here = slice(position, position + 1)
+            if left < len(x):
+                here = slice(left, left + 1)
                 return x[here], y[here], w[here]
-            position -= len(x)
-        raise ValueError(f"Task: expected a position inside a stream ('train', 'test', 'probe'). Received: stream={stream!r}")
+            left -= len(x)
+        streams = ("train", "chunks", "probe", *self.sets(seed))
+        raise ValueError(
+            f"Task: expected a position inside one of the streams {streams}. Received: stream={stream!r}, position={position}"
+        )
 
     def describe(self, seed: int = 0, position: int = 0) -> str:
         """The training sequence at that position as text (see lstmlab.describe)."""
@@ -188,19 +195,21 @@ class Task(abc.ABC):
         """Endless training batches (x, y, w) as a tf.data.Dataset; block k holds sequences k*block to (k+1)*block - 1.
 
         chunk: cut into consecutive pieces of so many steps, (x, y, w, begins), with begins [batch_size] true for the piece
-        with which a sequence begins. Then a block is one batch, so that memory does not grow with T; the last piece of a
-        sequence is padded by steps without error, and an endless task stays in its first sequences for ever.
-        Raises ValueError for a chunk that is not a positive integer.
+        with which a sequence begins. Then each sequence is drawn by itself, so that memory does not grow with T: batch k holds
+        sequences k*batch_size to (k+1)*batch_size - 1 of the stream 'chunks', which has others than the whole sequences of
+        training. The last piece of a sequence is padded by steps without error; an endless task stays in its first sequences.
+        Raises ValueError for a batch_size or a chunk that is not a positive integer.
         """
         import tensorflow as tf
 
         shapes = [(self.features,), (self.outputs,), ()]
+        for name, value in {"batch_size": batch_size, **({} if chunk is None else {"chunk": chunk})}.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"Task: expected a positive integer. Received: {name}={value!r}")
         if chunk is None:
             signature = tuple(tf.TensorSpec((self.block, self.steps, *shape), "float32") for shape in shapes)
             sequences = tf.data.Dataset.from_generator(lambda: self._blocks(seed), output_signature=signature)
             return sequences.unbatch().batch(batch_size, drop_remainder=True).prefetch(64)
-        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise ValueError(f"Task: expected a positive integer. Received: chunk={chunk!r}")
         signature = tuple(tf.TensorSpec((batch_size, chunk, *shape), "float32") for shape in shapes)
         begins = tf.TensorSpec((batch_size,), "bool")
         chunks = tf.data.Dataset.from_generator(
@@ -210,11 +219,13 @@ class Task(abc.ABC):
 
     def chunks(self, seed: int, batch_size: int, chunk: int) -> Iterator[tuple]:
         """What `stream` yields with a chunk, as NumPy arrays."""
-        for k in count():
-            rng = generator(seed, "train", k)
-            full, rest = divmod(self.steps, chunk)
-            lengths = repeat(chunk) if self.endless else [chunk] * full + [rest] * (rest > 0)
-            for number, piece in enumerate(self.pieces(rng, batch_size, lengths)):
+        full, rest = divmod(self.steps, chunk)
+        lengths = repeat(chunk) if self.endless else [chunk] * full + [rest] * (rest > 0)
+        for first in count(0, batch_size):
+            generators = [generator(seed, "chunks", first + row) for row in range(batch_size)]
+            rows = zip(*(self.pieces(rng, 1, lengths) for rng in generators), strict=False)
+            for number, together in enumerate(rows):
+                piece = [np.concatenate(parts) for parts in zip(*together, strict=True)]
                 missing = chunk - piece[0].shape[1]
                 parts = [np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim]) if missing else part for part in piece]
                 yield *parts, np.full(batch_size, number == 0)

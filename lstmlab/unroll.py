@@ -34,7 +34,8 @@ def unroll(step: Callable, states: list, xs, every_step: bool = True, backwards:
         return t + 1, flat, list(states)
 
     loop = tf.constant(1), kept, list(states)
-    _, kept, states = tf.while_loop(lambda t, *_: t < steps, body, loop, maximum_iterations=steps - 1)
+    most = tf.maximum(steps - 1, 1) if tf.is_tensor(steps) else max(steps - 1, 1)  # XLA makes no stacks of 0 places
+    _, kept, states = tf.while_loop(lambda t, *_: t < steps, body, loop, maximum_iterations=most)
     kept = [_time_major(stack.stack()) for stack in kept] if every_step else kept
     return tf.nest.pack_sequence_as(values, kept), list(states)
 

@@ -35,8 +35,9 @@ class AssociativeRecall(Task):
     test_size = 2560
 
     def __init__(self, pairs: int = 4, keys: int = 26, values: int = 10, delay: int = 2, criterion: dict | None = None):
-        self.pairs = whole("AssociativeRecall", "pairs", pairs)
-        self.keys = whole("AssociativeRecall", "keys", keys, least=pairs)
+        self.keys = whole("AssociativeRecall", "keys", keys)
+        why = "at most task.keys, for each pair has a key of its own"
+        self.pairs = whole("AssociativeRecall", "pairs", pairs, most=keys, why=why)
         self.values = whole("AssociativeRecall", "values", values, least=2)
         self.delay = whole("AssociativeRecall", "delay", delay, least=0)
         self.lag, self.steps = delay + 1, 2 * pairs + delay + 1

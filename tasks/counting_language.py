@@ -39,7 +39,7 @@ class CountingLanguage(Task):
     def __init__(self, language: str = "anbn", N: int = 10, M: int = 1000, criterion: dict | None = None):
         self.letters = LANGUAGES[choice("CountingLanguage", "language", language, tuple(LANGUAGES))]
         self.N = whole("CountingLanguage", "N", N)
-        self.M = self.test_size = whole("CountingLanguage", "M", M, least=N)
+        self.M = self.test_size = whole("CountingLanguage", "M", M, least=N, why="which is task.N")
         self.inputs, self.targets = ("S", *self.letters), (*self.letters, "T")
         self.features = self.outputs = len(self.letters) + 1
         self.steps = self.readouts = self.length(N)

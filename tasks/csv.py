@@ -50,9 +50,9 @@ class Csv(Task):
     horizon, warmup, window (None: whole sequences, or 100 steps of one long series), period: in rows.
     shares: of training, validation and test; split: the seed by which sequences are dealt out; part: a column that says
     train, validation or test instead. missing: 'error', 'drop' the row, or 'fill' with the value before.
-    short: 'error' or 'drop', for sequences in which nothing could be asked. separator, decimal, encoding: of the text.
-    chunk: rows read at once; limit: numbers that may be kept in memory, 4 bytes each. criterion: settings of the rule to
-    change; with rule='budget' the others are left out.
+    short: 'error' or 'drop', for sequences in which nothing could be asked. separator (\\t: a tab), decimal, encoding: of the
+    text. chunk: rows read at once; limit: numbers that may be kept in memory, 4 bytes each. criterion: settings of the rule
+    to change; with rule='budget' the others are left out.
     Raises ValueError for other values and for a table that does not fit them.
     """
 
@@ -93,8 +93,9 @@ class Csv(Task):
         self.missing = choice("Csv", "missing", missing, ("error", "drop", "fill"))
         self.short = choice("Csv", "short", short, ("error", "drop"))
         self.horizon, self.warmup = whole("Csv", "horizon", horizon), whole("Csv", "warmup", warmup)
-        self.window = None if window is None else whole("Csv", "window", window, least=self.warmup)
-        self.period = None if period is None else whole("Csv", "period", period, most=self.warmup)
+        self.window = None if window is None else whole("Csv", "window", window, least=self.warmup, why="which is task.warmup")
+        why = f"at most task.warmup={self.warmup}: the value one period before must have been seen"
+        self.period = None if period is None else whole("Csv", "period", period, most=self.warmup, why=why)
         self.tolerance, self.split = real("Csv", "tolerance", tolerance, least=0), whole("Csv", "split", split, least=0)
         self.shares = _shares({"train": 0.7, "validation": 0.15, "test": 0.15} if shares is None else shares)
         self.forecasts, self._series = kind == "forecasting", format == "long" and group is None

@@ -42,7 +42,7 @@ class Latch(Task):
         criterion: dict | None = None,
     ):
         self.shortest = whole("Latch", "shortest", shortest, least=2)
-        self.steps = whole("Latch", "longest", longest, least=shortest)
+        self.steps = whole("Latch", "longest", longest, least=shortest, why="which is task.shortest")
         self.deviation = real("Latch", "variance", variance, least=0.0) ** 0.5
         self.answer = choice("Latch", "answer", answer, (1.0, 0.8))
         self.lag = shortest - 1

@@ -37,7 +37,7 @@ class Parity(Task):
 
     def __init__(self, shortest: int = 500, longest: int = 600, noise: float = 0.0, criterion: dict | None = None):
         self.shortest = whole("Parity", "shortest", shortest, least=2)
-        self.steps = whole("Parity", "longest", longest, least=shortest)
+        self.steps = whole("Parity", "longest", longest, least=shortest, why="which is task.shortest")
         self.noise = real("Parity", "noise", noise, least=0.0, most=0.99)
         self.lag = shortest - 1
         self.criterion = {

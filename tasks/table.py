@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 PARTS = ("train", "validation", "test")
+SEPARATORS = (";", "\t", "|", ",")
 LOOK = 1000  # rows by which a column counts as numbers or as text
 
 
@@ -58,6 +59,7 @@ class Text:
     """A csv file: its header, the number of its rows, and its columns chunk by chunk."""
 
     def __init__(self, file: str, separator: str, decimal: str, encoding: str, chunk: int):
+        separator = "\t" if separator == r"\t" else separator  # as it is typed in a shell
         for name, value in (("separator", separator), ("decimal", decimal)):
             if not isinstance(value, str) or len(value) != 1:
                 fail("one character", f"task.{name}={value!r}")
@@ -82,11 +84,17 @@ class Text:
                 elif not line:
                     since += 1
                 else:
-                    fail(f"{len(header)} cells in every row, as in the header", f"{len(line)} in line {lines.line_num}")
+                    received = f"{len(line)} in line {lines.line_num} of task.file={str(self.path)!r}"
+                    fail(f"{len(header)} cells in every row, as in the header{self.other(header)}", received)
         self._check_header(header)
         if not rows:
             fail("rows below the header", f"none in task.file={str(self.path)!r}")
         return header, rows, blank
+
+    def other(self, header: list[str]) -> str:
+        """A hint, if the header is one name that holds what separates the names in other files."""
+        found = [sign for sign in SEPARATORS if sign != self.separator and sign in header[0]] if len(header) == 1 else []
+        return f'; perhaps "task.separator={found[0]!r}", for the header is {header[0]!r}' if found else ""
 
     def _check_header(self, header: list[str]) -> None:
         twice = [name for k, name in enumerate(header) if name in header[:k] or not name]
@@ -174,7 +182,9 @@ def columns_of(text: Text, target, features, group, time, part, wide: bool, fore
         if name is not None and name not in text.header:
             nearest = get_close_matches(str(name).lower(), lower := [one.lower() for one in text.header], 1, cutoff=0)
             close = f"; nearest: {text.header[lower.index(nearest[0])]!r}" if nearest else ""
-            fail(f"a column of the table{close}", f"task.{setting}={name!r}")
+            file = f", task.file={str(text.path)!r}"
+            fail(f"a column of the table{close}{text.other(text.header)}", f"task.{setting}={name!r}{file}")
+    _one_role_each(named, features or [], forecasts)
     others = {name for setting, name in named.items() if name is not None and not (setting == "target" and forecasts)}
     if features is None:
         head = text.head()
@@ -185,13 +195,25 @@ def columns_of(text: Text, target, features, group, time, part, wide: bool, fore
         features = [name for name in left if name not in words]
         if target in words:
             fail("numbers in the target", f"task.target={target!r} with {head[target].dropna().iloc[0]!r}")
-    elif len(set(features)) < len(features) or others & set(features):
-        fail("different columns, none of them group, time, part or class", f"task.features={features}")
+    elif len(set(features)) < len(features):
+        fail("different columns", f"task.features={features}")
     first = [target] if forecasts and not wide else []
     numbers = first + [name for name in features if name not in first]
     if not numbers:
-        fail("at least one column of numbers", f"task.features={features}")
+        file = f"task.features={features}, task.file={str(text.path)!r}"
+        fail(f"at least one column of numbers{text.other(text.header)}", file)
     return Columns(numbers, ["value"] if wide else numbers, target, group, time, part, wide, forecasts, notes=notes)
+
+
+def _one_role_each(named: dict[str, str | None], features: list[str], forecasts: bool) -> None:
+    """Each column says one thing. What is forecast may stand among the features, for its past is shown in any case."""
+    settings = [(setting, name) for setting, name in named.items() if name is not None]
+    for k, (setting, name) in enumerate(settings):
+        others = [f"task.{other}={name!r}" for other, same in settings[:k] if same == name]
+        if name in features and not (setting == "target" and forecasts):
+            others.append(f"task.features={features}")
+        if others:
+            fail("different columns, each for one purpose", f"task.{setting}={name!r} and {others[0]}")
 
 
 def read(text: Text, columns: Columns, time_format: str | None, limit: int) -> Rows:

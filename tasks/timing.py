@@ -56,6 +56,7 @@ class Timing(Continual):
         self.F, self.I_max = whole("Timing", "F", F, least=2, most=10_000), whole("Timing", "I_max", I_max)
         self._wave = WAVES[choice("Timing", "wave", wave, tuple(WAVES))]
         self.endless = kind != "single"
+        whole("Timing", "steps", steps, least=F + I_max, why="which is task.F + task.I_max")
         self.set_streams(steps, steps, typical=F, least=F + I_max)
         if kind == "single":
             self.steps = F + I_max

@@ -25,7 +25,7 @@ ARROWS = {
     "tasks": {"task", "tasks"},  # a task may build on another
     "cells": {"cells", "unroll"},
     "bench": {"cells", "describe", "task"},
-    "describe": {"task", "conf"},  # conf's folder alone
+    "describe": {"task", "criterion", "conf"},  # conf's folder alone
     "task": {"describe"},  # only when Task.describe or Task.picture is called
     "errors": {"conf"},  # its folders alone, for the options that exist; conf/ holds no code
     **{nobody: set() for nobody in ("unroll", "criterion", "results", "conf", "")},

@@ -12,6 +12,7 @@ from lstmlab.task import loss
 
 N = 10_000
 CERTAIN = 1e-4  # smallest p value that is taken for chance; the seed is fixed
+AT_MOST = "at most task.keys, for each pair has a key of its own"
 FORMS = [{}, {"pairs": 1, "delay": 0}, {"pairs": 3, "keys": 3, "values": 2, "delay": 5}, {"pairs": 5, "keys": 40}]
 
 
@@ -98,8 +99,10 @@ def test_sizes_of_the_card():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pairs": 0}, "AssociativeRecall: expected an integer >= 1. Received: task.pairs=0"),
-        ({"pairs": 5, "keys": 4}, "AssociativeRecall: expected an integer >= 5. Received: task.keys=4"),
+        ({"pairs": 0}, f"AssociativeRecall: expected an integer in 1..26, {AT_MOST}. Received: task.pairs=0"),
+        ({"pairs": 30}, f"AssociativeRecall: expected an integer in 1..26, {AT_MOST}. Received: task.pairs=30"),
+        ({"pairs": 5, "keys": 4}, f"AssociativeRecall: expected an integer in 1..4, {AT_MOST}. Received: task.pairs=5"),
+        ({"keys": 0}, "AssociativeRecall: expected an integer >= 1. Received: task.keys=0"),
         ({"values": 1}, "AssociativeRecall: expected an integer >= 2. Received: task.values=1"),
         ({"delay": -1}, "AssociativeRecall: expected an integer >= 0. Received: task.delay=-1"),
     ],

@@ -1,7 +1,11 @@
 """Tables written here, against what the settings say must come of them; every kind of bad table."""
 
 import gzip
+import re
+import subprocess
+import sys
 import tracemalloc
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ import pytest
 from composed import composed
 from lstmlab.tasks.csv import Csv
 
-from lstmlab import report, results, train
+from lstmlab import describe, report, results, train
 from lstmlab.task import generator, loss, valid_steps
 
 
@@ -414,7 +418,15 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
         ({"target": "v", "group": "number"}, r"nearest: .* Received: task.group='number'"),
         ({"target": "v", "features": "u"}, "a list of columns"),
         ({"target": "v", "features": ["u", "u"]}, "different columns"),
-        ({"target": "v", "features": ["t"], "time": "t"}, "different columns, none of them group, time"),
+        ({"target": "v", "features": ["t"], "time": "t"}, r"one purpose. Received: task.time='t' and task.features=\['t'\]"),
+        ({"target": "v", "time": "v"}, r"different columns, each for one purpose. Received: task.time='v' and task.target='v'"),
+        ({"target": "v", "group": "v", "time": "v"}, r"for one purpose. Received: task.group='v' and task.target='v'"),
+        ({"target": "v", "group": "t", "time": "t"}, r"for one purpose. Received: task.time='t' and task.group='t'"),
+        ({"target": "v", "group": "t", "part": "v"}, r"for one purpose. Received: task.part='v' and task.target='v'"),
+        ({"target": "v", "group": "t", "part": "t"}, r"for one purpose. Received: task.part='t' and task.group='t'"),
+        ({"target": "u", "group": "t", "kind": "classification", "features": ["u"]},
+         r"for one purpose. Received: task.target='u' and task.features=\['u'\]"),
+        ({"format": "wide", "group": "t", "part": "t"}, r"for one purpose. Received: task.part='t' and task.group='t'"),
         ({"target": "v", "format": "tall"}, "one of"),
         ({"target": "v", "kind": "guess"}, "one of"),
         ({"target": "v", "missing": "zero"}, "one of"),
@@ -426,8 +438,9 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
         ({"target": "v", "part": "u"}, "a group column"),
         ({"target": "v", "kind": "classification", "group": "t", "horizon": 2}, "task.kind=forecasting alone"),
         ({"target": "v", "horizon": 0}, "integer >= 1"),
-        ({"target": "v", "warmup": 5, "window": 4}, "integer >= 5"),
-        ({"target": "v", "warmup": 5, "period": 6}, r"integer in 1\.\.5"),
+        ({"target": "v", "warmup": 5, "window": 4}, "integer >= 5, which is task.warmup. Received: task.window=4"),
+        ({"target": "v", "period": 4}, r"integer in 1\.\.1, at most task.warmup=1: .* Received: task.period=4"),
+        ({"target": "v", "warmup": 5, "period": 6}, r"integer in 1\.\.5, at most task.warmup=5: .* Received: task.period=6"),
         ({"target": "v", "horizon": 40}, "sequences of at least 41 rows"),
         ({"target": "v", "shares": {"train": 0.5, "validation": 0.2, "test": 0.2}}, "add up to 1"),
         ({"target": "v", "shares": {"train": 0.5, "test": 0.5}}, "add up to 1"),
@@ -441,6 +454,30 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
 )  # fmt: skip
 def test_bad_settings(write, settings, match):
     failing(match, write(series()), **settings)
+
+
+def test_what_is_forecast_may_be_named_among_the_features(write):
+    assert Csv(write(series()), target="v", time="t", features=["u", "v"]).inputs == ("v", "u")
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_another_separator_is_suggested(write, sign):
+    typed = f"separator={sign!r}"
+    hint = rf'; perhaps "{re.escape(f"task.{typed}")}", for the header is .* Received: .*task.file=\'.*table.csv\''
+    file = write(series(), sep=sign)
+    failing(f"a column of the table.*{hint}", file, target="v", time="t")
+    failing(f"at least one column of numbers{hint}", file, format="wide")
+    assert describe.build("csv", [f"file={file}", "target=v", "time=t", typed]).inputs == ("v", "u")
+    file = write(series(), sep=sign, decimal=",")
+    failing(f"1 cells in every row, as in the header{hint}", file, target="v", time="t")
+    assert Csv(file, target="v", time="t", separator=sign, decimal=",").inputs == ("v", "u")
+
+
+def test_no_other_separator_is_suggested_for_one_plain_column(write):
+    with pytest.raises(ValueError, match=r"nearest: 'v'\. Received: task.target='w', task.file=") as caught:
+        Csv(write(series()[["v"]]), target="w")
+    assert "perhaps" not in str(caught.value)
+    assert Csv(write(series()[["v"]].rename(columns={"v": "v; in m"})), target="v; in m").inputs == ("v; in m",)
 
 
 def test_bad_files(tmp_path):
@@ -559,3 +596,31 @@ def test_a_table_becomes_a_trained_model_and_a_report(write, tmp_path):
     assert f"naive {row['naive_loss']:.4g}, mean {row['mean_loss']:.4g}" in report.write(tmp_path / "outputs")
     assert f"{row['test_loss']:.4g} (to beat: naive {row['naive_loss']:.4g}" in report.summary(folder)
     assert results.load(tmp_path / "outputs")["naive_loss"].iloc[0] == row["naive_loss"]
+
+
+@pytest.mark.slow
+def test_the_sunspots_of_statsmodels_through_the_command(tmp_path):
+    """Real measurements, as in docs/your_data.md: years after those of training, forecast better than by the naive rules."""
+    file = distribution("statsmodels").locate_file("statsmodels/datasets/sunspots/sunspots.csv")
+    arguments = [
+        "task=csv", f"task.file={file}", "task.target=SUNACTIVITY", "task.time=YEAR", "task.window=40", "task.warmup=11",
+        "task.period=11", "cell=vanilla", "cell.units=8", "learner=bptt", "optimizer=adam", "optimizer.learning_rate=0.005",
+        "trainer.batch_size=16", "trainer.window=800", "trainer.budget=4000", "probe=4", "diagnostic=[]",
+    ]  # fmt: skip
+    programs = Path(sys.executable).parent
+    done = subprocess.run([programs / "lstmlab", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert "216 rows train, 47 rows validation, 46 rows test" in done.stderr
+    row = results.load(tmp_path / "outputs").iloc[0]
+    table = pd.read_csv(file)["SUNACTIVITY"].to_numpy()
+    asked = table[216 + 47 + 11 :]
+    assert row["table_rows"] == len(table) == 309
+    assert row["naive_rmse"] == pytest.approx(np.mean((asked - table[-len(asked) - 1 : -1]) ** 2) ** 0.5, rel=1e-5)
+    assert row["seasonal_rmse"] == pytest.approx(np.mean((asked - table[-len(asked) - 11 : -11]) ** 2) ** 0.5, rel=1e-5)
+    assert row["test_loss"] < 0.6 * row["naive_loss"] < row["seasonal_loss"] < row["mean_loss"]
+    to_beat = ", ".join(f"{name} {row[f'{name}_loss']:.4g}" for name in ("naive", "mean", "seasonal"))
+    assert f"{row['test_loss']:.4g} (to beat: {to_beat}" in done.stdout
+    told = subprocess.run([programs / "lstmlab-report", "outputs"], cwd=tmp_path, capture_output=True, text=True, timeout=180)
+    assert told.returncode == 0, told.stderr
+    assert f"{row['test_loss']:.4g}" in told.stdout, told.stdout
+    assert to_beat in told.stdout, told.stdout

@@ -5,11 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+from composed import composed
+from hydra.utils import instantiate
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from lstmlab import describe
+from lstmlab.criterion import criterion
 from lstmlab.task import Task
 
 
@@ -218,13 +221,63 @@ def test_the_seed_reaches_the_task():
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        ["T=3e1"],
+        ["T='30'"],
+        ["T=int(30.0)"],
+        ["inclusive=no"],
+        ["inclusive=off"],
+        ["inclusive=False"],
+        ["inclusive="],
+        ["criterion.error_below=null"],
+        ["criterion.error_below=~"],
+        ["criterion.error_below=1e-3"],
+        ["criterion.wrong=0x3"],
+        ["criterion.wrong=1_0", "criterion.sequences=20"],
+        ["criterion={wrong: 3, sequences: 30}"],
+        ["criterion.measure=foo"],
+        ["criterion.rule=budget"],
+        ["T=${seed}"],
+        ["T=30", "T=40"],
+    ],
+)
+def test_settings_mean_what_they_mean_to_the_other_command(settings):
+    def through_hydra():
+        config, _ = composed("task=adding", *(f"task.{setting}" for setting in settings))
+        task = instantiate(config["task"])
+        criterion(**task.criterion)
+        return task
+
+    def answer(build):
+        try:
+            return {name: value for name, value in vars(build()).items() if name != "_seed"}
+        except Exception:
+            return "refused"
+
+    assert answer(lambda: describe.build("adding", settings)) == answer(through_hydra)
+
+
+@pytest.mark.parametrize("name", [name for name in describe.names() if name != "csv"])  # which needs a file
+def test_every_card_has_a_criterion_that_training_takes(name):
+    assert describe.build(name).criterion
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["addin"], r"expected a task of adding, .* \(nearest: adding\)\. Received: addin$"),
         (["adding", "t=50"], r"adding: expected one of T, inclusive, criterion\.sequences, .*Received: t=50$"),
         (["adding", "criterion.wron=5"], r"\(nearest: criterion\.wrong\)\. Received: criterion\.wron=5$"),
         (["adding", "T"], r"adding: a setting is written as name=value\. Received: T$"),
-        (["adding", "T=[5"], r"adding: a value is written as in yaml\. Received: T=\[5$"),
+        (["adding", "T=[5"], r"adding: a value is written as for `lstmlab`, .* Received: T=\[5$"),
+        (["adding", "T=30", "T=50,60"], r"adding: expected one value, for a list \[value, value\]\. Received: T=50,60$"),
+        (["adding", "inclusive=yes"], r"Adding: expected .*Received: task\.inclusive='yes'$"),
+        (["adding", "criterion={wron: 5}"], r"Key 'wron' is not in struct"),
+        (["adding", "criterion.measure=foo"], r"SlidingWindow: expected one of .* Received: criterion\.measure='foo'$"),
+        (["adding", "criterion.rule=budget"], r"Received: criterion\.rule=budget$"),
+        (["multiplication", "criterion.wrong=3000"], r"in 0\.\.1999\. Received: criterion\.wrong=3000$"),
+        (["embedded_reber", "criterion.sets=[nope]"], r"names among \['test', 'training'\]\. .*criterion\.sets=\['nope'\]$"),
         (["adding", "T=5"], r"Adding: expected an integer >= 24.* Received: task\.T=5$"),
         (["adding", "--seed", "-1"], r"Received: seed=-1$"),
         (["adding", "--position", "-1"], r"Received: position=-1$"),

@@ -57,7 +57,7 @@ def test_perfect_and_constant_predictor(drawn):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
-     ({"shortest": 9, "longest": 8}, "an integer >= 9. Received: task.longest=8"),
+     ({"shortest": 9, "longest": 8}, "an integer >= 9, which is task.shortest. Received: task.longest=8"),
      ({"variance": -0.1}, r"a number in 0..inf. Received: task.variance=-0.1"), ({"answer": 0.5}, "task.answer=0.5")],
 )  # fmt: skip
 def test_bad_settings(arguments, expected):

@@ -68,7 +68,7 @@ def test_perfect_and_constant_predictor(drawn):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
-     ({"shortest": 9, "longest": 8}, "an integer >= 9. Received: task.longest=8"),
+     ({"shortest": 9, "longest": 8}, "an integer >= 9, which is task.shortest. Received: task.longest=8"),
      ({"noise": 1.0}, "a number in 0..0.99. Received: task.noise=1.0"), ({"noise": "a"}, "task.noise='a'")],
 )  # fmt: skip
 def test_bad_settings(arguments, expected):

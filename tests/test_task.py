@@ -108,10 +108,17 @@ def test_chunks_are_the_sequences_one_after_the_other(chunk):
     for k in range(3):
         mine = got[k * per_sequence : (k + 1) * per_sequence]
         assert [part[3].tolist() for part in mine] == [[number == 0] * 4 for number in range(per_sequence)]
-        expected = task.sample(generator(2, "train", k), 4)
-        for one, other in zip(joined(mine), expected, strict=True):
-            assert np.array_equal(one[:, : task.steps], other)
+        alone = [task.sequence(2, "chunks", 4 * k + row) for row in range(4)]
+        for one, other in zip(joined(mine), zip(*alone, strict=True), strict=True):
+            assert np.array_equal(one[:, : task.steps], np.concatenate(other))
             assert not one[:, task.steps :].any()
+
+
+def test_chunks_do_not_hang_on_the_batch():
+    by_two, by_three = (list(itertools.islice(Steps().chunks(2, size, 5), 12 // size)) for size in (2, 3))
+    sequences = [np.concatenate([joined(got[k : k + 2])[0] for k in range(0, len(got), 2)]) for got in (by_two, by_three)]
+    assert np.array_equal(*sequences)
+    assert len(np.unique(sequences[0][:, 0])) == 6
 
 
 def test_chunks_of_an_endless_task_go_on():
@@ -126,8 +133,9 @@ def test_stream_of_chunks():
     assert shapes == [([4, 3, 1], "float32"), ([4, 3, 1], "float32"), ([4, 3], "float32"), ([4], "bool")]
     for one, other in zip(next(task.stream(0, 4, chunk=3).as_numpy_iterator()), next(task.chunks(0, 4, 3)), strict=True):
         assert np.array_equal(one, other)
-    with pytest.raises(ValueError, match=r"Task: expected a positive integer. Received: chunk=0"):
-        task.stream(0, 4, chunk=0)
+    for settings, received in (({"chunk": 0}, "chunk=0"), ({"batch_size": 0}, "batch_size=0"), ({"batch_size": 1.5}, "=1.5")):
+        with pytest.raises(ValueError, match=rf"Task: expected a positive integer. Received: .*{received}"):
+            task.stream(0, **settings)
 
 
 @pytest.mark.parametrize("position", [0, 5, 6, 13])

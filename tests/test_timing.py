@@ -130,7 +130,7 @@ def test_test_streams_and_card():
     ("arguments", "expected"),
     [({"kind": "msd"}, "one of .*task.kind='msd'"), ({"F": 1}, "in 2..10000. Received: task.F=1"),
      ({"I_max": 0}, "task.I_max=0"), ({"wave": "sine"}, "one of .*task.wave='sine'"),
-     ({"steps": 10}, ">= 11. Received: task.steps=10")],
+     ({"steps": 10}, r">= 11, which is task.F \+ task.I_max. Received: task.steps=10")],
 )  # fmt: skip
 def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match=f"Timing: expected .*{expected}"):

@@ -44,6 +44,8 @@ PUBLISHED = {
 
 def known_weights(experiment: str) -> int | None:
     """By the longest name that the experiment begins with."""
+    if experiment.startswith("gers"):
+        return {"gers2000": 424, "gers2002": 17}[experiment.partition("/")[0]]
     name = experiment.removeprefix("hs97/")
     fitting = [known for known in WEIGHTS if name == known or name.startswith(f"{known}_")]
     return WEIGHTS[max(fitting, key=len)] if experiment.startswith("hs97/") and fitting else None

@@ -1,8 +1,8 @@
-"""Every task that conf/task/ names keeps the contract of lstmlab.task.Task."""
+"""Every task that conf/task/ names keeps the contract of lstmlab.task.Task, as its file sets it and as VARIANTS do."""
 
 import tracemalloc
 from importlib import resources
-from itertools import islice
+from itertools import combinations, islice
 
 import numpy as np
 import pytest
@@ -10,10 +10,16 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lstmlab.criterion import criterion
-from lstmlab.task import LOSSES, STREAMS, Drawn, Task, generator, loss, valid_steps
+from lstmlab.task import LOSSES, Drawn, Task, generator, loss, valid_steps
 
-FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "task").iterdir() if path.name.endswith(".yaml")}
-NEEDS = {"csv.yaml": "csv_file"}  # a fixture of settings, for tasks that cannot do without
+FILES = {path.name[:-5]: path for path in (resources.files("lstmlab.conf") / "task").iterdir() if path.name.endswith(".yaml")}
+VARIANTS = (  # further settings of a task, as on the command line, that change what is shown, asked or counted
+    "copy_memory delimiter=throughout", "counting_language language=anbncn", "csv kind=classification target=shape",
+    "csv warmup=3", "multiplication criterion.wrong=12", "temporal_order symbols=3", "timing kind=generate",
+    "timing kind=periodic", "timing kind=single", "two_sequence form=3b", "two_sequence form=3c",
+)  # fmt: skip
+CASES = (*sorted(FILES), *VARIANTS)
+NEEDS = {"csv": "csv_file"}  # a fixture of settings, for tasks that cannot do without
 N = 40
 TRIED = 3  # sequences of a set that are looked at
 LONG = {  # settings that make a sequence a million steps long, or a long stream
@@ -23,31 +29,61 @@ LONG = {  # settings that make a sequence a million steps long, or a long stream
     "parity": {"shortest": 10**6, "longest": 10**6}, "continual_embedded_reber": {}, "continual_temporal_order": {},
     "chunk_stream": {}, "timing": {"steps": 10**6},
 }  # fmt: skip
+NOT_LONG = {"timing kind=single"}  # variants of these tasks whose sequences are short all the same
+ONE = {"timing kind=periodic"}  # tasks with one sequence alone: every block of training is the same
+FROM_ONE_ON = (("training", "test"), "the test strings are all n from 1 on, those of training among them")
+FEW = {  # tasks whose sets hold sequences of training by intent, the sets, and why
+    "noise_free_lag": (("test",), "there are two sequences, which are training set and test set at once"),
+    "counting_language": FROM_ONE_ON,
+    "counting_language language=anbncn": FROM_ONE_ON,
+    "embedded_reber": (("training",), "training draws from 256 strings, which are tried as a set; no test string is one"),
+    "timing kind=single": (("test",), "there is one sequence for each interval"),
+    "timing kind=periodic": (("test",), "there is one sequence"),
+}
+PROBED = {  # tasks whose probe is drawn from one of the sets
+    "csv": "validation", "csv kind=classification target=shape": "validation", "csv warmup=3": "validation",
+    "pixels": "validation", "embedded_reber": "test",
+}  # fmt: skip
+KINDS = {"chunk_stream": 2**20}  # different sequences, where so few that independent draws now and then coincide
 CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
 
 
-def build(name: str, seed: int = 0, **settings) -> Task:
+def build(case: str, seed: int = 0, **settings) -> Task:
+    """The task of a case: a name in FILES, and perhaps settings after it. settings: more of them, that the case may change."""
+    name, *changed = case.split()
     config = OmegaConf.create({"seed": seed, "task": OmegaConf.create(FILES[name].read_text(encoding="utf-8"))})
-    return instantiate(OmegaConf.merge(config, {"task": settings}).task, _convert_="all")
+    config = OmegaConf.merge(config, {"task": settings}, {"task": OmegaConf.from_dotlist(changed)})
+    return instantiate(config.task, _convert_="all")
+
+
+def needed(case: str, request) -> dict:
+    """The settings that the task of a case cannot do without."""
+    name = case.split()[0]
+    return request.getfixturevalue(NEEDS[name]) if name in NEEDS else {}
 
 
 @pytest.fixture(scope="session")
 def csv_file(tmp_path_factory):
-    """A table of the user's own: 60 sequences of 5 to 12 rows, a sine each."""
+    """A table of the user's own: 60 sequences of 5 to 12 rows, a sine each, of which `shape` says how it begins."""
     rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("csv") / "table.csv"
-    lines = ["group,time,x,y"]
+    lines = ["group,time,x,y,shape"]
     for group in range(60):
         phase = rng.uniform(0, 6)
+        shape = "up" if np.cos(phase) > 0 else "down"
         for t in range(rng.integers(5, 13)):
-            lines.append(f"{group},{t},{np.sin(0.5 * t + phase):.6f},{np.cos(0.5 * t + phase):.6f}")
+            lines.append(f"{group},{t},{np.sin(0.5 * t + phase):.6f},{np.cos(0.5 * t + phase):.6f},{shape}")
     path.write_text("\n".join(lines) + "\n")
     return {"file": str(path), "group": "group", "time": "time", "target": "y"}
 
 
-@pytest.fixture(params=sorted(FILES), scope="module")
-def task(request):
-    needs = NEEDS.get(request.param)
-    return build(request.param, **(request.getfixturevalue(needs) if needs else {}))
+@pytest.fixture(params=CASES, scope="module")
+def case(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def task(case, request):
+    return build(case, **needed(case, request))
 
 
 def sample(task, block=0, n=N):
@@ -91,26 +127,50 @@ def test_w_marks_a_step_of_every_sequence(task):
         assert not y[w == 0].any(), name
 
 
-def test_same_numbers_same_sequences(task):
+def test_same_numbers_same_sequences(case, task):
     assert same(sample(task), sample(task))
-    assert not same(sample(task), sample(task, block=1))
+    assert same(sample(task), sample(task, block=1)) == (case in ONE)
     for (name, first), (_, second) in zip(every_batch(task), every_batch(task), strict=True):
         assert same(first, second), name
 
 
 def test_two_tasks_of_one_config_are_equal(request):
-    for name in sorted(FILES):
-        settings = request.getfixturevalue(NEEDS[name]) if name in NEEDS else {}
-        a, b = build(name, **settings), build(name, **settings)
-        assert same(sample(a), sample(b)), name
-        assert same(few(a, "test"), few(b, "test")), name
+    for case in CASES:
+        settings = needed(case, request)
+        a, b = build(case, **settings), build(case, **settings)
+        assert same(sample(a), sample(b)), case
+        assert same(few(a, "test"), few(b, "test")), case
 
 
-def test_streams_are_disjoint(task):
-    """No sequence of one stream begins another, but for tasks with few sequences, whose sets then are what they train on."""
-    drawn = {stream: {x.tobytes() for x in task.sample(generator(0, stream), N)[0]} for stream in STREAMS[1:4]}
-    if all(len(sequences) == N for sequences in drawn.values()):
-        assert len(set.union(*drawn.values())) == 3 * N
+def distinct(task, x, w) -> set[bytes]:
+    """What is shown in each sequence, without its padding; of streams without an end as many steps as training has."""
+    ends = np.full(len(w), task.steps) if task.endless else valid_steps(w).sum(axis=1)
+    return {row[:end].tobytes() for row, end in zip(x, ends, strict=True)}
+
+
+def test_streams_are_disjoint(case, task):
+    """What is tried or probed is not trained on, and the sets and the probe share nothing, but for what FEW and PROBED say.
+
+    Looked at are the first block of each set, as many sequences of the probe and of training as are drawn together, and
+    training in blocks as large as each of the others: so the same random numbers would give the same sequences. Where KINDS
+    says how few sequences there are, up to five times as many may coincide as do by chance on average.
+    """
+    drawn = {name: next(iter(blocks)) for name, blocks in task.sets(0).items()}
+    drawn["probe"] = task.probe(0, task.block)
+    sizes = {task.block, N, *(len(x) for x, _, _ in drawn.values())}
+    trained = set().union(*(distinct(task, x, w) for x, _, w in (sample(task, n=n) for n in sorted(sizes))))
+    drawn = {name: distinct(task, x, w) for name, (x, _, w) in drawn.items()}
+    again, why = FEW.get(case, ((), ""))
+    for name in again:
+        assert trained <= drawn[name], (name, why)
+    if case in PROBED:
+        assert drawn.pop("probe") <= drawn[PROBED[case]]
+    elif again:
+        assert drawn.pop("probe") <= trained, why
+    groups = {"training": trained, **{name: sequences for name, sequences in drawn.items() if name not in again}}
+    for first, second in combinations(groups, 2):
+        by_chance = len(groups[first]) * len(groups[second]) / KINDS.get(case, np.inf)
+        assert len(groups[first] & groups[second]) <= 5 * by_chance, (first, second)
 
 
 def test_cutting_changes_no_number(task):
@@ -151,7 +211,7 @@ def test_a_perfect_predictor_is_right_and_the_mean_is_not(task):
         right = task.correct(y, y, w)
         assert right.dtype == bool, name
         assert right.shape == (len(y),), name
-        assert right.all() or noisy(task, name), name
+        assert right.all(), name
         assert not task.correct(y, -y - 100, w).any(), name
     _, y, w = sample(task)
     mean = np.broadcast_to(best_constant(y, w), y.shape).astype("float32")
@@ -160,9 +220,9 @@ def test_a_perfect_predictor_is_right_and_the_mean_is_not(task):
     assert loss(task.loss, perfect[0], perfect[0], perfect[1]) < 1e-6
 
 
-def noisy(task, name):
-    """Whether the targets of training are not those that count: then a perfect answer to the noise may be wrong."""
-    return getattr(task, "noisy_targets", False) and not name.startswith("set ")
+def noise(task) -> float:
+    """Variance of the noise on the targets of training, which those of the sets, that count, are free of."""
+    return float(getattr(task, "target_noise", 0.0)) ** 2
 
 
 def best_constant(y, w):
@@ -170,10 +230,13 @@ def best_constant(y, w):
     return np.sum(w[..., None] * y, axis=(0, 1), dtype="float64") / np.sum(w, dtype="float64")
 
 
-def by_monte_carlo(task):
-    """x at the steps with an error, and y and w there, of a few thousand sequences."""
+def by_monte_carlo(task, clean=False):
+    """x at the steps with an error, and y and w there, of a few thousand sequences; clean: of the sets, without noise."""
     n = int(np.clip(3e6 / (task.steps * (task.features + task.outputs)), 50, 3000))
-    blocks = [sample(task, block, n) for block in range(4)]
+    if clean and noise(task):
+        blocks = [block for blocks in task.sets(0).values() for block in blocks]
+    else:
+        blocks = [sample(task, block, n) for block in range(4)]
     x, y, w = (np.concatenate(part) for part in zip(*blocks, strict=True))
     at = w > 0
     groups = np.repeat(np.arange(len(w)), at.sum(axis=1))
@@ -197,19 +260,21 @@ def each_loss(task, y, prediction):
 def test_chance_by_monte_carlo(task):
     if task.chance is None:
         return
-    _, y, w, groups = by_monte_carlo(task)
-    y = y.astype("float64")
-    constant = np.sum(w[:, None] * y, axis=0) / w.sum()
-    measured, error = mean_and_error(each_loss(task, y, constant), w, groups)
     assert task.chance > 0
-    assert abs(measured - task.chance) < 5 * error + 2e-3 * task.chance, (measured, error, task.chance)
+    for clean in (False, True)[: 1 + (noise(task) > 0)]:
+        _, y, w, groups = by_monte_carlo(task, clean)
+        y = y.astype("float64")
+        constant = np.sum(w[:, None] * y, axis=0) / w.sum()
+        measured, error = mean_and_error(each_loss(task, y, constant), w, groups)
+        expected = task.chance + (0.0 if clean else noise(task))
+        assert abs(measured - expected) < 5 * error + 2e-3 * expected, (clean, measured, error, expected)
 
 
 def test_memoryless_by_monte_carlo(task):
     """Of the inputs that occur often, the mean target of each is the best answer; it cannot be beaten, nor miss by far."""
     if task.memoryless is None:
         return
-    x, y, w, groups = by_monte_carlo(task)
+    x, y, w, groups = by_monte_carlo(task, clean=True)
     y = y.astype("float64")
     kinds, kind = np.unique(np.round(x * 4).astype(int), axis=0, return_inverse=True)  # continuous inputs by quarters
     kind = kind.ravel()
@@ -222,13 +287,82 @@ def test_memoryless_by_monte_carlo(task):
     assert abs(measured - task.memoryless) < 5 * error + 0.01 * task.chance, (measured, error, task.memoryless)
 
 
-def test_readout_is_where_the_card_says(task):
-    """At the end of every sequence at least: after it there is nothing to be read."""
-    _, _, w = sample(task)
-    ends = valid_steps(w).sum(axis=1)
-    assert ends.max() <= task.steps
+def shown(x):
+    """bool [n, T]: the steps up to the last at which any line is not 0."""
+    return valid_steps(x.any(axis=-1).astype("float32"))
+
+
+def last_shown(task, x):
+    here = shown(x)
+    return here & ~np.pad(here[:, 1:], ((0, 0), (0, 1)))
+
+
+def last_shown_with(line, value=1.0):
+    """The last step shown, if the line says so there."""
+    return lambda task, x: last_shown(task, x) & (x[..., task.inputs.index(line)] == value)
+
+
+def wherever(line):
+    return lambda task, x: x[..., task.inputs.index(line)] == 1
+
+
+def every_step_shown(task, x):
+    return shown(x)
+
+
+def every_step(task, x):
+    return np.ones(x.shape[:2], bool)
+
+
+def very_last(task, x):
+    return every_step(task, x) & (np.arange(x.shape[1]) == task.steps - 1)
+
+
+def after_the_tokens(task, x):
+    """The last `tokens` steps, at which the mark asks."""
+    return wherever("?")(task, x) & (np.arange(x.shape[1]) >= x.shape[1] - task.tokens)
+
+
+def of_spikes(task, x):
+    return x[..., 0] == 1 if task.kind in ("measure", "single") else every_step(task, x)
+
+
+def of_table(task, x):
+    if task.kind == "classification":
+        return last_shown(task, x)
+    return shown(x) & (np.arange(x.shape[1]) >= task.warmup - 1)
+
+
+READOUT = {  # (task, x) -> bool [n, T]: the steps that a task's card says are asked for, by what it shows alone
+    "adding": last_shown_with("marker", -1.0), "adding_modern": very_last, "associative_recall": very_last,
+    "chunk_stream": every_step, "continual_embedded_reber": every_step, "continual_temporal_order": wherever("B"),
+    "copy_memory": every_step, "counting_language": every_step_shown, "csv": of_table,
+    "delayed_xor": last_shown_with("marker", -1.0), "embedded_reber": every_step_shown, "flip_flop": every_step,
+    "latch": last_shown, "multiplication": last_shown_with("marker", -1.0), "no_local_regularities": every_step,
+    "noise_free_lag": every_step, "parity": last_shown, "pixels": very_last, "selective_copy": after_the_tokens,
+    "temporal_order": last_shown_with("B"), "timing": of_spikes, "two_sequence": last_shown,
+    "very_long_lag": last_shown_with("e"),
+}  # fmt: skip
+
+
+def test_readout_is_where_the_card_says(case, task):
+    """At the steps that READOUT says, each counted once, and at no other."""
+    name = case.split()[0]
+    assert name in READOUT, (
+        f"conf/task/{name}.yaml: expected an entry {name!r} in READOUT of {__file__}: a function (task, x) -> bool [n, T], the "
+        "steps at which the task's card says that something is asked, found in x alone"
+    )
+    for batch, (x, _, w) in every_batch(task):
+        assert np.array_equal(w, READOUT[name](task, x)), batch
+    ends = valid_steps(sample(task)[2]).sum(axis=1)
     assert task.lag >= 0
     assert task.lag < ends.max() or task.endless
+
+
+def test_tables_name_tasks_and_cases():
+    """No entry of a task that is gone, or renamed, is left over."""
+    assert {*READOUT, *LONG, *NEEDS} <= set(FILES)
+    assert {*FEW, *PROBED, *KINDS, *ONE, *NOT_LONG} <= set(CASES)
 
 
 def test_events_are_valid_steps(task):
@@ -282,10 +416,10 @@ def test_large_sets_are_drawn_and_not_kept(task):
             assert x.nbytes + y.nbytes < 2**27, name
 
 
-@pytest.mark.parametrize("name", LONG)
-def test_a_million_steps_need_memory_for_one_piece(name):
+@pytest.mark.parametrize("case", [case for case in CASES if case.split()[0] in LONG and case not in NOT_LONG])
+def test_a_million_steps_need_memory_for_one_piece(case):
     """Through `chunks`: no more for ten times as many pieces, and far less than the whole sequences would take."""
-    task, chunk = build(f"{name}.yaml", **LONG[name]), 20_000
+    task, chunk = build(case, **LONG[case.split()[0]]), 20_000
     peaks = []
     for pieces in (5, 50):
         tracemalloc.start()
