@@ -15,8 +15,9 @@ class Continual(Task):
     """Streams of independent strings. A symbol of a string is a code; what is shown, asked and weighed depends on it alone.
 
     A subclass draws strings, and calls `set_codes` and `set_streams` when it is built. One sequence is one stream from its
-    beginning. Memory grows with the longest piece, and with the square root of the length of the stream: the streams are not
-    equally far in their strings. Source of the form: Gers, Schmidhuber & Cummins 2000.
+    beginning. Memory grows with the longest piece alone where each stream is drawn by itself, as `chunks` does; of streams that
+    are drawn together some are further in their strings, and memory grows with the square root of their length.
+    Source of the form: Gers, Schmidhuber & Cummins 2000.
     """
 
     endless = True

@@ -125,7 +125,7 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["task.TT=3"], ["no such setting", "expected", "task.TT=3"]),
         (["task=nosuch"], ["expected one of adding, adding_modern, ", "task=nosuch"]),
         (["cell=null"], ["~part", "cell=null"]),
-        (["experiment=hs97/nosuch"], ["expected one of digits, hs97/adding_100, ", "experiment=hs97/nosuch"]),
+        (["experiment=hs97/nosuch"], ["expected one of digits, gers2000", "experiment=hs97/nosuch"]),
         (["seed=0,1"], ["lstmlab -m", "seed=0,1"]),
         (["cell.input_gate.bias=[-1,-2]"], ["cell.input_gate.bias: expected", "replaces it whole", "bias=[-1,-2]"]),
         (["outputs=file/below"], ["expected a folder that can be written", "file/below"]),
