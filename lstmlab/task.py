@@ -189,7 +189,12 @@ class Task(abc.ABC):
     @property
     def block(self) -> int:
         """Sequences in one block of a stream."""
-        return max(1, min(BLOCK, BLOCK_BYTES // (4 * self.steps * (self.features + self.outputs))))
+        return min(BLOCK, self.fitting)
+
+    @property
+    def fitting(self) -> int:
+        """Sequences that fit into the memory of one block."""
+        return max(1, BLOCK_BYTES // (4 * self.steps * (self.features + self.outputs)))
 
     def stream(self, seed: int, batch_size: int = 1, chunk: int | None = None):
         """Endless training batches (x, y, w) as a tf.data.Dataset; block k holds sequences k*block to (k+1)*block - 1.
@@ -246,7 +251,7 @@ class Drawn:
 
     def __iter__(self) -> Iterator[Sequences]:
         rng = generator(self.seed, self.stream, self.draw)
-        block = max(1, min(self.n, BLOCK_BYTES // (4 * self.task.steps * (self.task.features + self.task.outputs))))
+        block = min(self.n, self.task.fitting)
         for start in range(0, self.n, block):
             yield self.task.sample(rng, min(block, self.n - start))
 
@@ -254,6 +259,16 @@ class Drawn:
 def valid_steps(w: np.ndarray) -> np.ndarray:
     """bool [n, T]: the steps up to and with the last error of each sequence; what follows is padding."""
     return np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1) > 0
+
+
+def within(tolerance: float, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """A rule for `correct`, bool [n]: |error| < tolerance at every output of every step with an error."""
+    return np.all((np.abs(y - prediction) < tolerance) | (w == 0)[..., None], axis=(1, 2))
+
+
+def most_active(y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """A rule for `correct`, bool [n]: at every step with an error the largest output is that of the largest target."""
+    return np.all((y.argmax(axis=-1) == prediction.argmax(axis=-1)) | (w == 0), axis=1)
 
 
 def mark(part: np.ndarray, start: int, at: np.ndarray, value=1.0, line: int | None = None) -> None:

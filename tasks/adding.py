@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, choice, cut_off, mark, whole
+from lstmlab.task import Task, choice, cut_off, mark, whole, within
 
 FIRST_PLACES = 10  # the first mark falls on one of so many pairs
 
@@ -93,8 +93,7 @@ class Adding(Task):
         return last, first_mark, second_mark + ((first_mark > 0) & (second_mark >= first_mark))
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return x[..., 1] != 0

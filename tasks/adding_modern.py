@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, mark, real, whole
+from lstmlab.task import Task, mark, real, whole, within
 
 
 class AddingModern(Task):
@@ -72,8 +72,7 @@ class AddingModern(Task):
             start += length
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return (x[..., 1] != 0) | (w > 0)

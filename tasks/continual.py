@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lstmlab.task import Sequences, Task, generator, whole
+from lstmlab.task import Sequences, Task, generator, whole, within
 
 TOGETHER = 50_000  # symbols, about, that are drawn at a time, over all streams
 TEST_STREAMS = 10
@@ -66,8 +66,7 @@ class Continual(Task):
         return {"test": Streams(self, seed)}
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * (w > 0)[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
 
 class Streams:

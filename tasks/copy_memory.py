@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lstmlab.task import Task, choice, whole
+from lstmlab.task import Task, choice, most_active, whole
 
 
 class CopyMemory(Task):
@@ -96,7 +96,7 @@ class CopyMemory(Task):
         return of_blanks + self.length * math.log(self.symbols * both / self.length)
 
     def correct(self, y, prediction, w):
-        return np.all((prediction.argmax(axis=-1) == y.argmax(axis=-1)) | (w == 0), axis=1)
+        return most_active(y, prediction, w)
 
     def baselines(self, x, w):
         """Blanks until the delimiter, then all symbols alike."""

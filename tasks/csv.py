@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from lstmlab.tasks.table import PARTS, Columns, Rows, Text, columns_of, fail, fill, in_order, one_each, read
 
-from lstmlab.task import Task, choice, generator, real, valid_steps, whole
+from lstmlab.task import Task, choice, generator, most_active, real, valid_steps, whole
 
 WINDOW = 100  # steps, of one long series whose windows nobody stated
 
@@ -348,7 +348,7 @@ class Csv(Task):
         if self.forecasts:
             squared = np.sum(w[..., None] * (y - prediction) ** 2, axis=(1, 2))
             return squared < self.tolerance**2 * w.sum(axis=1)
-        return np.all((y.argmax(axis=-1) == prediction.argmax(axis=-1)) | (w == 0), axis=1)
+        return most_active(y, prediction, w)
 
     def baselines(self, x, w):
         """'naive' and, of a forecast, 'mean' and with a period 'seasonal': see Chance."""

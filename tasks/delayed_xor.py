@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, cut_off, mark, whole
+from lstmlab.task import Task, cut_off, mark, whole, within
 
 
 class DelayedXor(Task):
@@ -62,8 +62,7 @@ class DelayedXor(Task):
             start += length
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return x[..., 1] != 0

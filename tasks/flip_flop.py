@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, real, whole
+from lstmlab.task import Task, real, whole, within
 
 
 class FlipFlop(Task):
@@ -66,8 +66,7 @@ class FlipFlop(Task):
             yield x, y, np.ones((n, length), "float32")
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return (x != 0).any(axis=-1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, choice, cut_off, mark, real, whole
+from lstmlab.task import Task, choice, cut_off, mark, real, whole, within
 
 
 class Latch(Task):
@@ -67,8 +67,7 @@ class Latch(Task):
             start += length
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         first = np.zeros(w.shape, bool)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, mark, one_hot, whole
+from lstmlab.task import Task, mark, one_hot, whole, within
 
 TOLERANCE = 0.25
 
@@ -70,8 +70,7 @@ class NoiseFreeLag(Task):
         return {"test": list(self._pieces(np.random.default_rng(0), both, [self.steps]))}
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < TOLERANCE, axis=(1, 2))
+        return within(TOLERANCE, y, prediction, w)
 
     def events(self, x, w):
         steps = np.arange(w.shape[1])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, cut_off, mark, real, whole
+from lstmlab.task import Task, cut_off, mark, real, whole, within
 
 
 class Parity(Task):
@@ -61,8 +61,7 @@ class Parity(Task):
             start += length
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return x[..., 0] > 0

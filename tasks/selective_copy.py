@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lstmlab.task import Task, whole
+from lstmlab.task import Task, most_active, whole
 
 
 class SelectiveCopy(Task):
@@ -96,7 +96,7 @@ class SelectiveCopy(Task):
             part[..., self.symbols + code] = codes == code
 
     def correct(self, y, prediction, w):
-        return np.all((prediction.argmax(axis=-1) == y.argmax(axis=-1)) | (w == 0), axis=1)
+        return most_active(y, prediction, w)
 
     def events(self, x, w):
         return x[..., : self.symbols].any(axis=-1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, choice, mark, one_hot, whole
+from lstmlab.task import Task, choice, mark, one_hot, whole, within
 
 LINES = "EBabcdXY"
 SYMBOLS = {2: "QRSU", 3: "QRSUVABC"}  # classes, in the order XX, XY, YX, YY, or XXX, XXY, ... YYY
@@ -87,8 +87,7 @@ class TemporalOrder(Task):
             start += length
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return x[..., [LINES.index(symbol) for symbol in "BXY"]].any(axis=-1)

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from lstmlab.task import Drawn, Task, choice, cut_off, mark, whole
+from lstmlab.task import Drawn, Task, choice, cut_off, mark, whole, within
 
 VARIANCE, TARGET_VARIANCE = 0.2, 0.1
 # form -> targets of class 1 and class 2, tolerance, most of the 256 that may be wrong, bound of the mean error
@@ -122,8 +122,7 @@ class TwoSequence(Task):
         }
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         return np.broadcast_to(np.arange(w.shape[1]) < self.N, w.shape)

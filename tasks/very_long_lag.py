@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Drawn, Task, mark, one_hot, whole
+from lstmlab.task import Drawn, Task, mark, one_hot, whole, within
 
 GOES_ON = 0.9  # probability of one more distractor, each time
 
@@ -90,8 +90,7 @@ class VeryLongLag(Task):
         }
 
     def correct(self, y, prediction, w):
-        error = np.abs(y - prediction) * w[..., None]
-        return np.all(error < self.tolerance, axis=(1, 2))
+        return within(self.tolerance, y, prediction, w)
 
     def events(self, x, w):
         e_x_y = [self.p, self.p + 2, self.p + 3]

@@ -6,7 +6,21 @@ import re
 import numpy as np
 import pytest
 
-from lstmlab.task import STREAMS, Drawn, Task, choice, cut_off, generator, loss, mark, real, valid_steps, whole
+from lstmlab.task import (
+    STREAMS,
+    Drawn,
+    Task,
+    choice,
+    cut_off,
+    generator,
+    loss,
+    mark,
+    most_active,
+    real,
+    valid_steps,
+    whole,
+    within,
+)
 
 
 class Numbers(Task):
@@ -180,6 +194,17 @@ def test_loss_against_a_loop():
     assert loss("crossentropy", y, prediction, w) == pytest.approx(nats, rel=1e-12)
     with pytest.raises(ValueError, match=r"loss: expected one of .* Received: kind='hinge'"):
         loss("hinge", y, prediction, w)
+
+
+def test_rules_for_right():
+    """One sequence off at one output, one off where nothing is asked, one not a number there, one right."""
+    y, w = np.tile(np.eye(3)[[0, 1]], (4, 1, 1)), np.array([[1.0, 1.0]] + [[1.0, 0.0]] * 3)
+    prediction = y.copy()
+    prediction[0, 1], prediction[1, 1], prediction[2, 1] = [0.6, 0.5, 0.0], [0.6, 0.5, 0.0], np.nan
+    assert within(0.5, y, prediction, w).tolist() == [False, True, True, True]
+    assert within(0.61, y, prediction, w).tolist() == [True] * 4
+    assert within(0.6, y, prediction, w).tolist() == [False, True, True, True], "the bound itself is outside"
+    assert most_active(y, prediction, w).tolist() == [False, True, True, True]
 
 
 def test_mark_and_cut_off():
