@@ -39,6 +39,7 @@ _HOMES = {
     "variant": "lstmlab.cells.variants",
     "variants": "lstmlab.cells.variants",
     "Head": "lstmlab.model",
+    "OutputUnits": "lstmlab.model",
     "Recurrent": "lstmlab.model",
     "error_flow": "lstmlab.diagnostics.error_flow",
 }

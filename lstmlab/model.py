@@ -7,7 +7,7 @@ from keras import ops
 
 from lstmlab.cells.gates import squashing, squashing_config
 from lstmlab.cells.initializers import apart, bias_config, bias_from_config, bias_initializer
-from lstmlab.learners.base import Learner, forward
+from lstmlab.learners.base import Learner, OnLine, forward
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -123,6 +123,42 @@ class Head(keras.Layer):
         return cls(**{**config, "bias": bias_from_config(config["bias"])})
 
 
+@keras.saving.register_keras_serializable("lstmlab")
+class OutputUnits(Head):
+    """No readout: the last K units of the cell are the outputs, as in a fully recurrent net, and read back like the others.
+
+    Their activation is the cell's: `activation`, which a run sets to what suits its task, must be that. No weights.
+    places: of the output units among the cell's units, (n - K, n). Raises ValueError for a cell of fewer than K units.
+    Source: Williams & Zipser 1989; Smith & Zipser 1989.
+    """
+
+    def __init__(self, outputs: int, activation="linear", loss: str = "squared", **kwargs):
+        super().__init__(outputs, activation, bias=None, loss=loss, **kwargs)
+
+    def build(self, cells_shape, inputs_shape=None) -> None:
+        n = cells_shape[-1]
+        if n < self.outputs:
+            raise ValueError(
+                f"OutputUnits: expected a cell of at least {self.outputs} units, one per output. Received: units={n}"
+            )
+        self.places = (n - self.outputs, n)
+
+    def call(self, cells, inputs=None):
+        return cells[..., -self.outputs :]
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        return {
+            name: value
+            for name, value in config.items()
+            if name not in ("bias", "kernel_initializer", "shortcuts", "prime_offset")
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "OutputUnits":
+        return cls(**config)
+
+
 class SequenceLog(keras.metrics.Metric):
     """Targets, predictions and error weights of every sequence of a window, in order, at the steps where there is an error.
 
@@ -171,6 +207,9 @@ class Recurrent(keras.Model):
             if not layer.built:
                 layer.build(*shapes)
         self.built = True
+        self.features = features
+        self.carried: list | None = None
+        learner.prepare(self)
         self._answer = tf.function(self.call, jit_compile=True, autograph=False)
 
     def call(self, x):
@@ -180,13 +219,42 @@ class Recurrent(keras.Model):
         """Predictions [B, T, K] for x [B, T, F], both NumPy: one compiled call, once per shape, without predict's overhead."""
         return self._answer(tf.constant(x)).numpy()
 
+    def carry(self, batch: int) -> None:
+        """From now on training goes on in streams, piece by piece: keep what the learner carries from one piece to the next."""
+        x = tf.zeros((batch, 1, self.features), self.compute_dtype)
+        if not isinstance(self.learner, OnLine):
+            raise ValueError(
+                "Recurrent: this learner goes back to the beginning of a sequence and cannot carry on from a piece; expected "
+                f"trainer.chunk=null, or a learner that goes forward. Received: learner={type(self.learner).__name__}"
+            )
+        self.carried = tf.nest.map_structure(lambda value: tf.Variable(value, trainable=False), self.learner.start(self, x))
+
     def train_step(self, data):
-        x, y, w = data
-        loss, prediction, gradients = self.learner.gradients(self.cell, self.head, x, y, w)
-        self.optimizer.apply(self._regularised(gradients), self.trainable_variables)
+        x, y, w = data[:3]
+        if self.carried is None:
+            loss, prediction = self.learner.learn(self, x, y, w)
+        else:
+            loss, prediction = self._go_on(x, y, w, begins=data[3])
         if self.log is not None:
             self.log.update_state(y, prediction, w)
         return {"loss": loss}
+
+    def _go_on(self, x, y, w, begins):
+        """One piece of a stream; begins [B]: those rows start anew."""
+
+        assert isinstance(self.learner, OnLine)
+
+        def reset(new, old):
+            return tf.where(tf.reshape(begins, (-1, *[1] * (len(old.shape) - 1))), new, old)
+
+        carried = tf.nest.map_structure(reset, self.learner.start(self, x), self.carried)
+        loss, prediction, carried = self.learner.go_on(self, x, y, w, carried)
+        tf.nest.map_structure(lambda variable, value: variable.assign(value), self.carried, carried)
+        return loss, prediction
+
+    def apply(self, gradients: list) -> None:
+        """One change of the weights by the optimizer; gradients in the order of trainable_variables, without regularizers."""
+        self.optimizer.apply(self._regularised(gradients), self.trainable_variables)
 
     def _regularised(self, gradients: list) -> list:
         """The learner's gradients plus those of the weights' regularizers."""

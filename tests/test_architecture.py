@@ -18,7 +18,7 @@ ARROWS = {
     "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
     "trainers": {"trainers", "model", "learners.base", "task", "criterion"},
     "model": {"cells", "learners.base"},
-    "learners": {"learners.base", "learners.bptt"},
+    "learners": {"learners.base", "learners.bptt", "learners.truncated_bptt", "unroll"},
     "learners.base": {"unroll"},
     "diagnostics": {"diagnostics.base", "cells"},
     "diagnostics.base": {"unroll"},

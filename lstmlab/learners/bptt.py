@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from lstmlab.learners.base import Learner, forward, refuse_dropout
+from lstmlab.learners.base import Learner, refuse_dropout, run_on
 
 
 class BPTT(Learner):
@@ -16,15 +16,19 @@ class BPTT(Learner):
     Source: Werbos 1990; in these letters Hochreiter & Schmidhuber 1997, section 3.1.
     """
 
-    see: Callable | None = None
-
     def check(self, cell) -> None:
         refuse_dropout(self, cell)
 
-    def gradients(self, cell, head, x, y, w):
-        weights = cell.trainable_variables + head.trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([weight.value for weight in weights])
-            prediction = head(forward(cell, x, self.see), x)
-            loss = tf.reduce_sum(head.error(y, prediction, w))
-        return loss, prediction, tape.gradient(loss, [weight.value for weight in weights])
+    def gradients(self, cell, head, x, y, w, states=None):
+        return backward(cell, head, x, y, w, states=states)[:3]
+
+
+def backward(cell, head, x, y, w, see: Callable | None = None, states=None):
+    """loss, prediction, gradients by reverse differentiation, and the flat list of states after the last step."""
+    weights = [weight.value for weight in cell.trainable_variables + head.trainable_variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(weights)
+        outputs, states = run_on(cell, x, see, states)
+        prediction = head(outputs, x)
+        loss = tf.reduce_sum(head.error(y, prediction, w))
+    return loss, prediction, tape.gradient(loss, weights, unconnected_gradients="zero"), states

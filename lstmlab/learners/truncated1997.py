@@ -4,10 +4,11 @@ import inspect
 
 import tensorflow as tf
 
-from lstmlab.learners.bptt import BPTT
+from lstmlab.learners.base import Learner, refuse_dropout
+from lstmlab.learners.bptt import backward
 
 
-class Truncated1997(BPTT):
+class Truncated1997(Learner):
     """Error that reaches the net input of a gate or of a cell changes the weights into it and is propagated no further.
 
         (1) d net(t) / d hidden(t-1) = 0 for the net inputs of cells and of gates       (eqs. 10-14, "truncated")
@@ -21,10 +22,11 @@ class Truncated1997(BPTT):
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, eqs. 10-28.
     """
 
-    see = staticmethod(tf.stop_gradient)
+    def gradients(self, cell, head, x, y, w, states=None):
+        return backward(cell, head, x, y, w, tf.stop_gradient, states)[:3]
 
     def check(self, cell) -> None:
-        super().check(cell)
+        refuse_dropout(self, cell)
         step = getattr(cell, "step", None)
         if step is None or "see" not in inspect.signature(step).parameters:
             raise ValueError(

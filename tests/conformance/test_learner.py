@@ -51,7 +51,7 @@ def test_shapes_dtypes_and_order(name, rng):
 @pytest.mark.parametrize("forget_gate", ["sigmoid", None])
 def test_exact_case_against_bptt_and_finite_differences(name, forget_gate, rng):
     learner = build(name)
-    cell, head, x, y, w = problem(rng, forget_gate=forget_gate, **learner.exact_case())
+    cell, head, x, y, w = problem(rng, **{"forget_gate": forget_gate, **learner.exact_case()})
     learner.check(cell)
     _, _, gradients = learner.gradients(cell, head, x, y, w)
     _, _, exact = BPTT().gradients(cell, head, x, y, w)
