@@ -221,7 +221,7 @@ class Recurrent(keras.Model):
 
     def carry(self, batch: int) -> None:
         """From now on training goes on in streams, piece by piece: keep what the learner carries from one piece to the next."""
-        x = tf.zeros((batch, 1, self.features), self.compute_dtype)
+        x = tf.zeros((batch, 1, self.features), self.cell.compute_dtype)
         if not isinstance(self.learner, OnLine):
             raise ValueError(
                 "Recurrent: this learner goes back to the beginning of a sequence and cannot carry on from a piece; expected "

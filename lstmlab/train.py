@@ -151,6 +151,7 @@ class _Job:
         self.board.flush()
         if solved:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
+        self.row.update(self.model.learner.result(self.model))
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         self.run.write_row(self.row)
         now = f"{self.criterion.label}: {window['recent_wrong']}, error {window['absolute_error']:.4f}"

@@ -78,7 +78,8 @@ def test_no_step_is_kept(rng):
     learn = tf.function(lambda *batch: RTRL().gradients(cell, head, *batch), autograph=False)
     graph = learn.get_concrete_function(*(tf.TensorSpec(shape, "float64") for shape in shapes)).graph
     tensors = [tuple(out.shape) for op in graph.get_operations() for out in op.outputs if out.shape.rank is not None]
-    assert {shape for shape in tensors if steps in shape} == {*shapes, (steps, B, K)}
+    inputs = {*shapes, (steps, B, F), (steps, B, K), (steps, B)}  # as they come, and by step
+    assert {shape for shape in tensors if steps in shape} == inputs
     kept = [op for op in graph.get_operations() if op.type == "While" for out in op.outputs if out.dtype == tf.variant]
     assert len(kept) == 1, "the predictions, and nothing for a way back"
 
@@ -90,7 +91,7 @@ def test_what_it_refuses(rng):
     with pytest.raises(ValueError, match=r"RTRL: no dropout is applied here; .*Received: dropout=0.5, recurrent_dropout=0"):
         RTRL().check(keras.layers.LSTMCell(2, dropout=0.5))
     with pytest.raises(ValueError, match=r"RTRL: expected a positive integer. Received: learner.limit=0"):
-        RTRL(0)
+        RTRL(limit=0)
     cell = variant("vanilla", units=N, dtype="float64")
     head, *batch = problem(rng, cell)
     with pytest.raises(ValueError, match=r"batch 2 \* states 8 \* weights 128 = 2,048 numbers, and 16,384 multi"):

@@ -2,8 +2,9 @@
 
 from lstmlab.learners.bptt import BPTT
 from lstmlab.learners.elman import Elman
+from lstmlab.learners.random_guessing import RandomGuessing
 from lstmlab.learners.rtrl import RTRL
 from lstmlab.learners.truncated1997 import Truncated1997
 from lstmlab.learners.truncated_bptt import TruncatedBPTT
 
-__all__ = ["BPTT", "RTRL", "Elman", "Truncated1997", "TruncatedBPTT"]
+__all__ = ["BPTT", "RTRL", "Elman", "RandomGuessing", "Truncated1997", "TruncatedBPTT"]

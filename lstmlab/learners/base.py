@@ -49,6 +49,9 @@ class Learner:
         """Columns that this learner adds to the result row. Default: none."""
         return {}
 
+    def after_window(self, model) -> None:
+        """Raise FloatingPointError if what was learnt from in the last window went wrong; called outside of compiled code."""
+
     def exact_case(self) -> dict:
         """Overrides of GatedCell under which this learner equals BPTT; the conformance test uses it."""
         return {}
