@@ -1,4 +1,7 @@
-"""lstmlab-bench: what the layer costs, as ratios of training steps measured in turn in one process; how fast tasks sample."""
+"""lstmlab-bench: what the layer costs beside that of Keras, how fast tasks sample, and what learners cost.
+
+Ratios are taken of measurements in turn in one process.
+"""
 
 import argparse
 import os
@@ -9,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from lstmlab import bench_learners
 from lstmlab.describe import build, names
 from lstmlab.task import Task, generator, valid_steps
 
@@ -22,15 +26,27 @@ SECONDS = 0.4  # one measurement trains for about so long
 def main(argv: Sequence[str] | None = None) -> None:
     """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio; or per task."""
     parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
-    parser.add_argument("what", choices=sorted([*BENCHMARKS, "sampling"]), help="keras: vanilla against keras.layers.LSTM; "
-                        "variants: every variant against vanilla; traces: return_traces against none; sampling: steps per "
-                        "second of every task")  # fmt: skip
+    parser.add_argument("what", choices=sorted([*BENCHMARKS, "learners", "sampling"]), help="keras: vanilla against "
+                        "keras.layers.LSTM; variants: every variant against vanilla; traces: return_traces against none; "
+                        "learners: time and memory of learners against length and width; sampling: steps per second of "
+                        "every task")  # fmt: skip
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="batch, steps, features, units: "
                         + ", ".join(f"{name} {shape}" for name, shape in SHAPES.items()))  # fmt: skip
     parser.add_argument("--rounds", type=_positive, default=11, help="measurements of each layer, taken in turn (default 11)")
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="for sampling: tasks of conf/task (default: all that can "
                         "be built without a setting)")  # fmt: skip
+    of_learners = parser.add_argument_group("for learners")
+    of_learners.add_argument("--learners", nargs="+", choices=bench_learners.LEARNERS, default=list(bench_learners.LEARNERS))
+    of_learners.add_argument("--cells", nargs="+", choices=bench_learners.CELLS, default=list(bench_learners.CELLS))
+    of_learners.add_argument("--lengths", nargs="+", type=_positive, default=list(bench_learners.LENGTHS), metavar="STEPS")
+    of_learners.add_argument("--widths", nargs="+", type=_positive, default=list(bench_learners.WIDTHS), metavar="UNITS",
+                             help="must be even for lstm1997, whose blocks have two cells")  # fmt: skip
+    of_learners.add_argument("--csv", metavar="FILE", help="every measurement, for docs/draw_learners.py")
     options = parser.parse_args(argv)
+    if options.what == "learners":
+        chosen = options.learners, options.cells, options.lengths, options.widths
+        print(bench_learners.tables(bench_learners.run(*chosen, options.rounds, SECONDS, options.csv)))
+        return
     if options.what == "sampling":
         try:
             print(sampling(_tasks(options.tasks), options.rounds, SECONDS).to_markdown(index=False, floatfmt=".1f"))

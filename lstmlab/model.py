@@ -7,7 +7,7 @@ from keras import ops
 
 from lstmlab.cells.gates import squashing, squashing_config
 from lstmlab.cells.initializers import apart, bias_config, bias_from_config, bias_initializer
-from lstmlab.learners.base import Learner, OnLine, forward
+from lstmlab.learners.base import Learner, OnLine
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -213,7 +213,7 @@ class Recurrent(keras.Model):
         self._answer = tf.function(self.call, jit_compile=True, autograph=False)
 
     def call(self, x):
-        return self.head(forward(self.cell, x), x)
+        return self.learner.answer(self, x)
 
     def answers(self, x) -> np.ndarray:
         """Predictions [B, T, K] for x [B, T, F], both NumPy: one compiled call, once per shape, without predict's overhead."""

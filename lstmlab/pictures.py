@@ -16,7 +16,8 @@ LINES_WITH_NAMES = 12  # a panel with more lines has no legend: it would be larg
 
 def of_run(run: Run, verdict: str) -> Path | None:
     """picture.png of one run: learning curve, one example sequence, error flow against lag; None if nothing was measured."""
-    tables = ((_learning, run.read("history"), 2.6), (_example, run.read("example"), 5.4), (_flow, run.read("error_flow"), 3.2))
+    tables = ((_learning, run.read("history"), 2.6), (_example, run.read("example"), 5.4), (_flow, run.read("error_flow"), 3.2),
+              (_net, run.read("net"), 3.6))  # fmt: skip
     panels = [(draw, table, height) for draw, table, height in tables if len(table)]
     if not panels:
         return None
@@ -157,6 +158,22 @@ def _flow(part, flow: pd.DataFrame, row: dict) -> None:
     axes.set_xlabel("lag: steps before the last target")
     axes.set_ylabel("norm of dE/d(value)")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", title="value, training sequences")
+
+
+def _net(part, net: pd.DataFrame, row: dict) -> None:
+    """A net that has grown: a square for each weight, its area the weight's size; each row by its own largest weight."""
+    axes = part.subplots()
+    sources, targets = list(dict.fromkeys(net["from"])), list(dict.fromkeys(net["to"]))
+    sources = [name for name in sources if not name.startswith("unit")] + [name for name in targets if name.startswith("unit")]
+    largest = net.groupby("to")["weight"].transform(lambda weights: weights.abs().max())
+    side = 100 * np.sqrt(net["weight"].abs() / largest.replace(0, 1)) / max(len(targets), 1) * 1.2
+    places = net["from"].map(sources.index), net["to"].map(targets.index)
+    axes.scatter(*places, s=side**2, c=np.where(net["weight"] > 0, "C0", "C3"), marker="s")
+    axes.set_xticks(range(len(sources)), [name.replace("_", " ") for name in sources], rotation=90, fontsize="small")
+    axes.set_yticks(range(len(targets)), [name.replace("_", " ") for name in targets], fontsize="small")
+    axes.set_xlim(-0.7, len(sources) - 0.3)
+    axes.set_ylim(len(targets) - 0.3, -0.7)
+    axes.set_title("the net that has grown: weights into each unit, positive blue, negative red", fontsize="medium")
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -152,6 +152,7 @@ def _line(part: pd.DataFrame) -> dict:
     line = {"trials": len(trials), "unfinished": len(part) - len(trials), "solved": len(solved)}
     low, high = _wilson(len(solved), len(trials))
     n, tested, published = solved["sequences_to_solution"], trials.dropna(subset=["test_size"]), part["published_sequences"]
+    source = part.get("published_source", pd.Series(dtype=object))
     losses = trials.dropna(subset=["test_loss"])[["test_loss", *_yardsticks(part)]].mean()
     return line | {
         "share": len(solved) / len(trials) if len(trials) else np.nan,
@@ -166,7 +167,8 @@ def _line(part: pd.DataFrame) -> dict:
         **losses.add_suffix("_mean"),
         "seconds_median": trials["seconds"].median(),
         "published_sequences": published.max(),
-        "published_source": part["published_source"].dropna().iloc[0] if published.notna().any() else None,
+        "published_solved": share.max() if (share := part.get("published_solved")) is not None else np.nan,
+        "published_source": source.dropna().iloc[0] if len(source.dropna()) else None,
     }
 
 
@@ -203,10 +205,14 @@ def _markdown(lines: pd.DataFrame) -> str:
                 "test wrong, mean": wrong,
                 **(losses if lines["test_loss_mean"].notna().any() else {}),
                 "seconds, median": number(line, "seconds_median"),
-                "published": number(line, "published_sequences"),
+                "published": " ".join([number(line, "published_sequences"), _percent(line["published_solved"])]).strip(),
             }
         )
     return pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)
+
+
+def _percent(share) -> str:
+    return "" if share is None or pd.isna(share) else f"({share:.0%})"
 
 
 def _notes(rows: pd.DataFrame) -> str:

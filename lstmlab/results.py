@@ -29,6 +29,7 @@ def first_row(config: dict, choices: dict[str, str]) -> dict:
         "sequences": 0,
         "sequences_to_solution": None,
         "published_sequences": None,
+        "published_solved": None,
         "published_test_wrong": None,
         "published_source": None,
         "test_wrong": None,

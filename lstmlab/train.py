@@ -87,22 +87,28 @@ class _Job:
         _positive("probe", config["probe"], "sequences in the probe batch")
         keras.utils.set_random_seed(int(generator(self.seed, "weights").integers(2**31)))
         self.task: Task = _instantiate(config, "task")
-        self.diagnostics: dict[str, Diagnostic] = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
-        for name, diagnostic in self.diagnostics.items():
-            if not isinstance(diagnostic, Diagnostic):
-                raise ValueError(f"train: expected a diagnostic. Received: diagnostic.{name}={diagnostic!r}")
+        self.diagnostics: dict[str, Diagnostic] = {}
         self.criterion = criteria.criterion(**self.task.criterion)
         cell, learner, trainer = (_instantiate(config, group) for group in ("cell", "learner", "trainer"))
         rate = (config.get("optimizer") or {}).get("learning_rate")  # Keras refuses whole numbers, and no negative ones
         if isinstance(rate, int | float) and not rate > 0:
             raise ValueError(f"train: expected a number > 0. Received: optimizer.learning_rate={rate!r}")
         optimizer = _instantiate(config, "optimizer", **({"learning_rate": float(rate)} if type(rate) is int else {}))
+        try:
+            float(optimizer.learning_rate)
+        except Exception as error:  # whatever a schedule makes of its settings
+            raise ValueError(f"train: expected a rate that is a number. Received: optimizer.learning_rate={rate}") from error
         activation = (config.get("head") or {}).get("activation") or self.task.output_activation
         loss = (config.get("head") or {}).get("loss") or self.task.loss
         self.row.update({"head.activation": activation, "head.loss": loss})  # null in the config stands for the task's
         head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation, loss=loss)
         self.trainer = trainer
         self.model = trainer.prepare(self.task, cell, head, learner, optimizer)
+        # after the weights are drawn: learners that a diagnostic compares may draw seeds
+        self.diagnostics = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
+        for name, diagnostic in self.diagnostics.items():
+            if not isinstance(diagnostic, Diagnostic):
+                raise ValueError(f"train: expected a diagnostic. Received: diagnostic.{name}={diagnostic!r}")
         self.probe = _probe(self.task, self.seed, config["probe"])
         self.sets = self.task.sets(self.seed)
         self._check_sets()
@@ -132,6 +138,7 @@ class _Job:
 
     def after_window(self) -> bool:
         """Criterion, history, diagnostics and progress; True to stop."""
+        self.model.learner.after_window(self.model)  # what it says of its own comes before what the predictions show
         y, prediction, w = self.model.log.read()
         before, self.row["sequences"] = self.row["sequences"], self.row["sequences"] + len(y)
         self._check_finite(before, prediction, w)
@@ -144,9 +151,13 @@ class _Job:
             "recent_wrong": self.criterion.recent_wrong,
             "seconds": round(self._seconds(), 3),
         }
+        scalars = self.model.learner.scalars(self.model)
+        window |= scalars
         self.run.append("history", pd.DataFrame([window]))
         for name in ("absolute_error", "squared_error", "recent_wrong"):
             self.board.scalar(f"training/{name}", window[name], window["sequences"])
+        for name, value in scalars.items():
+            self.board.scalar(f"learner/{name}", value, window["sequences"])
         self._measure(before)
         self.board.flush()
         if solved:
@@ -166,6 +177,8 @@ class _Job:
         if status in ("solved", "budget"):
             self._measure(before=None)
             self._test()
+            if net := self.model.learner.net(self.model):
+                self.run.append("net", pd.DataFrame(net))
         if self.model is not None:
             self.model.save_weights(str(self.run.folder / "model.weights.h5"))
         if self.board is not None:
@@ -221,7 +234,7 @@ class _Job:
     def _published(self) -> dict:
         for entry in self.task.published:
             if all(self.row.get(setting) == value for setting, value in entry["where"].items()):
-                return {f"published_{name}": entry.get(name) for name in ("sequences", "test_wrong", "source")}
+                return {f"published_{name}": entry.get(name) for name in ("sequences", "solved", "test_wrong", "source")}
         return {}
 
     def _seconds(self) -> float:

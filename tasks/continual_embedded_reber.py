@@ -2,7 +2,8 @@
 
 import numpy as np
 from lstmlab.tasks.continual import Continual
-from lstmlab.tasks.embedded_reber import SYMBOLS, embedded_automaton
+from lstmlab.tasks.embedded_reber import embedded_automaton
+from lstmlab.tasks.reber import SYMBOLS
 from lstmlab.tasks.yardsticks import yardsticks
 
 

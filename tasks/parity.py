@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmlab.task import Task, cut_off, mark, real, whole, within
+from lstmlab.task import Task, choice, cut_off, mark, real, whole, within
 
 
 class Parity(Task):
@@ -10,10 +10,12 @@ class Parity(Task):
 
     Shown   One line, at every step 1 or -1, each with probability 1/2, plus noise uniform in [-noise, noise]. Length uniform
             in shortest ... longest, both included.
-    Asked   At the last step: 1 if the number of ones was odd, 0 if it was even. No error at any other step.
-    Lag     shortest - 1 steps from the first input to the answer; every later input is needed as well.
-    Right   |error| < 0.1.
-    Chance  Squared error 0.2500 for always answering 1/2; the last input alone tells nothing more.
+    Asked   At the last step: 1 if the number of ones was odd, 0 if it was even. No error at any other step. With every_step
+            the same of the inputs so far, at every step.
+    Lag     shortest - 1 steps from the first input to the answer; every later input is needed as well. With every_step 1.
+    Right   |error| < 0.1 at every step with an error.
+    Chance  Squared error 0.2500 for always answering 1/2; the last input alone tells nothing more. With every_step the present
+            input is the answer at the first step, which is one in (shortest + longest) / 2.
     Solved  The last 2000 training sequences all right.
     Published (random weight guessing, lengths 500-600)  2906 trials with one hidden unit (A1), 2797 with many sparse ones (A2),
             250 with A2 without self-connections; with noise 0.2: 41,400 (A1). Guessing is lstmlab.tasks.guessing.
@@ -24,22 +26,35 @@ class Parity(Task):
     - solved is judged as in 1997 on training sequences, since guessing has no rule for a net that is trained.
 
     shortest, longest: lengths, 2 <= shortest <= longest. noise: below 1, so that the sign stays; 0.2 is the published one.
-    criterion: settings of the rule to change. Raises ValueError for other values.
+    every_step: see above. tolerance: the bound of the error, in (0, 0.5]; 0.4 is Fahlman's 40-20-40 rule. criterion:
+    settings of the rule to change. Raises ValueError for other values.
     Source: Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms"; Bengio, Simard & Frasconi 1994.
     """
 
-    features = outputs = readouts = 1
+    features = outputs = 1
     inputs, targets = ("value",), ("odd",)
     output_activation = "sigmoid"
     test_size = 2560
-    tolerance = 0.1
-    chance = memoryless = 0.25
+    chance = 0.25
 
-    def __init__(self, shortest: int = 500, longest: int = 600, noise: float = 0.0, criterion: dict | None = None):
+    def __init__(
+        self,
+        shortest: int = 500,
+        longest: int = 600,
+        noise: float = 0.0,
+        criterion: dict | None = None,
+        every_step: bool = False,
+        tolerance: float = 0.1,
+    ):
         self.shortest = whole("Parity", "shortest", shortest, least=2)
         self.steps = whole("Parity", "longest", longest, least=shortest, why="which is task.shortest")
         self.noise = real("Parity", "noise", noise, least=0.0, most=0.99)
-        self.lag = shortest - 1
+        self.every_step = choice("Parity", "every_step", every_step, (True, False))
+        self.tolerance = real("Parity", "tolerance", tolerance, least=1e-6, most=0.5)
+        self.lag = 1 if every_step else shortest - 1
+        self.readouts = self.steps if every_step else 1
+        first = 2 / (shortest + longest) if every_step else 0.0  # share of the steps at which the present input is the answer
+        self.memoryless = 0.25 * (1 - first**2)
         self.criterion = {
             "rule": "sliding_window", "sequences": 2000, "wrong": 0, "error_below": None, "measure": "absolute",
             **(criterion or {}),
@@ -54,9 +69,14 @@ class Parity(Task):
             bit = drawn >= 0
             x[..., 0] = np.where(bit, 1 + self.noise * (2 * drawn - 1), -1 + self.noise * (2 * drawn + 1))
             cut_off(x, start, last)
-            odd ^= (x[..., 0] > 0).sum(axis=1) % 2 == 1
-            mark(y, start, last, odd.astype("float32"), line=0)
-            mark(w, start, last)
+            so_far = (odd[:, None] + (x[..., 0] > 0).cumsum(axis=1)) % 2
+            odd = so_far[:, -1] == 1
+            if self.every_step:
+                w[:] = start + np.arange(length) <= last[:, None]
+                y[..., 0] = w * so_far
+            else:
+                mark(y, start, last, odd.astype("float32"), line=0)
+                mark(w, start, last)
             yield x, y, w
             start += length
 

@@ -18,21 +18,23 @@ ARROWS = {
     "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
     "trainers": {"trainers", "model", "learners.base", "task", "criterion"},
     "model": {"cells", "learners.base"},
-    "learners": {"learners.base", "learners.bptt", "learners.truncated_bptt", "unroll"},
+    "learners": {"learners", "cells", "unroll"},
     "learners.base": {"unroll"},
     "diagnostics": {"diagnostics.base", "cells"},
     "diagnostics.base": {"unroll"},
+    "diagnostics.learner_comparison": {"diagnostics.base", "learners.base", "learners.bptt", "unroll"},
     "tasks": {"task", "tasks"},  # a task may build on another
     "cells": {"cells", "unroll"},
-    "bench": {"cells", "describe", "task"},
+    "bench": {"bench_learners", "cells", "describe", "task"},
+    "bench_learners": {"cells", "model"},  # and the learners that it names
     "describe": {"task", "criterion", "conf"},  # conf's folder alone
     "task": {"describe"},  # only when Task.describe or Task.picture is called
     "errors": {"conf"},  # its folders alone, for the options that exist; conf/ holds no code
     **{nobody: set() for nobody in ("unroll", "criterion", "results", "conf", "")},
 }
 HEAVY = {
-    "tensorflow": {"learners", "trainers", "diagnostics", "model", "unroll"},
-    "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "train", "bench"},
+    "tensorflow": {"learners", "trainers", "diagnostics", "model", "unroll", "bench_learners"},
+    "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "train", "bench", "bench_learners"},
     "matplotlib": {"pictures", "describe", "diagnostics"},
 }
 # (module, function, package): imported only when that function is called
@@ -146,6 +148,7 @@ def test_a_forbidden_arrow_is_found(name, source, expected, tmp_path):
         "lstmlab",
         "lstmlab.app",
         "lstmlab.bench",
+        "lstmlab.bench_learners",
         "lstmlab.report",
         "lstmlab.pictures",
         "lstmlab.tasks.adding",

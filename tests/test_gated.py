@@ -744,3 +744,41 @@ def test_constraints_hold_after_fit(layer, rng):
     assert len(largest[0]) == 6
     for name, bound in ((name, limits[group.get(name, "recurrent")]) for name in largest[0]):
         assert largest[0][name] <= bound * (1 + 1e-6) < largest[1][name], name
+
+
+@pytest.mark.parametrize("switches", [{}, {"reset_gate": "sigmoid"}, {"reset_gate": "sigmoid", "reset_after": True}])
+def test_see_candidate_filters_what_the_candidate_reads_back(switches, rng):
+    """With all gates constant but in value the candidate depends on hidden as it does where gates do not see it."""
+    cell = built(rng, **switches, block_size=2)
+    states, x = [normal(rng, B, size) for size in cell.state_size], normal(rng, B, F)
+    gates = [name for name in cell.gates if name != "output_gate"]
+
+    def slopes(**options):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(states)
+            values, _ = cell.step(x, states, **options)
+        return values, {name: tape.gradient(values[name], states[0]) for name in [*gates, "candidate"]}
+
+    plain, _ = slopes()
+    values, found = slopes(see=tf.stop_gradient, see_candidate=tf.identity)
+    _, expected = slopes(touch=lambda name, value: tf.stop_gradient(value) if name in gates else value)
+    for name, value in plain.items():
+        np.testing.assert_array_equal(values[name], value)
+    assert [found[name] for name in gates] == [None] * len(gates)
+    np.testing.assert_allclose(found["candidate"], expected["candidate"], rtol=1e-12)
+    assert np.abs(found["candidate"]).min() > 1e-9
+    values, other = slopes(see=tf.identity, see_candidate=tf.stop_gradient)
+    assert all(np.abs(other[name]).min() > 1e-9 for name in gates)
+    assert (other["candidate"] is None) == (cell.reset_gate is None)
+
+
+def test_one_see_for_all_nets_takes_no_second_product(rng):
+    cell, see = built(rng), tf.stop_gradient
+
+    def operations(**options) -> list[str]:
+        step = tf.function(lambda x, *states: cell.step(x, states, see=see, **options), autograph=False)
+        shapes = [tf.TensorSpec((B, size), "float64") for size in (F, *cell.state_size)]
+        return [op.type for op in step.get_concrete_function(*shapes).graph.get_operations()]
+
+    assert operations() == operations(see_candidate=None) == operations(see_candidate=see)
+    assert operations().count("MatMul") < operations(see_candidate=tf.identity).count("MatMul")

@@ -23,6 +23,16 @@ def test_embedded_reber_is_solved(tmp_path):
     assert history["recent_wrong"].iloc[-1] == 0
 
 
+@pytest.mark.parametrize("experiment", ["reber_rcc", "parity_rcc"])
+def test_cascade_correlation_solves_what_it_can(experiment, tmp_path):
+    row = run(tmp_path, f"experiment={experiment}")
+    assert (row["status"], row["test_wrong"]) == ("solved", 0)
+    assert 1 <= row["hidden_units"] <= 16
+    assert row["epochs"] * 256 == row["sequences"]
+    net = pd.read_csv(tmp_path / "net.csv")
+    assert len(net) == row["weights"]
+
+
 EASY = {  # experiment, and what makes it short; the criterion stays the paper's
     "adding": ("experiment=hs97/adding_100", "task.T=24", "trainer.budget=150000"),
     "noise_free_lag": ("experiment=hs97/noise_free_lag", "task.p=10", "trainer.budget=20000"),

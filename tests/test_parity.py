@@ -75,3 +75,26 @@ def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match="Parity: expected") as error:
         Parity(**arguments)
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(("shortest", "longest"), [(2, 5), (20, 29)])
+def test_every_step(shortest, longest):
+    """The count so far at every valid step; the inputs are those of the task that asks once."""
+    task = Parity(shortest, longest, every_step=True, tolerance=0.4)
+    x, y, w = task.sample(np.random.default_rng(4), N)
+    once = Parity(shortest, longest).sample(np.random.default_rng(4), N)
+    assert np.array_equal(x, once[0])
+    assert np.array_equal(w, x[..., 0] != 0)
+    assert np.array_equal(y[..., 0], w * (np.cumsum(x[..., 0] > 0, axis=1) % 2))
+    assert np.array_equal(y[once[2] > 0], once[1][once[2] > 0])
+    assert (task.readouts, task.lag) == (longest, 1)
+    parts = [
+        np.concatenate(part, axis=1) for part in zip(*task.pieces(np.random.default_rng(4), N, [1, longest - 1]), strict=True)
+    ]
+    assert all(np.array_equal(a, b) for a, b in zip(parts, (x, y, w), strict=True))
+    answers, bits = y[w > 0][:, 0], x[w > 0][:, 0] > 0
+    error = np.mean([answers[bits == bit].var() for bit in (False, True)])
+    assert task.memoryless == pytest.approx(error, abs=0.003)
+    wrong = np.abs(y - 0.41 * (np.arange(longest) == 1)[None, :, None])
+    assert task.correct(y, np.abs(y - 0.39), w).all()
+    assert not task.correct(y, wrong, w).any()

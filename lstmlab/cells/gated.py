@@ -102,10 +102,19 @@ class GatedCell(Switches):
         values, states = self.step(inputs, states, net=net)
         return values["output"], states
 
-    def step(self, inputs, states, see: Callable = identity, touch: Callable = keep, net: Callable | None = None):
+    def step(
+        self,
+        inputs,
+        states,
+        see: Callable = identity,
+        touch: Callable = keep,
+        net: Callable | None = None,
+        see_candidate: Callable | None = None,
+    ):
         """One step: inputs [B, F], states in the order of `state_names` -> values by name, new states.
 
         see: filters what the nets read back, and nothing else; see=stop_gradient is the truncation of 1997.
+        see_candidate: filters what the candidate reads back, also behind a reset gate; None: as `see`.
         touch: (name, value) -> value, applied to each named value as it arises: taps for derivatives, clamps, probes.
         net: stands in for `self.net`; a loop over time may have a faster way to the same sums (see GatedRNN).
         values: {name: value} in the order of `value_sizes`: every gate [B, m] as it multiplies, that is after refine gate and
@@ -116,6 +125,10 @@ class GatedCell(Switches):
         hidden, y_tm1 = see(past["hidden"]), first(past["hidden"], self.units)
         s_tm1 = past.get("cell_state", y_tm1)
         nets, waiting = (net or self.net)(inputs, hidden)
+        if see_candidate is not None and see_candidate is not see:
+            hidden = see_candidate(past["hidden"])
+            for_candidate, waiting = (net or self.net)(inputs, hidden)
+            nets["candidate"] = for_candidate["candidate"]
         self._look("previous", nets, see, s_tm1)
         values, stabiliser = self._open(nets, past, touch)
         values = {name: value if name == "refine_gate" else touch(name, value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Named variants of the cell: the files in conf/cell/ are the single list of them."""
+"""Named variants of the gated cell: the files in conf/cell/ that make a GatedCell are the single list of them."""
 
 from importlib import resources
 
@@ -9,8 +9,10 @@ from lstmlab.cells.gated import GatedCell
 
 
 def variants() -> list[str]:
-    """The names that `variant` knows, in alphabetical order."""
-    return sorted(f.name.removesuffix(".yaml") for f in _folder().iterdir() if f.name.endswith(".yaml"))
+    """The names that `variant` knows, in alphabetical order: of the files in conf/cell/ that make a GatedCell."""
+    files = (file for file in _folder().iterdir() if file.name.endswith(".yaml"))
+    gated = (file.name for file in files if "\n_target_: lstmlab.GatedCell\n" in file.read_text(encoding="utf-8"))
+    return sorted(name.removesuffix(".yaml") for name in gated)
 
 
 def variant(name: str, /, units: int | None = None, **overrides) -> GatedCell:

@@ -5,5 +5,15 @@ from lstmlab.diagnostics.error_flow import ErrorFlow, error_flow
 from lstmlab.diagnostics.example import Example
 from lstmlab.diagnostics.gate_activations import GateActivations
 from lstmlab.diagnostics.gradient_norm import GradientNorm
+from lstmlab.diagnostics.learner_comparison import LearnerComparison
 
-__all__ = ["Diagnostic", "ErrorFlow", "Example", "GateActivations", "GradientNorm", "Probe", "error_flow"]
+__all__ = [
+    "Diagnostic",
+    "ErrorFlow",
+    "Example",
+    "GateActivations",
+    "GradientNorm",
+    "LearnerComparison",
+    "Probe",
+    "error_flow",
+]

@@ -4,6 +4,7 @@ import pandas as pd
 import tensorflow as tf
 
 from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.learners.base import Learner
 
 
 class GradientNorm(Diagnostic):
@@ -15,7 +16,7 @@ class GradientNorm(Diagnostic):
     name = "gradients"
 
     def serves(self, model) -> bool:
-        return True
+        return type(model.learner).gradients is not Learner.gradients
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         norms = self.compiled(model, _norms)(tf.constant(probe.x), tf.constant(probe.y), tf.constant(probe.w))

@@ -45,8 +45,26 @@ class Learner:
     def prepare(self, model) -> None:
         """Give the model what this learner needs besides cell and head. Raise ValueError if it cannot serve the model."""
 
+    def check_task(self, task) -> None:
+        """Raise ValueError if this learner cannot learn the task. Called before training."""
+
+    def answer(self, model, x):
+        """The prediction [B, T, K] for x [B, T, F] on which the model is judged. Default: that of cell and head."""
+        return model.head(forward(model.cell, x), x)
+
+    def scalars(self, model) -> dict[str, float]:
+        """Columns that this learner adds to history.csv, and scalars to TensorBoard: of the time since the last call.
+
+        Called after each window, outside of compiled code, and before `result`. Default: none.
+        """
+        return {}
+
     def result(self, model) -> dict:
         """Columns that this learner adds to the result row. Default: none."""
+        return {}
+
+    def net(self, model) -> dict:
+        """What this learner grew, as columns to, from, weight, for the run's net.csv. Default: none."""
         return {}
 
     def after_window(self, model) -> None:

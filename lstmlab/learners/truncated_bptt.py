@@ -47,7 +47,17 @@ class TruncatedBPTT(OnLine):
 
     def advance(self, cell, head, x, y, w, memory):
         """x of at most h' steps."""
-        weights, batch = [weight.value for weight in _weights(cell, head)], x.shape[0]
+        weights = [weight.value for weight in _weights(cell, head)]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            outputs, memory = self.again(cell, x, memory)
+            prediction = head(outputs, x)
+            loss = tf.reduce_sum(head.error(y, prediction, w))
+        return loss, prediction, tape.gradient(loss, weights, unconnected_gradients="zero"), memory
+
+    def again(self, cell, x, memory):
+        """The outputs [B, T, n] for x of at most h' steps, with the steps before it run again, and the memory after it."""
+        batch = x.shape[0]
         steps, there = x, tf.ones(x.shape[:2], x.dtype)
         if "x" in memory:
             steps, there = tf.concat([memory["x"], x], axis=1), tf.concat([memory["there"], there], axis=1)
@@ -60,19 +70,12 @@ class TruncatedBPTT(OnLine):
             ]
 
         past, length = self.h - self.updates, x.shape[1]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            outputs, after = unroll(step, memory["states"], (steps[:, :length], there[:, :length]))
-            kept = after
-            if past:
-                later, _ = unroll(step, after, (steps[:, length:], there[:, length:]))
-                outputs = tf.concat([outputs, later], axis=1)[:, -length:]
-            prediction = head(outputs, x)
-            loss = tf.reduce_sum(head.error(y, prediction, w))
-        memory = {"states": kept}
-        if past:
-            memory |= {"x": steps[:, -past:], "there": there[:, -past:]}
-        return loss, prediction, tape.gradient(loss, weights, unconnected_gradients="zero"), memory
+        outputs, kept = unroll(step, memory["states"], (steps[:, :length], there[:, :length]))
+        if not past:
+            return outputs, {"states": kept}
+        later, _ = unroll(step, kept, (steps[:, length:], there[:, length:]))
+        outputs = tf.concat([outputs, later], axis=1)[:, -length:]
+        return outputs, {"states": kept, "x": steps[:, -past:], "there": there[:, -past:]}
 
 
 def _weights(cell, head) -> list:

@@ -58,6 +58,7 @@ class KerasFit:
 
     def prepare(self, task: Task, cell, head: Head, learner: Learner, optimizer) -> Recurrent:
         """The model, built and compiled, with a log that holds one window."""
+        learner.check_task(task)
         readouts = task.readouts if self.chunk is None else min(task.readouts, self.chunk)
         model = Recurrent(cell, head, learner, task.features, SequenceLog(self.window, readouts, task.outputs))
         model.compile(optimizer=optimizer, jit_compile=self.jit_compile, steps_per_execution=self.steps_per_execution)

@@ -12,11 +12,14 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from oracles import assert_gradients, finite_differences, randomize
 
-from lstmlab import GatedRNN, variants
+from lstmlab import GatedCell, GatedRNN, variants
 
 B, T, F, N = 2, 5, 3, 4
 FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "cell").iterdir() if path.name.endswith(".yaml")}
+GATED = sorted(f"{name}.yaml" for name in variants())
+OTHERS = {"cascade.yaml": {"installed"}}  # cells of another class, and those of their weights that are not drawn
 every_cell = pytest.mark.parametrize("name", sorted(FILES))
+every_gated_cell = pytest.mark.parametrize("name", GATED)
 
 
 def build(name: str, rng=None, **overrides):
@@ -41,9 +44,16 @@ def header(name: str, start: str) -> str | None:
     return lines[0].removeprefix(f"# {start}").strip() if lines else None
 
 
-def test_every_file_is_a_variant():
-    assert [name.removesuffix(".yaml") for name in sorted(FILES)] == variants()
-    assert len(FILES) >= 24
+def in_layer(cell, **options):
+    """The cell in its layer: GatedRNN, or that of Keras for a cell of another class."""
+    return (GatedRNN if isinstance(cell, GatedCell) else keras.layers.RNN)(cell, **options)
+
+
+def test_every_file_is_a_variant_or_a_cell_of_another_class():
+    assert sorted([*GATED, *OTHERS]) == sorted(FILES)
+    assert len(GATED) >= 24
+    assert all(type(build(name)) is GatedCell for name in GATED)
+    assert not any(isinstance(build(name), GatedCell) for name in OTHERS)
 
 
 @every_cell
@@ -61,7 +71,7 @@ def test_shapes_dtypes_and_states(name, dtype, rng):
     assert np.abs(output).max() > 1e-3
 
 
-@every_cell
+@every_gated_cell
 @pytest.mark.parametrize("blocks", [N, N // 2])
 def test_named_values_have_the_shapes_and_the_order_that_value_sizes_states(name, blocks, rng):
     cell = build(name, rng, units=N, block_size=N // blocks, dtype="float64")
@@ -80,7 +90,7 @@ def test_named_values_have_the_shapes_and_the_order_that_value_sizes_states(name
     assert {v.dtype.name for v in traces.values()} == {"float64"}
 
 
-@every_cell
+@every_gated_cell
 def test_weight_count_is_the_one_that_the_file_states(name):
     formula = header(name, "Weights, F inputs, n cells, m = n / block_size blocks:")
     product = re.sub(r"(?<=[\w)]) *(?=\()|(?<=[\w)]) +(?=\w)", " * ", formula)
@@ -92,7 +102,16 @@ def test_weight_count_is_the_one_that_the_file_states(name):
         assert cell.count_params() == counted == sum(np.size(w) for w in cell.trainable_variables)
 
 
-SETTLED = {"irnn.yaml": {"recurrent_kernel"}}  # starts from the identity
+def test_weight_count_of_the_cascade():
+    assert header("cascade.yaml", "Weights, F inputs, n units:") == "n (F + 2) + n (n - 1) / 2"
+    for features, units in ((3, 4), (5, 1), (2, 7)):
+        cell = build("cascade.yaml", units=units)
+        cell.build((None, features))
+        counted = units * (features + 2) + units * (units - 1) // 2
+        assert sum(np.size(w) for w in cell.trainable_variables) == counted == cell.count_params() - units
+
+
+SETTLED = {"irnn.yaml": {"recurrent_kernel"}, **OTHERS}  # starts from the identity
 
 
 @every_cell
@@ -129,7 +148,7 @@ def test_in_keras_layers_saved_and_loaded(name, rng, tmp_path):
         [
             keras.Input((T, F)),
             layers.RNN(build(name), return_sequences=True),
-            layers.Bidirectional(GatedRNN(build(name), return_sequences=True)),
+            layers.Bidirectional(in_layer(build(name), return_sequences=True)),
             layers.RNN(layers.StackedRNNCells([build(name), build(name)])),
             layers.Dense(1),
         ]
@@ -145,13 +164,13 @@ def test_in_keras_layers_saved_and_loaded(name, rng, tmp_path):
 
 
 def in_both_layers(cell):
-    """x, *states -> outputs of all steps and last states of keras.layers.RNN, then the same of GatedRNN."""
+    """x, *states -> outputs of all steps and last states of keras.layers.RNN, then the same of its own layer."""
     options = {"return_sequences": True, "return_state": True, "dtype": cell.dtype}
-    both = keras.layers.RNN(cell, **options), GatedRNN(cell, **options)
+    both = keras.layers.RNN(cell, **options), in_layer(cell, **options)
     return lambda x, *before: [value for layer in both for value in layer(x, initial_state=list(before))]
 
 
-@every_cell
+@every_gated_cell
 def test_a_sequence_in_keras_rnn_against_gated_rnn(name, rng):
     cell = build(name, rng, dtype="float64")
     values = in_both_layers(cell)(tf.constant(rng.normal(size=(B, T, F))), *states(cell, rng))
@@ -163,7 +182,7 @@ def test_a_sequence_in_keras_rnn_against_gated_rnn(name, rng):
 def test_xla_against_eager(name, rng):
     """Outputs, last states and gradients of a sequence."""
     cell = build(name, rng, dtype="float64")
-    layer = GatedRNN(cell, return_sequences=True, return_state=True, dtype="float64")
+    layer = in_layer(cell, return_sequences=True, return_state=True, dtype="float64")
     inputs = [tf.constant(rng.normal(size=(B, T, F))), *states(cell, rng)]
     cotangents = [rng.normal(size=value.shape) for value in layer(inputs[0])]
 
@@ -244,7 +263,7 @@ def flow(cell, rng, see=None):
     return None if jacobian is None else jacobian.numpy()[0, :, 0], product.numpy()[0]
 
 
-@every_cell
+@every_gated_cell
 @pytest.mark.parametrize("block_size", [1, 2])
 def test_see_never_filters_the_carousel(name, block_size, rng):
     """With all that the nets see cut off, d s_T / d s_0 is the product of the forget gates, and without gate the identity.
@@ -262,7 +281,7 @@ def test_see_never_filters_the_carousel(name, block_size, rng):
         assert np.abs(flow(cell, rng)[0] - jacobian).min() > 1e-9  # what is read back carries error too
 
 
-@every_cell
+@every_gated_cell
 def test_touch_sees_every_value_once_and_what_it_returns_is_used(name, rng):
     cell = build(name, rng, dtype="float64")
     x, before = tf.constant(rng.normal(size=(B, F))), states(cell, rng)
@@ -305,7 +324,7 @@ def error_after_training(name: str, below=()) -> float:
     return float(np.mean((model(test[0]) - test[1]) ** 2))
 
 
-@every_cell
+@every_gated_cell
 @pytest.mark.slow
 def test_the_adding_problem_is_learnt_above_chance_or_the_file_says_why_not(name):
     excuse = header(name, "Adding problem, T = 20:")

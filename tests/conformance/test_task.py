@@ -15,7 +15,8 @@ from lstmlab.task import LOSSES, Drawn, Task, generator, loss, valid_steps
 FILES = {path.name[:-5]: path for path in (resources.files("lstmlab.conf") / "task").iterdir() if path.name.endswith(".yaml")}
 VARIANTS = (  # further settings of a task, as on the command line, that change what is shown, asked or counted
     "copy_memory delimiter=throughout", "counting_language language=anbncn", "csv kind=classification target=shape",
-    "csv warmup=3", "multiplication criterion.wrong=12", "temporal_order symbols=3", "timing kind=generate",
+    "csv warmup=3", "multiplication criterion.wrong=12", "parity every_step=true",
+    "temporal_order symbols=3", "timing kind=generate",
     "timing kind=periodic", "timing kind=single", "two_sequence form=3b", "two_sequence form=3c",
 )  # fmt: skip
 CASES = (*sorted(FILES), *VARIANTS)
@@ -37,12 +38,13 @@ FEW = {  # tasks whose sets hold sequences of training by intent, the sets, and 
     "counting_language": FROM_ONE_ON,
     "counting_language language=anbncn": FROM_ONE_ON,
     "embedded_reber": (("training",), "training draws from 256 strings, which are tried as a set; no test string is one"),
+    "reber": (("training",), "as embedded_reber"),
     "timing kind=single": (("test",), "there is one sequence for each interval"),
     "timing kind=periodic": (("test",), "there is one sequence"),
 }
 PROBED = {  # tasks whose probe is drawn from one of the sets
     "csv": "validation", "csv kind=classification target=shape": "validation", "csv warmup=3": "validation",
-    "pixels": "validation", "embedded_reber": "test",
+    "pixels": "validation", "embedded_reber": "test", "reber": "test",
 }  # fmt: skip
 KINDS = {"chunk_stream": 2**20}  # different sequences, where so few that independent draws now and then coincide
 CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
@@ -333,13 +335,18 @@ def of_table(task, x):
     return shown(x) & (np.arange(x.shape[1]) >= task.warmup - 1)
 
 
+def of_bits(task, x):
+    return shown(x) if task.every_step else last_shown(task, x)
+
+
 READOUT = {  # (task, x) -> bool [n, T]: the steps that a task's card says are asked for, by what it shows alone
     "adding": last_shown_with("marker", -1.0), "adding_modern": very_last, "associative_recall": very_last,
     "chunk_stream": every_step, "continual_embedded_reber": every_step, "continual_temporal_order": wherever("B"),
     "copy_memory": every_step, "counting_language": every_step_shown, "csv": of_table,
     "delayed_xor": last_shown_with("marker", -1.0), "embedded_reber": every_step_shown, "flip_flop": every_step,
     "latch": last_shown, "multiplication": last_shown_with("marker", -1.0), "no_local_regularities": every_step,
-    "noise_free_lag": every_step, "parity": last_shown, "pixels": very_last, "selective_copy": after_the_tokens,
+    "noise_free_lag": every_step, "parity": of_bits, "pixels": very_last, "reber": every_step_shown,
+    "selective_copy": after_the_tokens,
     "temporal_order": last_shown_with("B"), "timing": of_spikes, "two_sequence": last_shown,
     "very_long_lag": last_shown_with("e"),
 }  # fmt: skip
