@@ -17,8 +17,8 @@ class Growing(Learner):
     weights from the cells take the values that were drawn for them at the start. The remedy of 1997 for cells that are used up
     as bias cells before their memory is needed; when an error "stops decreasing" is not said there: (2) is ours.
     learner: the one that trains; block: sequences; improvement: least share by which the error of a block must fall.
-    Serves what that learner serves, with a head that has shortcuts. The result row has `cells_added_at`, the number of sequences
-    before (empty while there are none). `gradients` are those of the learner, of the whole net.
+    Serves what that learner serves, with a head that has shortcuts. Columns of the result row: `cells_added_at`, the number of
+    sequences before (empty while there are none). `gradients` are those of the learner, of the whole net.
     Raises ValueError for a block that is no positive integer, an improvement outside (0, 1), and a head without shortcuts.
     Source: Hochreiter & Schmidhuber 1997, section 3.2 ("abuse problem") and 5.2; Fahlman 1991.
     """
