@@ -219,14 +219,15 @@ class Recurrent(keras.Model):
         """Predictions [B, T, K] for x [B, T, F], both NumPy: one compiled call, once per shape, without predict's overhead."""
         return self._answer(tf.constant(x)).numpy()
 
-    def carry(self, batch: int) -> None:
-        """From now on training goes on in streams, piece by piece: keep what the learner carries from one piece to the next."""
+    def carry(self, batch: int, steps: int) -> None:
+        """From now on training goes on in streams, in pieces of so many steps: keep what the learner carries on."""
         x = tf.zeros((batch, 1, self.features), self.cell.compute_dtype)
         if not isinstance(self.learner, OnLine):
             raise ValueError(
                 "Recurrent: this learner goes back to the beginning of a sequence and cannot carry on from a piece; expected "
                 f"trainer.chunk=null, or a learner that goes forward. Received: learner={type(self.learner).__name__}"
             )
+        self.learner.check_chunk(steps)
         self.carried = tf.nest.map_structure(lambda value: tf.Variable(value, trainable=False), self.learner.start(self, x))
 
     def train_step(self, data):
@@ -254,9 +255,9 @@ class Recurrent(keras.Model):
 
     def apply(self, gradients: list) -> None:
         """One change of the weights by the optimizer; gradients in the order of trainable_variables, without regularizers."""
-        self.optimizer.apply(self._regularised(gradients), self.trainable_variables)
+        self.optimizer.apply(self.regularised(gradients), self.trainable_variables)
 
-    def _regularised(self, gradients: list) -> list:
+    def regularised(self, gradients: list) -> list:
         """The learner's gradients plus those of the weights' regularizers."""
         weights = [weight.value for weight in self.trainable_variables]
         if not any(weight.regularizer for weight in self.trainable_variables):

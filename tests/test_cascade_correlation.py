@@ -430,7 +430,7 @@ def test_it_says_that_it_has_no_gradients(rng):
 
 def test_streams_in_pieces_are_refused():
     with pytest.raises(ValueError, match=r"trainer.chunk=null, .*Received: learner=CascadeCorrelation"):
-        model(CascadeCorrelation(), dtype="float32").carry(2)
+        model(CascadeCorrelation(), dtype="float32").carry(2, 5)
 
 
 def test_any_learner_may_train_the_cell(rng):

@@ -289,7 +289,7 @@ def test_one_good_window_sets_the_count_back():
 def test_what_is_expected_leaves_the_chunker_as_it_is(rng):
     """To the last bit: weights, memory and state. The automatizer goes on all the same."""
     made = model(SequenceChunker(threshold=0.999))
-    made.carry(1)
+    made.carry(1, 1)
     first, second = batch(rng, steps=6), batch(rng, steps=6)
     step = tf.function(made._go_on, jit_compile=True, autograph=False)
     step(*map(tf.constant, first), tf.constant([True]))
@@ -314,7 +314,7 @@ def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
         if isinstance(made.learner, ChunkerLevels):
             made.top_level.assign(2)
     ((_, prediction),) = learn(whole, (x, y, w))
-    streamed.carry(2)
+    streamed.carry(2, 1)
     step = tf.function(streamed._go_on, jit_compile=True, autograph=False)
     parts = []
     for start in (0, 6):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from lstmlab import Head, Recurrent, variant
-from lstmlab.learners import BPTT, RTRL, Growing
+from lstmlab.learners import BPTT, RTRL, Growing, RandomGuessing, Truncated1997
 
 T, F, K = 6, 3, 2
 
@@ -24,7 +24,7 @@ def batch(rng):
     return [tf.constant(rng.uniform(size=shape).astype("float32")) for shape in ((1, T, F), (1, T, K), (1, T))]
 
 
-@pytest.mark.parametrize("inner", [BPTT(), RTRL(updates=2)])
+@pytest.mark.parametrize("inner", [BPTT(), RTRL(updates=2), Truncated1997(form="traces", updates=1)])
 def test_until_the_cells_are_added_the_outputs_see_the_inputs_alone(inner, rng):
     model, drawn = net(Growing(inner, block=4, improvement=0.1))
     assert np.abs(drawn).max() > 0
@@ -58,12 +58,29 @@ def test_until_the_cells_are_added_the_outputs_see_the_inputs_alone(inner, rng):
     assert model.added_at.numpy() == len(errors), "once"
 
 
+def test_what_the_learner_says_is_handed_on_and_regularizers_wait(rng):
+    """With next to no limit the first trace has exploded; the cells' weights do not shrink before there are cells."""
+    keras.utils.set_random_seed(1)
+    learner = Growing(Truncated1997(form="traces", updates=1, limit=1e-9))
+    cell = variant("vanilla", 2, kernel_regularizer="l2")
+    model = Recurrent(cell, Head(K, "sigmoid", shortcuts=True), learner, F)
+    model.compile(keras.optimizers.SGD(0.25))
+    model.optimizer.build(model.trainable_variables)
+    before = cell.kernel.numpy()
+    learner.learn(model, *batch(rng))
+    np.testing.assert_array_equal(cell.kernel.numpy(), before)
+    with pytest.raises(FloatingPointError, match="exploded at step 1 of a sequence"):
+        learner.after_window(model)
+
+
 def test_nothing_is_said_of_cells_that_are_not_there():
     model, _ = net(Growing(BPTT()))
     assert model.learner.result(model) == {"cells_added_at": None}
 
 
 def test_what_it_refuses():
+    with pytest.raises(ValueError, match=r"by gradients of cell and head. Received: learner.learner=RandomGuessing"):
+        Growing(RandomGuessing())
     with pytest.raises(ValueError, match=r"Growing: expected a learner. Received: learner.learner='bptt'"):
         Growing("bptt")
     with pytest.raises(ValueError, match=r"expected a number in \(0, 1\). Received: learner.improvement=0"):

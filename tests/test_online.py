@@ -148,7 +148,7 @@ def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
     whole = net(make(), np.random.default_rng(1))
     _, prediction = learn(whole, x, y, w)
     streamed = net(make(), np.random.default_rng(1))
-    streamed.carry(B)
+    streamed.carry(B, 6)
     step = tf.function(streamed._go_on, jit_compile=True, autograph=False)
     parts = []
     for start in (0, 6):
@@ -200,7 +200,21 @@ def test_decay_within_a_sequence(rng):
     assert np.abs(moved[1.0][-1]).max() > 1e-4
 
 
+def test_a_piece_of_a_stream_without_an_error_leaves_the_weights(rng):
+    model = net(RTRL(), rng)
+    model.optimizer = keras.optimizers.Adam(0.1)
+    model.optimizer.build(model.trainable_variables)
+    model.carry(1, T)
+    x, y, w = (tf.constant(part) for part in batch(rng))
+    for weight, begins in ((w, True), (tf.zeros_like(w), False)):
+        model._go_on(x, y, weight, tf.constant([begins]))
+    assert int(model.optimizer.iterations) == 1
+
+
 def test_what_is_refused(rng):
+    assert TruncatedBPTT(3).updates == 3
+    with pytest.raises(ValueError, match=r"expected a multiple of learner.updates=4. Received: trainer.chunk=6"):
+        net(TruncatedBPTT(4), rng).carry(1, 6)
     for make, text in (
         (lambda: RTRL(updates=0), "positive integer. Received: learner.updates=0"),
         (lambda: RTRL(decay=0), r"a number in \(0, 1\]. Received: learner.decay=0"),
@@ -214,7 +228,7 @@ def test_what_is_refused(rng):
     with pytest.raises(
         ValueError, match=r"expected trainer.chunk=null, or a learner that goes forward. Received: learner=BPTT"
     ):
-        net(BPTT(), rng).carry(1)
+        net(BPTT(), rng).carry(1, 6)
     with pytest.raises(
         ValueError, match=r"OutputUnits: expected a cell of at least 5 units, one per output. Received: units=4"
     ):

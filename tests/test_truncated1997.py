@@ -318,10 +318,10 @@ def test_streams_need_the_traces(rng):
     for form, expected in (("traces", None), ("see", "cannot carry on from a piece; .* Received: learner.form='see'$")):
         model = Recurrent(variant("lstm1997", units=4), Head(K), Truncated1997(form=form), F)
         if expected is None:
-            model.carry(B)
+            model.carry(B, 6)
         else:
             with pytest.raises(ValueError, match=rf"^Truncated1997: .* {expected}"):
-                model.carry(B)
+                model.carry(B, 6)
 
 
 # scope

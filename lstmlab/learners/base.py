@@ -14,9 +14,11 @@ class Learner:
 
     A learner overrides `gradients`, or, if it changes weights in another way or more than once per batch, `learn`.
     stochastic: True where two calls of `gradients` differ.
+    whole_set: True where a batch must be the whole training set.
     """
 
     stochastic = False
+    whole_set = False
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -78,8 +80,9 @@ class Learner:
 class OnLine(Learner, abc.ABC):
     """A learner that goes forward piece by piece and carries a memory, so that weights may change within a sequence.
 
-    updates: steps between two changes of the weights, or None for one change after each sequence. Where no step of a piece has
-    an error there is no change. What the memory holds was found with the weights of its time, as in Williams & Zipser 1989.
+    updates: steps between two changes of the weights, or None for one change after each sequence, or after each piece of a
+    stream. Where no step of a piece has an error there is no change. What the memory holds was found with the weights of its
+    time, as in Williams & Zipser 1989.
     decay: factor on the changes after each `decay_steps` steps of a sequence, against forgetting within long streams (Gers,
     Schmidhuber & Cummins 2000: 0.99, 100); it begins anew with each sequence, and is the mean over a batch.
     Raises ValueError for updates or decay_steps that are no positive integers, and a decay outside (0, 1].
@@ -110,6 +113,13 @@ class OnLine(Learner, abc.ABC):
         """What `go_on` carries, at the beginning of sequences such as x: the steps so far [B], and the memory."""
         return tf.zeros((x.shape[0],), "int32"), self.begin(model.cell, model.head, x)
 
+    def check_chunk(self, steps: int) -> None:
+        """Raise ValueError if a stream cannot come in pieces of so many steps."""
+        if self.updates is not None and steps % self.updates:
+            raise ValueError(
+                f"{type(self).__name__}: expected a multiple of learner.updates={self.updates}. Received: trainer.chunk={steps}"
+            )
+
     def go_on(self, model, x, y, w, carried: tuple, whole: bool = False):
         """Change the model's weights, now and then, along a piece: loss, prediction [B, T, K], and what is carried on.
 
@@ -118,7 +128,7 @@ class OnLine(Learner, abc.ABC):
         steps, memory = carried
         if self.updates is None or self.updates >= x.shape[1]:
             loss, prediction, gradients, memory = self.advance(model.cell, model.head, x, y, w, memory)
-            self._apply(model, gradients, steps, w)
+            self._apply(model, gradients, steps, w, always=whole and self.updates is None)
             return loss, prediction, (steps + x.shape[1], memory)
 
         def change(gradients, k, w):
@@ -152,11 +162,11 @@ class OnLine(Learner, abc.ABC):
         prediction = tf.reshape(prediction, (x.shape[0], count * length, y.shape[-1]))[:, : x.shape[1]]
         return loss, prediction, memory, total
 
-    def _apply(self, model, gradients: list, steps, w) -> None:
+    def _apply(self, model, gradients: list, steps, w, always: bool = False) -> None:
         if self.decay != 1.0:
             passed = tf.cast(steps // self.decay_steps, gradients[0].dtype)
             gradients = [gradient * tf.reduce_mean(self.decay**passed) for gradient in gradients]
-        if self.updates is None:
+        if always:
             model.apply(gradients)
         else:
             tf.cond(tf.reduce_any(w != 0), lambda: (model.apply(gradients), 0)[1], lambda: 0)

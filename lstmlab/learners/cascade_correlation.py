@@ -54,6 +54,8 @@ class CascadeCorrelation(Learner):
     candidate_decay: float
     candidate_change: float
 
+    whole_set = True
+
     def __init__(
         self,
         candidates: int = 8,

@@ -224,6 +224,8 @@ class SequenceChunker(Chunking):
                 raise ValueError(f"SequenceChunker: expected one of {allowed}. Received: learner.{name}={value!r}")
         if isinstance(distill_weight, bool) or not isinstance(distill_weight, (int, float)) or not distill_weight >= 0:
             raise ValueError(f"SequenceChunker: expected a number >= 0. Received: learner.distill_weight={distill_weight!r}")
+        if judge == "system":
+            sure(self)
         self.distill, self.distill_weight, self.judge = distill, float(distill_weight), judge
 
     def prepare(self, model) -> None:
@@ -286,7 +288,7 @@ class SequenceChunker(Chunking):
         after["pending"] = tf.where(rows, y_t, pending)
         after["state"] = tf.cond(
             asked,
-            lambda: tf.concat(self._look(c, c_head, after["pending"], after["chunker"]), axis=1),
+            lambda: tf.where(rows, tf.concat(self._look(c, c_head, after["pending"], after["chunker"]), axis=1), state),
             lambda: state,
         )
         unexpected = tf.reduce_sum(tf.cast(off, "float32"))[None]
@@ -311,6 +313,15 @@ class _Wide:
         if of_lines is None:
             return error
         return error + self.weight * self.distilled.error(y[..., self.head.outputs :], of_lines, w)
+
+
+def sure(learner: Chunking) -> None:
+    """Raise ValueError for a threshold with which a net is sure of every answer."""
+    if learner.threshold >= 0.5:
+        raise ValueError(
+            f"{type(learner).__name__}: a net is sure of outputs below the threshold or above one minus it; expected a number "
+            f"in (0, 0.5). Received: learner.threshold={learner.threshold}"
+        )
 
 
 def another_net(learner: Chunking, model, features: int) -> tuple:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from lstmlab.learners.base import positive
-from lstmlab.learners.chunker import Chunking, another_net, picked, share
+from lstmlab.learners.chunker import Chunking, another_net, picked, share, sure
 
 
 class ChunkerLevels(Chunking):
@@ -48,6 +48,7 @@ class ChunkerLevels(Chunking):
         improvement: float = 0.01,
     ):
         super().__init__(threshold, h, units)
+        sure(self)
         self.levels, self.window = positive(self, "levels", levels), positive(self, "window", window)
         self.patience, self.improvement = positive(self, "patience", patience), share(self, "improvement", improvement)
 

@@ -1,7 +1,5 @@
 """Sequential network construction: the memory cells join the net once the error without them has stopped falling."""
 
-from types import SimpleNamespace
-
 import tensorflow as tf
 
 from lstmlab.learners.base import Learner, positive
@@ -26,6 +24,11 @@ class Growing(Learner):
     def __init__(self, learner: Learner, block: int = 100, improvement: float = 0.25):
         if not isinstance(learner, Learner):
             raise ValueError(f"Growing: expected a learner. Received: learner.learner={learner!r}")
+        if type(learner).gradients is Learner.gradients or isinstance(learner, Growing):
+            raise ValueError(
+                "Growing: expected a learner that changes weights by gradients of cell and head. "
+                f"Received: learner.learner={type(learner).__name__}"
+            )
         if isinstance(improvement, bool) or not isinstance(improvement, (int, float)) or not 0 < improvement < 1:
             raise ValueError(f"Growing: expected a number in (0, 1). Received: learner.improvement={improvement!r}")
         self.learner, self.block, self.improvement = learner, positive(self, "block", block), float(improvement)
@@ -33,6 +36,15 @@ class Growing(Learner):
 
     def check(self, cell) -> None:
         self.learner.check(cell)
+
+    def check_task(self, task) -> None:
+        self.learner.check_task(task)
+
+    def after_window(self, model) -> None:
+        self.learner.after_window(model)
+
+    def scalars(self, model) -> dict[str, float]:
+        return self.learner.scalars(model)
 
     def prepare(self, model) -> None:
         if not getattr(model.head, "shortcuts", False):
@@ -55,13 +67,7 @@ class Growing(Learner):
         return self.learner.gradients(cell, head, x, y, w, states)
 
     def learn(self, model, x, y, w):
-        late = len(model.cell.trainable_variables) + 1  # the cell's weights, and the first of the head: those from the cells
-
-        def apply(gradients: list) -> None:
-            there = tf.cast(model.added_at >= 0, gradients[0].dtype)
-            model.apply([gradient * there if k < late else tf.identity(gradient) for k, gradient in enumerate(gradients)])
-
-        loss, prediction = self.learner.learn(SimpleNamespace(cell=model.cell, head=model.head, apply=apply), x, y, w)
+        loss, prediction = self.learner.learn(_Held(model), x, y, w)
         model.seen.assign_add(x.shape[0])
         model.errors.assign_add(tf.stack([tf.cast(loss, model.errors.dtype), 0.0]))
         tf.cond(model.seen // self.block > (model.seen - x.shape[0]) // self.block, lambda: self._end_block(model), lambda: 0)
@@ -80,3 +86,21 @@ class Growing(Learner):
         model.added_at.assign(tf.where(add, tf.identity(model.seen), tf.identity(model.added_at)))
         model.errors.assign(tf.stack([tf.zeros_like(now), now]))
         return 0
+
+
+class _Held:
+    """The model, as the learner sees it, but for its changes: while there are no cells, none of theirs take place."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def __getattr__(self, name: str):
+        return getattr(self._model, name)
+
+    def apply(self, gradients: list) -> None:
+        model = self._model
+        late = len(model.cell.trainable_variables) + 1  # the cell's weights, and the first of the head: those from the cells
+        changes = model.regularised(gradients)
+        there = tf.cast(model.added_at >= 0, changes[0].dtype)
+        held = [change * there if k < late else tf.identity(change) for k, change in enumerate(changes)]
+        model.optimizer.apply(held, model.trainable_variables)

@@ -10,7 +10,7 @@ class RandomGuessing(Learner):
     """Draw all weights of the net again and again; keep those whose largest error on the batch is the smallest so far.
 
         (1) w' uniform in [-a, a], every weight by itself
-        (2) w <- w' if max_tk |y^k_t - target^k_t| w_t  is smaller with w' than with w
+        (2) w <- w' if max_tk |y^k_t - target^k_t|, over the steps t with an error, is smaller with w' than with w
 
     A net that is right by a rule of the form |error| < tolerance is found as soon as one is drawn. There is no gradient, and
     no use for the optimizer. Meant for a batch that is the whole training set: trainer.training_set = trainer.batch_size.

@@ -46,12 +46,14 @@ class RTRL(ForwardMode):
         single(self, cell)
         refuse_dropout(self, cell)
 
-    def begin(self, cell, head, x, states=None):
-        if self.teacher_forcing and head.trainable_variables:
+    def prepare(self, model) -> None:
+        if self.teacher_forcing and not hasattr(model.head, "places"):
             raise ValueError(
-                "RTRL: teacher_forcing sets outputs that are units of the cell; expected head=output_units. "
-                f"Received: head={type(head).__name__}"
+                "RTRL: the forced outputs must be units of the cell; expected head=output_units. "
+                f"Received: learner.teacher_forcing=true, head={type(model.head).__name__}"
             )
+
+    def begin(self, cell, head, x, states=None):
         states = initial_states(cell, x.shape[0], states)
         self._check_size(x.shape[0], sum(part.shape[1] for part in states), sum(_sizes(cell)))
         state = tf.concat(states, axis=1)

@@ -15,13 +15,14 @@ class TruncatedBPTT(OnLine):
 
     The state goes on from piece to piece of a sequence and begins at zero with the next one. The h - h' steps before the piece
     are run again with the present weights from the state that stood before them.
-    h: steps of the way back; updates: h', at most h. For any Keras cell, stacked ones too; equals BPTT where h and h' are at
-    least T. Raises ValueError for other values and for dropout. Source: Williams & Peng 1990, "BPTT(h; h')".
+    h: steps of the way back; updates: h', at most h, or None for h. For any Keras cell, stacked ones too; equals BPTT where h
+    and h' are at least T. Raises ValueError for other values and for dropout. Source: Williams & Peng 1990, "BPTT(h; h')".
     """
 
-    def __init__(self, h: int = 20, updates: int = 20, decay: float = 1.0, decay_steps: int = 100):
-        super().__init__(positive(self, "updates", updates), decay, decay_steps)
+    def __init__(self, h: int = 20, updates: int | None = None, decay: float = 1.0, decay_steps: int = 100):
         self.h = positive(self, "h", h)
+        updates = self.h if updates is None else positive(self, "updates", updates)
+        super().__init__(updates, decay, decay_steps)
         if h < updates:
             raise ValueError(f"{type(self).__name__}: expected learner.h >= learner.updates={updates}. Received: learner.h={h}")
 

@@ -59,12 +59,17 @@ class KerasFit:
     def prepare(self, task: Task, cell, head: Head, learner: Learner, optimizer) -> Recurrent:
         """The model, built and compiled, with a log that holds one window."""
         learner.check_task(task)
+        if learner.whole_set and self.training_set != self.batch_size:
+            raise ValueError(
+                f"KerasFit: {type(learner).__name__} learns from a whole set at a time; expected trainer.training_set "
+                f"= trainer.batch_size. Received: trainer.training_set={self.training_set}, trainer.batch_size={self.batch_size}"
+            )
         readouts = task.readouts if self.chunk is None else min(task.readouts, self.chunk)
         model = Recurrent(cell, head, learner, task.features, SequenceLog(self.window, readouts, task.outputs))
         model.compile(optimizer=optimizer, jit_compile=self.jit_compile, steps_per_execution=self.steps_per_execution)
         optimizer.build(model.trainable_variables)  # here, since learners change weights inside of loops
         if self.chunk is not None:
-            model.carry(self.batch_size)
+            model.carry(self.batch_size, self.chunk)
         return model
 
     def run(self, model: Recurrent, task: Task, seed: int, after_window: Callable[[], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from importlib import resources
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from oracles import assert_gradients, randomize, weight_differences
 
-from lstmlab import Gate, GatedCell, Head, variant, variants
+from lstmlab import Gate, GatedCell, Head, Recurrent, variant, variants
 from lstmlab.learners import BPTT, Truncated1997
 from lstmlab.learners.base import Learner, forward
 
@@ -26,6 +27,27 @@ LEARNERS = {name: build(name) for name in sorted(FILES)}
 WITH = [name for name, learner in LEARNERS.items() if type(learner).gradients is not Learner.gradients]
 OTHERS = {"cascade_correlation.yaml", "chunker.yaml", "chunker_levels.yaml", "random_guessing.yaml"}
 every_learner = pytest.mark.parametrize("name", WITH)
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in OTHERS])
+def test_two_compiled_steps_and_all_that_a_run_asks_for(name, rng):
+    """As its yaml has it: weights change, and what a run reads after a window is there."""
+    keras.utils.set_random_seed(0)
+    model = Recurrent(GatedCell(N), Head(K, "sigmoid", shortcuts=True), build(name), F)
+    model.compile("sgd", jit_compile=True)
+    model.optimizer.build(model.trainable_variables)
+    x, y, w = (tf.constant(rng.uniform(size=shape).astype("float32")) for shape in ((1, T, F), (1, T, K), (1, T)))
+    before = model.get_weights()
+    step = tf.function(lambda: model.learner.learn(model, x, y, w), jit_compile=True, autograph=False)
+    for _ in range(2):
+        loss, prediction = step()
+    assert np.isfinite(loss)
+    assert prediction.shape == (1, T, K)
+    assert any(not np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
+    learner = model.learner
+    learner.after_window(model)
+    assert isinstance(learner.result(model), dict)
+    assert isinstance(learner.scalars(model), dict)
 
 
 def test_who_has_no_gradients(rng):
