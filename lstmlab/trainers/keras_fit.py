@@ -61,8 +61,8 @@ class KerasFit:
         learner.check_task(task)
         if learner.whole_set and self.training_set != self.batch_size:
             raise ValueError(
-                f"KerasFit: {type(learner).__name__} learns from a whole set at a time; expected trainer.training_set "
-                f"= trainer.batch_size. Received: trainer.training_set={self.training_set}, trainer.batch_size={self.batch_size}"
+                f"KerasFit: {type(learner).__name__} learns from a whole set at a time; expected trainer.training_set = "
+                f"trainer.batch_size. Received: trainer.training_set={self.training_set}, trainer.batch_size={self.batch_size}"
             )
         readouts = task.readouts if self.chunk is None else min(task.readouts, self.chunk)
         model = Recurrent(cell, head, learner, task.features, SequenceLog(self.window, readouts, task.outputs))
