@@ -18,10 +18,11 @@ ARROWS = {
     "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
     "trainers": {"trainers", "model", "learners.base", "task", "criterion"},
     "model": {"cells", "learners.base"},
-    "learners": {"learners", "cells", "unroll"},
+    "learners": {"learners", "cells", "task", "unroll"},
     "learners.base": {"unroll"},
     "diagnostics": {"diagnostics.base", "cells"},
     "diagnostics.base": {"unroll"},
+    "diagnostics.gradient_norm": {"diagnostics.base", "learners.base"},
     "diagnostics.learner_comparison": {"diagnostics.base", "learners.base", "learners.bptt", "unroll"},
     "tasks": {"task", "tasks"},  # a task may build on another
     "cells": {"cells", "unroll"},

@@ -223,7 +223,7 @@ def test_what_is_refused(rng):
     ):
         with pytest.raises(ValueError, match=text):
             make()
-    with pytest.raises(ValueError, match="teacher_forcing sets outputs that are units of the cell; expected head=output_units"):
+    with pytest.raises(ValueError, match=r"expected head=output_units. Received: learner.teacher_forcing=true, head=Head"):
         learn(net(RTRL(teacher_forcing=True), rng), *batch(rng))
     with pytest.raises(
         ValueError, match=r"expected trainer.chunk=null, or a learner that goes forward. Received: learner=BPTT"

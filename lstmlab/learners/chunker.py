@@ -195,7 +195,8 @@ class SequenceChunker(Chunking):
 
     A sequence begins with all states at zero and its first input given to C, without an error. Errors of both nets go through
     h activations of their cell; these last h steps are run again with the present weights (see TruncatedBPTT).
-    With momentum or Adam the weights of C move on where it was not asked: its gradient is 0 there.
+    With momentum or Adam the weights of C move on where it was not asked: its gradient is 0 there. In a batch of more than one
+    sequence s is that of C's present weights whenever C learns from any of them.
 
     threshold: see (2). h: steps of the way back. units: of C's cell, None for as many as A's. distill: 'state' as in (3),
     'hidden' for s = h_C alone, 'none' for no lines q. distill_weight: see (3). judge: whose answer counts, 'automatizer' or
@@ -288,7 +289,7 @@ class SequenceChunker(Chunking):
         after["pending"] = tf.where(rows, y_t, pending)
         after["state"] = tf.cond(
             asked,
-            lambda: tf.where(rows, tf.concat(self._look(c, c_head, after["pending"], after["chunker"]), axis=1), state),
+            lambda: tf.concat(self._look(c, c_head, after["pending"], after["chunker"]), axis=1),
             lambda: state,
         )
         unexpected = tf.reduce_sum(tf.cast(off, "float32"))[None]
