@@ -44,21 +44,22 @@ def draws(name: str, calls: int, rng):
 def assert_unbiased(drawn, exact):
     """The mean against the exact gradient: one chi-square of the whole vector, and no weight further off than chance allows.
 
-    Of P weights about 0.0027 P lie beyond 3 standard errors if nothing is wrong. So the bound for each is that of P tests at a
-    level of 0.001 in all (4.3 for 64 weights), and the number of those beyond 3 is as if P independent ones were counted.
+    The bound for each of P weights is that of P tests at a level of 0.001 in all (4.3 standard errors for 64 weights). How many
+    lie beyond 3 says nothing: draws of the weights of one net depend on one another. Weights that do not vary must be exact.
     """
     off = drawn.mean(axis=0) - exact
-    covariance = np.cov(drawn.T) / len(drawn)
+    varies = drawn.std(axis=0) > 1e-9 * np.abs(exact).max()
+    np.testing.assert_allclose(off[~varies], 0, atol=1e-9 * np.abs(exact).max())
+    off, covariance = off[varies], np.cov(drawn[:, varies].T) / len(drawn)
     values, vectors = np.linalg.eigh(covariance)
     free = values > 1e-10 * values.max()
     assert free.sum() >= 8
     chi_square = ((vectors[:, free].T @ off) ** 2 / values[free]).sum()
     assert stats.chi2.sf(chi_square, free.sum()) > 0.001
-    z = np.abs(off) / np.sqrt(np.diag(covariance))
-    assert z.max() < stats.norm.isf(0.001 / 2 / len(z))
-    assert stats.binom.sf((z > 3).sum() - 1, len(z), 2 * stats.norm.sf(3)) > 0.001
+    errors = np.sqrt(np.diag(covariance))
+    assert (np.abs(off) / errors).max() < stats.norm.isf(0.001 / 2 / len(off))
     # strong enough to see something: the bias of what is left out without the products is many standard errors
-    assert np.abs(exact / np.sqrt(np.diag(covariance))).max() > 10
+    assert np.abs(exact[varies] / errors).max() > 10
 
 
 @pytest.mark.parametrize("name", ["vanilla", "elman", "gru", "lstm1997", "output apart"])
@@ -66,15 +67,11 @@ def test_the_mean_of_4000_draws_is_the_exact_gradient(name, rng):
     assert_unbiased(*draws(name, 2, rng))
 
 
-# Where the statistics of 20,000 draws were not met, and why is not known: weights whose draws depend on one another, heavy
-# tails of cells without a bound, weights that hardly vary; or something that is wrong there.
-OPEN = {"fgr", "indrnn", "irnn", "mgu", "nog"}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, _ in cells() if not name.startswith("keras") and name not in OPEN])
-def test_the_mean_of_20000_draws_is_the_exact_gradient(name, rng):
-    assert_unbiased(*draws(name, 10, rng))
+@pytest.mark.parametrize("name", [name for name, _ in cells() if not name.startswith("keras")])
+def test_the_mean_of_60000_draws_is_the_exact_gradient(name, rng):
+    """Of 20,000 draws one cell (mgu) had a chi-square of p = 0.0001, of 200,000 one of 0.35: a fault would grow."""
+    assert_unbiased(*draws(name, 30, rng))
 
 
 def test_a_draw_is_that_of_the_equations(rng):
