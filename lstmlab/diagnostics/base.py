@@ -67,17 +67,32 @@ class Diagnostic(abc.ABC):
         """Write the measurement to a TensorBoard (see diagnostics.tensorboard)."""
 
 
-def trace(cell, x, see=None, taps=None):
+def trace(cell, x, see=None, taps=None, clamps=None, **filters):
     """Every named value of the cell at every step, {name: [B, T, ...]}, from the zero state.
 
-    taps: {name: [B, T, ...]} added to the values of that name as they arise; their derivative is that of the value.
+    see, filters: as GatedCell.step takes them (see_candidate). taps: {name: [B, T, ...]} added to the values of that name as they
+    arise, or, named net_<name>, to the net inputs; their derivative is that of the value. clamps: {name: (where [B, T, 1],
+    value [B, T, 1 or size])}: where `where` is not 0, the value stands in for what arises there. A tap comes before a clamp.
     """
-    taps = taps or {}
-    options = {} if see is None else {"see": see}
+    taps, clamps = taps or {}, clamps or {}
+    filters |= {} if see is None else {"see": see}
+    of_nets = {name.removeprefix("net_") for name in taps if name.startswith("net_")}
 
     def step(at_t, states):
-        x_t, taps_t = at_t
-        return cell.step(x_t, states, touch=lambda name, v: v + taps_t[name] if name in taps_t else v, **options)
+        x_t, taps_t, clamps_t = at_t
 
-    values, _ = unroll(step, list(cell.get_initial_state(batch_size=x.shape[0])), (x, taps))
+        def touch(name, value):
+            value = value + taps_t[name] if name in taps_t else value
+            if name in clamps_t:
+                where, held = clamps_t[name]
+                value = tf.where(where != 0, held, value)
+            return value
+
+        def net(inputs, hidden):
+            nets, waiting = cell.net(inputs, hidden)
+            return {name: value + taps_t[f"net_{name}"] if name in of_nets else value for name, value in nets.items()}, waiting
+
+        return cell.step(x_t, states, touch=touch, **({"net": net} if of_nets else {}), **filters)
+
+    values, _ = unroll(step, list(cell.get_initial_state(batch_size=x.shape[0])), (x, taps, clamps))
     return {name: tf.cast(value, cell.variable_dtype) for name, value in values.items()}

@@ -14,11 +14,12 @@ class Learner:
 
     A learner overrides `gradients`, or, if it changes weights in another way or more than once per batch, `learn`.
     stochastic: True where two calls of `gradients` differ.
-    whole_set: True where a batch must be the whole training set.
+    whole_set: True where a batch must be the whole training set. horizon: the most steps that an error goes back, or None.
     """
 
     stochastic = False
     whole_set = False
+    horizon: int | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -71,6 +72,13 @@ class Learner:
 
     def after_window(self, model) -> None:
         """Raise FloatingPointError if what was learnt from in the last window went wrong; called outside of compiled code."""
+
+    def filters(self) -> dict | None:
+        """Arguments of GatedCell.step under which its derivatives are those that this learner uses, within `horizon` steps.
+
+        {}: the exact ones. None: no such argument says it. Diagnostics show with them the error flow that is used.
+        """
+        return None
 
     def exact_case(self) -> dict:
         """Overrides of GatedCell under which this learner equals BPTT; the conformance test uses it."""

@@ -19,6 +19,9 @@ class BPTT(Learner):
     def check(self, cell) -> None:
         refuse_dropout(self, cell)
 
+    def filters(self) -> dict:
+        return {}
+
     def gradients(self, cell, head, x, y, w, states=None):
         return backward(cell, head, x, y, w, states=states)[:3]
 

@@ -32,7 +32,7 @@ class Growing(Learner):
         if isinstance(improvement, bool) or not isinstance(improvement, (int, float)) or not 0 < improvement < 1:
             raise ValueError(f"Growing: expected a number in (0, 1). Received: learner.improvement={improvement!r}")
         self.learner, self.block, self.improvement = learner, positive(self, "block", block), float(improvement)
-        self.stochastic = learner.stochastic
+        self.stochastic, self.horizon = learner.stochastic, learner.horizon
 
     def check(self, cell) -> None:
         self.learner.check(cell)
@@ -59,6 +59,9 @@ class Growing(Learner):
         model.errors = tf.Variable([0.0, float("inf")], trainable=False, dtype=dtype)  # of this block so far, and the last
         model.seen = tf.Variable(0, trainable=False, dtype="int64")
         model.added_at = tf.Variable(-1, trainable=False, dtype="int64")
+
+    def filters(self) -> dict | None:
+        return self.learner.filters()
 
     def exact_case(self) -> dict:
         return self.learner.exact_case()

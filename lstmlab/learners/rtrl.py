@@ -46,6 +46,9 @@ class RTRL(ForwardMode):
         single(self, cell)
         refuse_dropout(self, cell)
 
+    def filters(self) -> dict:
+        return {}
+
     def prepare(self, model) -> None:
         if self.teacher_forcing and not hasattr(model.head, "places"):
             raise ValueError(

@@ -80,9 +80,12 @@ class Truncated1997(ForwardMode):
     def gradients(self, cell, head, x, y, w, states=None):
         if self.form == "traces":
             return super().gradients(cell, head, x, y, w, states)
-        see = {"all": {"see": tf.stop_gradient}, "gates": {"see": tf.stop_gradient, "see_candidate": tf.identity}, "none": {}}
-        options = see[self.scope]
+        options = self.filters()
         return backward(cell, head, x, y, w, lambda x_t, states: cell.step(x_t, states, **options), x, states)
+
+    def filters(self) -> dict:
+        candidates = {"see_candidate": tf.identity} if self.scope == "gates" else {}
+        return {} if self.scope == "none" else {"see": tf.stop_gradient, **candidates}
 
     def learn(self, model, x, y, w):
         if self.form == "traces":

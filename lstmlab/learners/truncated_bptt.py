@@ -20,7 +20,7 @@ class TruncatedBPTT(OnLine):
     """
 
     def __init__(self, h: int = 20, updates: int | None = None, decay: float = 1.0, decay_steps: int = 100):
-        self.h = positive(self, "h", h)
+        self.h = self.horizon = positive(self, "h", h)
         updates = self.h if updates is None else positive(self, "updates", updates)
         super().__init__(updates, decay, decay_steps)
         if h < updates:
@@ -28,6 +28,9 @@ class TruncatedBPTT(OnLine):
 
     def check(self, cell) -> None:
         refuse_dropout(self, cell)
+
+    def filters(self) -> dict:
+        return {}
 
     def begin(self, cell, head, x, states=None):
         """states: those that stood h - h' steps ago; x: the inputs since then; there [B, h - h']: which of them there were."""
