@@ -4,9 +4,7 @@ Also a program: `python -m lstmlab.train FOLDER [PARENT]` runs the config in FOL
 per job. It stops, as on Ctrl-C, when the process PARENT that started it is gone.
 """
 
-import inspect
 import os
-import re
 import resource
 import signal
 import sys
@@ -18,19 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import keras
 import numpy as np
 import pandas as pd
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from lstmlab import criterion as criteria
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.build import build, instantiate, positive, reopen  # noqa: F401
+from lstmlab.diagnostics.base import Diagnostic
 from lstmlab.diagnostics.tensorboard import Board
 from lstmlab.results import Run, first_row
-from lstmlab.task import Losses, Task, generator, valid_steps
+from lstmlab.task import Losses
 
 
 class RunError(Exception):
@@ -83,33 +79,17 @@ class _Job:
     def build(self) -> None:
         """Instantiate everything; what is wrong with a setting is found here, before anything is traced."""
         config = self.config
-        _positive("threads", config["threads"], "CPU threads of one run", most=os.cpu_count() or 1)
-        _positive("probe", config["probe"], "sequences in the probe batch")
-        keras.utils.set_random_seed(int(generator(self.seed, "weights").integers(2**31)))
-        self.task: Task = _instantiate(config, "task")
-        self.diagnostics: dict[str, Diagnostic] = {}
+        positive("threads", config["threads"], "CPU threads of one run", most=os.cpu_count() or 1)
+        built = build(config)
+        self.task, self.trainer, self.model, self.probe = built.task, built.trainer, built.model, built.probe
         self.criterion = criteria.criterion(**self.task.criterion)
-        cell, learner, trainer = (_instantiate(config, group) for group in ("cell", "learner", "trainer"))
-        rate = (config.get("optimizer") or {}).get("learning_rate")  # Keras refuses whole numbers, and no negative ones
-        if isinstance(rate, int | float) and not rate > 0:
-            raise ValueError(f"train: expected a number > 0. Received: optimizer.learning_rate={rate!r}")
-        optimizer = _instantiate(config, "optimizer", **({"learning_rate": float(rate)} if type(rate) is int else {}))
-        try:
-            float(optimizer.learning_rate)
-        except Exception as error:  # whatever a schedule makes of its settings
-            raise ValueError(f"train: expected a rate that is a number. Received: optimizer.learning_rate={rate}") from error
-        activation = (config.get("head") or {}).get("activation") or self.task.output_activation
-        loss = (config.get("head") or {}).get("loss") or self.task.loss
-        self.row.update({"head.activation": activation, "head.loss": loss})  # null in the config stands for the task's
-        head = _instantiate(config, "head", outputs=self.task.outputs, activation=activation, loss=loss)
-        self.trainer = trainer
-        self.model = trainer.prepare(self.task, cell, head, learner, optimizer)
+        # null in the config stands for the task's
+        self.row.update({"head.activation": built.activation, "head.loss": built.loss})
         # after the weights are drawn: learners that a diagnostic compares may draw seeds
-        self.diagnostics = _instantiate(config, "diagnostic") if config.get("diagnostic") else {}
+        self.diagnostics: dict[str, Diagnostic] = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
         for name, diagnostic in self.diagnostics.items():
             if not isinstance(diagnostic, Diagnostic):
                 raise ValueError(f"train: expected a diagnostic. Received: diagnostic.{name}={diagnostic!r}")
-        self.probe = _probe(self.task, self.seed, config["probe"])
         self.sets = self.task.sets(self.seed)
         self._check_sets()
         self.board = Board(self.run.folder / "tb")
@@ -118,7 +98,10 @@ class _Job:
         self.row["weights"] = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(self._published())
         for name in [n for n, d in self.diagnostics.items() if not d.serves(self.model)]:
-            print(f"diagnostic.{name}: left out, cell={type(cell).__name__} does not have what it measures", file=sys.stderr)
+            print(
+                f"diagnostic.{name}: left out, cell={type(self.model.cell).__name__} does not have what it measures",
+                file=sys.stderr,
+            )
             del self.diagnostics[name]
 
     def train(self) -> None:
@@ -239,50 +222,6 @@ class _Job:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
-
-
-def _instantiate(config: dict, group: str, **more):
-    settings = config.get(group)
-    if not isinstance(settings, dict):
-        raise ValueError(f"train: expected an option of the group {group!r}. Received: {group}={settings!r}")
-    try:
-        return instantiate(settings, _convert_="all", **more)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        raise ValueError(_foreign(group, settings) or _named(group, cause)) from cause
-
-
-def _foreign(group: str, settings: dict) -> str | None:
-    """Of settings that the class does not have, as when only _target_ was changed: which, and how to give it its own."""
-    target = settings.get("_target_")
-    try:
-        known = inspect.signature(get_object(str(target))).parameters
-    except (InstantiationException, ImportError, ValueError, TypeError):
-        return None
-    unknown = [f"{group}.{name}" for name in settings if name not in known and not name.startswith("_")]
-    if not unknown:
-        return None
-    return (
-        f"{group}: not all of these are settings of {target}; expected its own alone, for a class of your own as in "
-        f"lstmlab '~{group}' +{group}._target_={target} +{group}.NAME=VALUE. Received: {', '.join(unknown)}"
-    )
-
-
-def _named(group: str, cause: BaseException) -> str:
-    """The cause in one line that begins with the class that complains, as our own do, or else with the group."""
-    text = " ".join(str(cause).split()) or type(cause).__name__
-    return text if re.match(r"\w+: ", text) else f"{group}: {text}"
-
-
-def _positive(name: str, value, what: str, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
-        expected = f"an integer in 1..{most}" if most else "a positive integer"
-        raise ValueError(f"train: expected {expected}, {what}. Received: {name}={value!r}")
-
-
-def _probe(task: Task, seed: int, size: int) -> Probe:
-    x, y, w = task.probe(seed, size)
-    return Probe(x, y, w, valid_steps(w), task.events(x, w))
 
 
 def _peak_memory() -> float:

@@ -15,7 +15,8 @@ ARROWS = {
     "sweep": {"errors", "results", "report"},
     "report": {"pictures", "results"},
     "pictures": {"results"},
-    "train": {"model", "task", "criterion", "trainers", "diagnostics", "results"},
+    "train": {"build", "task", "criterion", "diagnostics", "results"},
+    "build": {"diagnostics.base", "results", "task", ""},
     "trainers": {"trainers", "model", "learners.base", "task", "criterion"},
     "model": {"cells", "learners.base"},
     "learners": {"learners", "cells", "task", "unroll"},
@@ -35,7 +36,7 @@ ARROWS = {
 }
 HEAVY = {
     "tensorflow": {"learners", "trainers", "diagnostics", "model", "unroll", "bench_learners"},
-    "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "train", "bench", "bench_learners"},
+    "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "build", "bench", "bench_learners"},
     "matplotlib": {"pictures", "describe", "diagnostics"},
 }
 # (module, function, package): imported only when that function is called

@@ -70,7 +70,7 @@ class Diagnostic(abc.ABC):
 def trace(cell, x, see=None, taps=None, clamps=None, **filters):
     """Every named value of the cell at every step, {name: [B, T, ...]}, from the zero state.
 
-    see, filters: as GatedCell.step takes them (see_candidate). taps: {name: [B, T, ...]} added to the values of that name as they
+    see, filters: as GatedCell.step takes them (see_candidate). taps: {name: [B, T, ...]} added to values of that name as they
     arise, or, named net_<name>, to the net inputs; their derivative is that of the value. clamps: {name: (where [B, T, 1],
     value [B, T, 1 or size])}: where `where` is not 0, the value stands in for what arises there. A tap comes before a clamp.
     """
