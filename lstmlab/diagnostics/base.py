@@ -96,3 +96,11 @@ def trace(cell, x, see=None, taps=None, clamps=None, **filters):
 
     values, _ = unroll(step, list(cell.get_initial_state(batch_size=x.shape[0])), (x, taps, clamps))
     return {name: tf.cast(value, cell.variable_dtype) for name, value in values.items()}
+
+
+def thinned(longest: int, most: int = 500) -> np.ndarray:
+    """The lags 0 .. longest at which a curve is kept: all, if `most` hold them; else all up to 64, and geometrically beyond."""
+    if longest < most:
+        return np.arange(longest + 1)
+    near = min(64, most // 2)
+    return np.unique(np.r_[: near + 1, np.geomspace(near, longest, most - near).round().astype(int)])
