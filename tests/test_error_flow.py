@@ -5,11 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from oracles import NumpyCell, randomize
+from oracles import LETTERS, NumpyCell, randomize
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, error_flow, variant
 from lstmlab.diagnostics import ErrorFlow, Probe
-from lstmlab.learners import BPTT
+from lstmlab.diagnostics.base import thinned
+from lstmlab.diagnostics.error_flow import flows
+from lstmlab.learners import BPTT, UORO, Truncated1997, TruncatedBPTT
 
 B, T, F, N, K = 2, 5, 3, 4, 2
 CELLS = {
@@ -20,32 +22,54 @@ CELLS = {
 LAST = np.array([T - 1, T - 2])  # the last step with an error, of either sequence
 
 
-def problem(rng, cell: str, **overrides):
-    model = Recurrent(variant(cell, units=N, dtype="float64", **overrides), Head(K, "sigmoid", dtype="float64"), BPTT(), F)
+class Bumped(NumpyCell):
+    """NumpyCell that takes bumps on net inputs too, {"net_i": ...}; `live` nets alone see no hidden values held fast."""
+
+    def __init__(self, cell, live: str = "", read_back=None):
+        super().__init__(cell)
+        self.live, self.held, self.t = live, read_back, -1
+
+    def step(self, x, hidden, s_tm1, bump=None):
+        self.t, self.of_nets = self.t + 1, bump or {}
+        return super().step(x, hidden, s_tm1, bump)
+
+    def net(self, letter, x, hidden):
+        hidden = hidden if self.held is None or letter in self.live else self.held[self.t]
+        return super().net(letter, x, hidden) + self.of_nets.get(f"net_{letter}", 0.0)
+
+
+def problem(rng, cell: str, learner=None, **overrides):
+    cell = variant(cell, units=N, dtype="float64", **overrides)
+    model = Recurrent(cell, Head(K, "sigmoid", dtype="float64"), learner or BPTT(), F)
     for layer in (model.cell, model.head):
         randomize(layer, rng)
     w = rng.uniform(0.5, 2.0, size=(B, T)) * (np.arange(T) <= LAST[:, None])
     return model, rng.normal(size=(B, T, F)), rng.normal(size=(B, T, K)), w
 
 
-def last_error(model, x, y, w, **options) -> np.ndarray:
-    """Half the squared error at the last step with a target, of each sequence [B]; options: as NumpyCell.run takes them."""
-    steps, _ = NumpyCell(model.cell).run(x, **options)
+def last_error(model, x, y, w, bump=None, **held) -> np.ndarray:
+    """Half the squared error at the last step with a target, of each sequence [B]; held: as Bumped takes it."""
+    steps, _ = Bumped(model.cell, **held).run(x, bump)
     outputs = np.stack([at["y"] for at in steps], axis=1)
     prediction = 1 / (1 + np.exp(-(outputs @ model.head.kernel.numpy() + model.head.bias.numpy())))
     return np.array([0.5 * w[b, t] * ((y[b, t] - prediction[b, t]) ** 2).sum() for b, t in enumerate(LAST)])
 
 
-def flow_by_differences(model, x, y, w, letter: str, read_back=None, step: float = 1e-5) -> np.ndarray:
-    """|dE/dvalue_t| [B, T] by central differences: the value of cell k at step t moved up and down."""
-    flow = np.zeros((B, T, N))
+def by_differences(model, x, y, w, letter: str, size: int = N, step: float = 1e-5, **held) -> np.ndarray:
+    """dE/dvalue_t [B, T, size] by central differences: the value of cell or block k at step t moved up and down."""
+    flow = np.zeros((B, T, size))
     for t in range(T):
-        for k in range(N):
-            bump = np.zeros((B, N))
+        for k in range(size):
+            bump = np.zeros((B, size))
             bump[:, k] = step
-            up, down = (last_error(model, x, y, w, bump=(t, {letter: sign * bump}), read_back=read_back) for sign in (1, -1))
+            up, down = (last_error(model, x, y, w, bump=(t, {letter: sign * bump}), **held) for sign in (1, -1))
             flow[:, t, k] = (up - down) / (2 * step)
-    return np.linalg.norm(flow, axis=-1)
+    return flow
+
+
+def flow_by_differences(*arguments, **options) -> np.ndarray:
+    """|dE/dvalue_t| [B, T]."""
+    return np.linalg.norm(by_differences(*arguments, **options), axis=-1)
 
 
 def by_lag(norms: np.ndarray) -> pd.Series:
@@ -76,11 +100,109 @@ def test_exact_paths_against_finite_differences(name, rng):
 def test_carousel_against_finite_differences_with_what_is_read_back_held_fast(name, rng):
     model, x, y, w = problem(rng, **CELLS[name])
     _, read_back = NumpyCell(model.cell).run(x)
-    expected = by_lag(flow_by_differences(model, x, y, w, "s", read_back))
+    expected = by_lag(flow_by_differences(model, x, y, w, "s", read_back=read_back))
     table = error_flow(model, x, y, w)
     np.testing.assert_allclose(curve(table, "carousel"), expected, rtol=1e-6)
     assert np.abs(curve(table, "carousel") - curve(table, "cell_state"))[1:].min() > 1e-4  # the gates carry error too
     np.testing.assert_allclose(curve(table, "carousel")[0], curve(table, "cell_state")[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_net_inputs_against_finite_differences(name, rng):
+    model, x, y, w = problem(rng, **CELLS[name])
+    flow, table = flows(model, x, y, w), error_flow(model, x, y, w)
+    for net, size in model.cell.nets.items():
+        expected = by_differences(model, x, y, w, f"net_{LETTERS[net]}", size)
+        assert np.abs(expected[:, 1]).min() > 1e-7  # at the first step there is nothing yet to forget
+        np.testing.assert_allclose(flow[f"net_{net}"], expected, rtol=1e-6, atol=1e-10)
+        np.testing.assert_allclose(curve(table, f"net_{net}"), by_lag(np.linalg.norm(expected, axis=-1)), rtol=1e-6)
+    assert set(table["path"]) == {"cell_state", "output", "carousel", "nets", *(f"net_{net}" for net in model.cell.nets)}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_came_through_the_nets_against_its_own_recursion_over_the_steps(name, rng):
+    """d_t = (sum over nets a of R_a dE/dnet_a(t+1)) dy_t/ds_t + f_(t+1) d_(t+1), dE/dnet by differences."""
+    model, x, y, w = problem(rng, **CELLS[name])
+    cell, (steps, _) = NumpyCell(model.cell), NumpyCell(model.cell).run(x)
+    of_nets = {
+        LETTERS[net]: by_differences(model, x, y, w, f"net_{LETTERS[net]}", size) for net, size in model.cell.nets.items()
+    }
+    wide = [{k: np.repeat(at[k], cell.size, axis=1) if k in at else 1.0 for k in "fo"} for at in steps]
+    expected = np.zeros((B, T + 1, N))
+    for t in reversed(range(T - 1)):
+        slope = 1 - np.tanh(steps[t]["s"]) ** 2 if name == "vanilla" else (1 - np.tanh(steps[t]["s"] / 2) ** 2) / 2
+        read_back = sum(of_nets[a][:, t + 1] @ cell.weights[a][1][:N].T for a in of_nets)
+        expected[:, t] = read_back * wide[t]["o"] * slope + wide[t + 1]["f"] * expected[:, t + 1]
+    flow = {path: value.numpy() for path, value in flows(model, x, y, w).items()}
+    assert np.abs(expected[:, 0]).min() > 1e-5
+    np.testing.assert_allclose(flow["nets"], expected[:, :T], rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(flow["carousel"] + flow["nets"], by_differences(model, x, y, w, "s"), rtol=1e-6, atol=1e-10)
+    of_nets_by_lag = by_lag(np.linalg.norm(expected[:, :T], axis=-1))
+    np.testing.assert_allclose(curve(error_flow(model, x, y, w), "nets"), of_nets_by_lag, rtol=1e-6, atol=1e-10)
+
+
+def test_the_flow_that_the_rule_of_1997_uses_is_the_carousel(rng):
+    table = error_flow(*problem(rng, "vanilla", Truncated1997()))
+    np.testing.assert_array_equal(curve(table, "used"), curve(table, "carousel"))
+    assert np.abs(curve(table, "used") - curve(table, "cell_state"))[1:].min() > 1e-4
+
+
+def test_the_flow_used_where_gates_alone_are_cut_against_finite_differences(rng):
+    model, x, y, w = problem(rng, "vanilla", Truncated1997(scope="gates"))
+    _, read_back = NumpyCell(model.cell).run(x)
+    expected = by_lag(flow_by_differences(model, x, y, w, "s", read_back=read_back, live="g"))
+    table = error_flow(model, x, y, w)
+    np.testing.assert_allclose(curve(table, "used"), expected, rtol=1e-6)
+    for other in ("carousel", "cell_state"):
+        assert np.abs(curve(table, "used") - curve(table, other))[1:].min() > 1e-4
+
+
+@pytest.mark.parametrize("h", [1, 3])
+def test_the_flow_used_within_a_horizon_is_what_the_gradient_of_truncated_bptt_is_made_of(h, rng):
+    """dE/dW = sum over the steps of x_t dE/dnet_t, for the steps within the horizon; its own step is the first."""
+    model, x, y, w = problem(rng, "vanilla", TruncatedBPTT(h=h, updates=1))
+    last = np.where(np.arange(T) == LAST[:, None], w, 0)
+    gradient = model.learner.gradients(model.cell, model.head, *map(tf.constant, (x, y, last)))[2][0].numpy()
+    flow = {path: value.numpy() for path, value in flows(model, x, y, w).items()}
+    used = flow["used"].any(axis=2)
+    of_nets = np.concatenate([flow[f"net_{net}"] for net in model.cell.nets], axis=2) * used[:, :, None]
+    np.testing.assert_allclose(np.einsum("btf,bta->fa", x, of_nets), gradient, rtol=1e-10)
+    np.testing.assert_array_equal(used, (LAST[:, None] - np.arange(T) < h) & (LAST[:, None] >= np.arange(T)))
+    np.testing.assert_array_equal(flow["used"][used], flow["cell_state"][used])
+
+
+def test_no_flow_used_beside_the_exact_one_where_it_is_the_exact_one_or_unknown(rng):
+    for learner in (BPTT(), UORO()):
+        table = error_flow(*problem(rng, "vanilla", learner))
+        assert "used" not in set(table["path"])
+
+
+def test_long_sequences_are_kept_at_some_lags_alone(rng):
+    steps = 1200
+    model, *_ = problem(rng, "vanilla")
+    x, y, w = rng.normal(size=(B, steps, F)), rng.normal(size=(B, steps, K)), np.ones((B, steps))
+    w[1, 900:] = 0.0
+    carousel = curve(ErrorFlow().measure(model, Probe(x, y, w, w > 0, w > 0)), "carousel")
+    assert list(carousel.index) == list(thinned(steps - 1))
+    compiled = tf.function(lambda *batch: flows(model, *batch), jit_compile=True)
+    norms = np.linalg.norm(compiled(*map(tf.constant, (x, y, w)))["carousel"], axis=2)
+    for lag in carousel.index[[0, 64, 200, 400]]:
+        np.testing.assert_allclose(carousel[lag], (norms[0, 1199 - lag] + norms[1, 899 - lag]) / 2, rtol=1e-12)
+    np.testing.assert_allclose(carousel[1199], norms[0, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("longest", "most"), [(0, 500), (499, 500), (500, 500), (99_999, 500), (10_000, 40)])
+def test_lags_kept(longest, most):
+    lags = thinned(longest, most)
+    assert list(lags[[0, -1]]) == ([0, longest] if longest else [0, 0])
+    assert len(lags) <= most
+    assert list(lags[: most // 2][:65]) == list(range(min(65, most // 2, longest + 1)))
+    if longest < most:
+        assert list(lags) == list(range(longest + 1))
+    else:
+        far = lags[lags > 100]
+        assert (np.diff(lags) > 0).all()
+        assert (np.diff(far) / far[:-1]).max() < (0.4 if most == 40 else 0.03)  # no gap larger than the curve needs
 
 
 def derivative_at_last(model, x, y, w) -> np.ndarray:
@@ -148,7 +270,8 @@ def test_other_precisions(policy, dtype, rng):
     model = Recurrent(GatedCell(N, dtype=policy), Head(K, dtype=policy), BPTT(), F)
     table = error_flow(model, rng.normal(size=(B, T, F)), rng.normal(size=(B, T, K)))
     assert table["norm"].dtype == dtype
-    assert (table["norm"] > 0).all()
+    nothing = {"nets": 0, "net_forget_gate": T - 1}  # no net comes after the last step, none forgets at the first
+    assert ((table["norm"] > 0) != (table["lag"] == table["path"].map(nothing))).all()
 
 
 def test_wrong_arguments(rng):

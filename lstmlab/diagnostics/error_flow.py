@@ -1,23 +1,28 @@
-"""Error flow: how much of the error at the last target still arrives, so many steps earlier."""
+"""Error flow: how much of the error at the last target still arrives, so many steps earlier, and by which way."""
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe, thinned, trace
 
-PATHS = ("cell_state", "output", "carousel")
+PATHS = ("cell_state", "output", "carousel", "nets", "used")  # as vectors over the cells; the others are net_<name>
 
 
 class ErrorFlow(Diagnostic):
-    """|dE/ds_t| and |dE/dy_t| against lag, E the error at the last step with a target, averaged over the probe.
+    """Norms of the derivatives of E, the error at the last step with a target, against lag, averaged over the probe.
 
         (1) cell_state  |dE/ds_t|, exact: along the carousel, through the gates, and through what the nets read back
         (2) output      |dE/dy_t|, exact: y_t as the head reads it and as the nets read it back
         (3) carousel    |dE/ds_t| with see=stop_gradient: along the carousel alone, the part that the rule of 1997 uses
+        (4) nets        |dE/ds_t of (1) - dE/ds_t of (3)|: what came through gates, candidates and fed-back outputs
+        (5) net_<name>  |dE/dnet_t|, exact, for every net input of the cell: what its weights learn from
+        (6) used        |dE/ds_t| as the learner uses it, with Learner.filters() and 0 from lag Learner.horizon on, as the
+                        step of the error is the first of these. Left out where it is (1), and where no filter says it
 
-    lag: steps from t to the last step with a target. The norm is over the cells; a zero "tap" on each value is differentiated.
-    Table: lag, path, norm. TensorBoard: curves against lag, one sub-run lag/<sequences> for each moment of training.
+    lag: steps from t to the last step with a target, at most 500 of them (see base.thinned). The norm is over the cells, for
+    net_<gate> over the blocks; a zero "tap" on each value is differentiated. As vectors (1) is the sum of (3) and (4): `flows`.
+    Table: lag, path, norm. TensorBoard: all but (5) against lag, one sub-run lag/<sequences> for each moment of training.
     Source: Hochreiter & Schmidhuber 1997, appendix A.2, eqs. 30-41.
     """
 
@@ -27,12 +32,13 @@ class ErrorFlow(Diagnostic):
         return _by_lag(self.compiled(model, _norms), probe.x, probe.y, probe.w)
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
-        curves = {f"error_flow_against_lag/{path}": (rows["lag"], rows["norm"]) for path, rows in table.groupby("path")}
+        shown = table[table["path"].isin(PATHS)]
+        curves = {f"error_flow_against_lag/{path}": (rows["lag"], rows["norm"]) for path, rows in shown.groupby("path")}
         board.against_lag(curves, sequences)
 
 
 def error_flow(model, x, y, w=None) -> pd.DataFrame:
-    """DataFrame(lag, path, norm): the three curves of ErrorFlow for a `Recurrent` model on a batch.
+    """DataFrame(lag, path, norm): the curves of ErrorFlow for a `Recurrent` model on a batch.
 
     x [B, T, F], y [B, T, K], w [B, T]: weight of the error at each step (default: 1 everywhere).
     Raises ValueError for a cell without `step`, for no step with an error, and for shapes that do not fit.
@@ -51,28 +57,53 @@ def error_flow(model, x, y, w=None) -> pd.DataFrame:
     return _by_lag(lambda *batch: _norms(model, *batch), x, y, w)
 
 
+def flows(model, x, y, w) -> dict:
+    """The derivatives of which ErrorFlow shows the norms, {path: [B, T, n], net_<gate>: [B, T, m]}, tensors.
+
+    x [B, T, F], y [B, T, K], w [B, T] in the cell's dtype. E is each sequence's error at its last step with w > 0, with that w.
+    """
+    x, y, w = (tf.convert_to_tensor(part) for part in (x, y, w))
+    steps = tf.range(w.shape[1])
+    lag = tf.reduce_max(tf.where(w > 0, steps, -1), axis=1)[:, None] - steps
+    w = tf.where(lag == 0, w, 0)
+    nets = {f"net_{name}": size for name, size in model.cell.nets.items()}
+    exact = _derivatives(model, x, y, w, {"cell_state": model.cell.units, "output": model.cell.units, **nets})
+    along = {"cell_state": model.cell.units}
+    carousel = _derivatives(model, x, y, w, along, see=tf.stop_gradient)["cell_state"]
+    flow = {**exact, "carousel": carousel, "nets": exact["cell_state"] - carousel}
+    filters, horizon = model.learner.filters(), model.learner.horizon
+    if filters is None or (not filters and horizon is None):
+        return flow
+    if not filters or filters == {"see": tf.stop_gradient}:
+        used = carousel if filters else exact["cell_state"]
+    else:
+        used = _derivatives(model, x, y, w, along, **filters)["cell_state"]
+    return {**flow, "used": used if horizon is None else tf.where((lag < horizon)[:, :, None], used, 0)}
+
+
 def _norms(model, x, y, w) -> dict:
-    """Norm of the derivative of each sequence's error to each step's value, {path: [B, T]}."""
-    tap = tf.zeros((x.shape[0], x.shape[1], model.cell.units), model.cell.compute_dtype)
-    exact = _derivatives(model, x, y, w, None, {"cell_state": tap, "output": tf.identity(tap)})
-    cut = _derivatives(model, x, y, w, tf.stop_gradient, {"cell_state": tap})
-    flow = {**exact, "carousel": cut["cell_state"]}
-    return {path: tf.norm(tf.cast(flow[path], model.cell.variable_dtype), axis=-1) for path in PATHS}
+    return {path: tf.norm(flow, axis=-1) for path, flow in flows(model, x, y, w).items()}
 
 
-def _derivatives(model, x, y, w, see, taps: dict) -> dict:
+def _derivatives(model, x, y, w, sizes: dict[str, int], **filters) -> dict:
+    """dE/dvalue for each value {name: size}; filters: as `trace` takes them."""
+    taps = {name: tf.zeros((*x.shape[:2], size), model.cell.compute_dtype) for name, size in sizes.items()}
     with tf.GradientTape() as tape:
         tape.watch(taps)
-        error = tf.reduce_sum(model.head.error(y, model.head(trace(model.cell, x, see, taps)["output"], x), w))
-    return tape.gradient(error, taps)
+        error = tf.reduce_sum(model.head.error(y, model.head(trace(model.cell, x, taps=taps, **filters)["output"], x), w))
+    derivatives = tape.gradient(error, taps, unconnected_gradients="zero")
+    return {name: tf.cast(value, model.cell.variable_dtype) for name, value in derivatives.items()}
 
 
 def _by_lag(norms, x, y, w) -> pd.DataFrame:
-    steps = np.arange(w.shape[1])
-    last = np.where(w > 0, steps, -1).max(axis=1)
-    at_last = (w * (steps == last[:, None])).astype(w.dtype)
-    flow = norms(tf.constant(x), tf.constant(y), tf.constant(at_last))
-    lag = last[:, None] - steps
-    seen = lag >= 0
-    tables = [pd.DataFrame({"lag": lag[seen], "path": path, "norm": flow[path].numpy()[seen]}) for path in PATHS]
-    return pd.concat(tables).groupby(["path", "lag"], as_index=False)["norm"].mean()[["lag", "path", "norm"]]
+    """Means over the sequences that are so long; w is looked at for its last step with an error alone."""
+    flow = norms(tf.constant(x), tf.constant(y), tf.constant(w))
+    last = np.where(w > 0, np.arange(w.shape[1]), -1).max(axis=1)
+    lag = thinned(last.max())
+    at = last[:, None] - lag
+    tables = []
+    for path, norm in flow.items():
+        there = np.where(at >= 0, np.take_along_axis(norm.numpy(), np.maximum(at, 0), axis=1), 0)
+        mean = there.sum(axis=0, dtype="float64") / (at >= 0).sum(axis=0)
+        tables.append(pd.DataFrame({"lag": lag, "path": path, "norm": mean.astype(norm.numpy().dtype)}))
+    return pd.concat(tables, ignore_index=True)
