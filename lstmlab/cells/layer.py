@@ -12,7 +12,7 @@ from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
 from lstmlab.cells.switches import ARGUMENTS
-from lstmlab.cells.tracing import collect, collecting
+from lstmlab.cells.tracing import collect, collecting, passed
 from lstmlab.cells.variants import variant as named_variant
 
 
@@ -113,7 +113,7 @@ class GatedRNN(keras.layers.RNN):
         return (*answer, values) if self.return_state else (answer, values)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        cell = self.cell
+        cell, given = self.cell, (sequences, initial_state, mask)
         sequences, drop = cell.dropped(sequences, initial_state[0], training)
         inputs, net = self._nets(sequences, drop)
 
@@ -130,7 +130,8 @@ class GatedRNN(keras.layers.RNN):
         outputs = values["output"]
         self._values = {**values, "output": ops.copy(outputs)} if self._traced else None  # the mask clings to the other one
         last = outputs[:, -1] if len(outputs.shape) == 3 else outputs
-        return last, outputs, states[: len(cell.state_size)]
+        output, states = passed(self, given, outputs if self.return_sequences else last, states[: len(cell.state_size)])
+        return (last, output, states) if self.return_sequences else (output, outputs, states)
 
     def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
         self._check(sequences, initial_state, mask)

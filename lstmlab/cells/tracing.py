@@ -1,11 +1,13 @@
 """traces: what every GatedRNN of a finished Keras model does, step by step."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import keras
 from keras import ops
 
 _collectors: list[dict] = []  # the dictionaries that `traces` wants filled, innermost last
+_listeners: list[Callable] = []  # who hears what layers are called with and answer, innermost last
 
 
 def collecting() -> bool:
@@ -23,6 +25,25 @@ def collect(name: str, values: dict) -> None:
     found[unique] = values
 
 
+@contextmanager
+def listening(listener: Callable):
+    """Meanwhile every GatedRNN that is called asks listener(layer, given, output, states) for the output and states to go on.
+
+    given: (sequences [B, T, F], initial states, mask or None) as they reach the loop; output [B, T, n] in the order of
+    processing, or [B, n]; states: the list of the last ones. The listener answers with (output, states) of the same shapes.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def passed(layer, given: tuple, output, states: list) -> tuple:
+    """The output and last states of a layer after whoever listens has heard, and perhaps tapped, them."""
+    return _listeners[-1](layer, given, output, states) if _listeners else (output, states)
+
+
 def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
     """{layer name: {value name: array [B, T, ...]}} for every GatedRNN in a Keras model, on inputs x: what it does as it is.
 
@@ -35,9 +56,16 @@ def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
         raise ValueError(f"traces: expected a Keras model. Received: model={model!r}")
     if any(len(part) == 0 for part in keras.tree.flatten(x) if hasattr(part, "__len__")):
         raise ValueError("traces: expected at least one sequence. Received: an empty x")
-    before = [(v, ops.convert_to_numpy(v)) for v in (*model.non_trainable_variables, *_states(model))]
-    try:
+    with untouched(model):
         return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
+
+
+@contextmanager
+def untouched(model, *more):
+    """Afterwards the model's states, seeds and counts, and the variables `more`, are what they were."""
+    before = [(v, ops.convert_to_numpy(v)) for v in (*model.non_trainable_variables, *_states(model), *more)]
+    try:
+        yield
     finally:
         for state in _states(model):  # those of a model that was built just now
             state.assign(ops.zeros_like(state.value))
