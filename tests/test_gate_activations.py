@@ -51,3 +51,44 @@ def test_serves_cells_with_gates_alone():
     cells = {GatedCell(2): True, GatedCell(2, None, None, None): False, keras.layers.LSTMCell(2): False}
     for cell, served in cells.items():
         assert GateActivations().serves(Recurrent(cell, Head(K), BPTT(), F)) is served
+
+
+class Board:
+    """Keeps the histograms: {tag: values}."""
+
+    def __init__(self):
+        self.histograms: dict[str, np.ndarray] = {}
+
+    def histogram(self, tag, values, sequences):
+        self.histograms[tag] = values
+
+    def scalar(self, *_):
+        pass
+
+    def time_by_cell(self, *_):
+        pass
+
+
+def shown(cell, probe) -> dict[str, np.ndarray]:
+    diagnostic, board = GateActivations(), Board()
+    diagnostic.show(board, diagnostic.measure(cell, probe), 10)
+    return board.histograms
+
+
+def test_histogram_of_the_input_gate_over_the_events_alone(rng, eager):
+    model, probe = problem(rng, variant("vanilla", units=N, dtype="float64"))
+    events = [(0, 1), (0, 4), (2, 0)]
+    marks = ~probe.valid  # the padding is marked too, and must not count
+    marks[tuple(zip(*events, strict=True))] = True
+    steps, _ = NumpyCell(model.cell).run(probe.x)
+    found = shown(model, probe._replace(events=marks))
+    np.testing.assert_allclose(found["gates_at_events/input_gate"], [steps[t]["i"][b] for b, t in events], rtol=1e-9)
+    assert found["gates/input_gate"].shape == (probe.valid.sum(), N)
+    assert set(found) == {"gates_at_events/input_gate", *(f"gates/{gate}" for gate in model.cell.gates)}
+
+
+def test_without_events_or_an_input_gate_there_is_no_such_histogram(rng, eager):
+    model, probe = problem(rng, variant("vanilla", units=N, dtype="float64"))
+    assert "gates_at_events/input_gate" not in shown(model, probe._replace(events=~probe.valid))
+    model, probe = problem(rng, GatedCell(N, input_gate=None, dtype="float64"))
+    assert set(shown(model, probe)) == {"gates/forget_gate", "gates/output_gate"}

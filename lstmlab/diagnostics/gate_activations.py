@@ -12,7 +12,8 @@ NEAR = 0.1  # "near 0" and "near 1" are within so much of it
 class GateActivations(Diagnostic):
     """Per gate over all cells or blocks and all valid steps of the probe: mean, share near 0 (< 0.1) and near 1 (> 0.9).
 
-    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and a time x cell image of one sequence.
+    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and a time x cell image of one sequence; of
+    the input gate also a histogram over the events of the task alone, which 1000 steps of distractors would hide.
     """
 
     name = "gates"
@@ -41,6 +42,9 @@ class GateActivations(Diagnostic):
             for statistic in ("mean", "near_0", "near_1"):
                 board.scalar(f"gates_{statistic}/{row.gate}", getattr(row, statistic), sequences)
             board.histogram(f"gates/{row.gate}", self.values[row.gate][self.probe.valid], sequences)
+        events = self.probe.events & self.probe.valid
+        if events.any() and "input_gate" in self.values:
+            board.histogram("gates_at_events/input_gate", self.values["input_gate"][events], sequences)
         steps = int(self.probe.valid[0].sum())
         rows = {gate: self.values[gate][0, :steps].T for gate in table["gate"]}
         board.time_by_cell("gates", rows, sequences)

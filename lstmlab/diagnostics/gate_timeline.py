@@ -1,0 +1,140 @@
+"""Gate timeline: what each gate does before, at and after the events of the task, whenever they come."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.events import evenly, first_steps, last_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NEAR = 0.1  # "near 0" and "near 1" are within so much of it
+
+
+class GateTimeline(Diagnostic):
+    """Gates per block against the steps since an event, averaged over the sequences of the probe that have that step.
+
+    event: 'beginning', the first step; 'event_1', 'event_2', ..., the first, second, ... event of a sequence as the task marks
+    them; 'last_error', the last step with an error. offset: steps since then, negative before. Padding never counts: a
+    sequence that is not there at an offset is left out of it, and an offset that none has is left out of the table.
+
+    every: see Diagnostic. before, after: the offsets, -before .. after. events: so many events of a sequence at most.
+    blocks: so many blocks at most, of more of them some that lie evenly among all.
+    Raises ValueError for a before or after that is no integer >= 0, and for events or blocks that are no positive integers.
+
+    Table: event, offset, gate, block (1, 2, ...), mean, near_0 (share below 0.1), near_1 (share above 0.9), sequences (how
+    many). TensorBoard: one image of the means, a row for each gate, a panel for each event, which a line marks.
+    """
+
+    name = "gate_timeline"
+
+    def __init__(self, every: int | str = "doubling", before: int = 5, after: int = 20, events: int = 4, blocks: int = 16):
+        super().__init__(every)
+        least = {"before": 0, "after": 0, "events": 1, "blocks": 1}
+        for argument, value in zip(least, (before, after, events, blocks), strict=True):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least[argument]:
+                raise ValueError(f"GateTimeline: expected an integer >= {least[argument]}. Received: {argument}={value!r}")
+        self.before, self.after, self.events, self.blocks = before, after, events, blocks
+
+    def serves(self, model) -> bool:
+        return bool(getattr(model.cell, "gates", None))
+
+    def measure(self, model, probe: Probe) -> pd.DataFrame:
+        values = self.compiled(model, _gates)(tf.constant(probe.x))
+        offsets = np.arange(-self.before, self.after + 1)
+        return _timeline({name: value.numpy() for name, value in values.items()}, probe, offsets, self.events, self.blocks)
+
+    def show(self, board, table: pd.DataFrame, sequences: int) -> None:
+        board.figure("gate_timeline", picture(table), sequences)
+
+
+def gate_timeline(model, probe: Probe, before: int = 5, after: int = 20, events: int = 4, blocks: int = 16) -> pd.DataFrame:
+    """The table of GateTimeline for a model whose cell has gates. Raises ValueError as that does."""
+    return GateTimeline(before=before, after=after, events=events, blocks=blocks).measure(model, probe)
+
+
+def picture(table: pd.DataFrame) -> "Figure":
+    """A figure of the means: gates from top to bottom, events from left to right, in each panel block x offset."""
+    from matplotlib.figure import Figure
+
+    gates, events = list(dict.fromkeys(table["gate"])), list(dict.fromkeys(table["event"]))
+    panels = {key: rows.pivot_table("mean", "block", "offset") for key, rows in table.groupby(["gate", "event"])}
+    heights = [len(panels[gate, events[0]]) for gate in gates]
+    widths = [panels[gates[0], event].shape[1] for event in events]
+    figure = Figure((2.5 + 0.1 * sum(widths), 0.9 + 0.35 * len(gates) + 0.2 * sum(heights)), dpi=80, layout="constrained")
+    axes = figure.subplots(len(gates), len(events), squeeze=False, height_ratios=heights, width_ratios=widths)
+    for i, gate in enumerate(gates):
+        axes[i, 0].set_ylabel(gate.replace("_", "\n"), rotation=0, ha="right", va="center")
+        for j, event in enumerate(events):
+            image = _band(axes[i, j], panels[gate, event])
+            axes[i, j].tick_params(labelbottom=i == len(gates) - 1, labelleft=j == 0)
+    for j, event in enumerate(events):
+        axes[0, j].set_title(event.replace("_", " "), fontsize="medium")
+    figure.supxlabel("steps since then", fontsize="medium")
+    figure.colorbar(image, ax=list(axes.ravel()))
+    return figure
+
+
+def _band(axis, means: pd.DataFrame):
+    """One panel: means by block and offset, from 0 (dark) to 1 (bright), the event at the line."""
+    left, right, blocks = means.columns[0] - 0.5, means.columns[-1] + 0.5, len(means)
+    extent = (left, right, blocks - 0.5, -0.5)
+    image = axis.imshow(means, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest", extent=extent)
+    axis.set_yticks(range(blocks), [str(block) for block in means.index])
+    axis.axvline(0, color="red", linewidth=1)
+    return image
+
+
+def _gates(model, x) -> dict:
+    values = trace(model.cell, x)
+    return {gate: values[gate] for gate in model.cell.gates}
+
+
+def _timeline(values: dict[str, np.ndarray], probe: Probe, offsets: np.ndarray, events: int, blocks: int) -> pd.DataFrame:
+    tables = []
+    for event, step in _anchors(probe, events).items():
+        at, there = _steps(step, offsets, probe.valid)
+        if not there.any():
+            continue
+        for gate, value in values.items():
+            shown = evenly(value.shape[-1], blocks)
+            found = value[np.arange(len(at))[:, None], at][..., shown]
+            tables.append(_statistics(found, there, offsets, shown).assign(event=event, gate=gate))
+    return pd.concat(tables, ignore_index=True)[["event", "offset", "gate", "block", "mean", "near_0", "near_1", "sequences"]]
+
+
+def _anchors(probe: Probe, events: int) -> dict[str, np.ndarray]:
+    """{event: its step in each sequence [B], -1 where it does not come}."""
+    numbered = {f"event_{k}": first_steps(probe.events & probe.valid, k) for k in range(1, events + 1)}
+    return {"beginning": first_steps(probe.valid), **numbered, "last_error": last_errors(probe)}
+
+
+def _steps(step: np.ndarray, offsets: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The steps at the offsets from `step` [B]: [B, offsets], and whether the sequence has them."""
+    at = step[:, None] + offsets
+    there = (step >= 0)[:, None] & (at >= 0) & (at < valid.shape[1])
+    at = np.clip(at, 0, valid.shape[1] - 1)
+    return at, there & np.take_along_axis(valid, at, axis=1)
+
+
+def _statistics(found: np.ndarray, there: np.ndarray, offsets: np.ndarray, shown: np.ndarray) -> pd.DataFrame:
+    """Rows by offset and block, found [B, offsets, blocks] averaged where `there` [B, offsets]."""
+    sequences = there.sum(axis=0)
+    some = sequences > 0
+    columns = {"mean": found, "near_0": found < NEAR, "near_1": found > 1 - NEAR}
+    averages = {
+        name: (np.sum(value, axis=0, where=there[..., None], dtype="float64")[some] / sequences[some, None]).ravel()
+        for name, value in columns.items()
+    }
+    return pd.DataFrame(
+        {
+            "offset": np.repeat(offsets[some], len(shown)),
+            "block": np.tile(shown + 1, some.sum()),
+            **averages,
+            "sequences": np.repeat(sequences[some], len(shown)),
+        }
+    )
