@@ -1,0 +1,763 @@
+"""docs/mathematics.md, theorem by theorem, on the cells in float64: explicit products against automatic derivatives."""
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from oracles import randomize, relative
+from scipy.optimize import brentq
+
+from lstmlab import Gate, GatedCell, Head, variant, variants
+from lstmlab.diagnostics.base import trace
+from lstmlab.learners import BPTT, Truncated1997
+
+PAGE = (Path(__file__).parents[1] / "docs" / "mathematics.md").read_text(encoding="utf-8")
+B, T, F, N = 2, 5, 2, 4
+CUT = {"see": tf.stop_gradient}
+COUPLED = ("cifg", "gru", "gru_reset_after", "mgu", "mingru", "minlstm", "ur_lstm")
+every_variant = pytest.mark.parametrize("name", variants())
+
+
+def sigmoid(net):
+    return 1 / (1 + np.exp(-np.asarray(net)))
+
+
+def cell_of(rng, name: str | None = None, features: int = F, scale: float = 0.7, **arguments) -> GatedCell:
+    """A built cell with random weights: a variant, or a GatedCell of these arguments."""
+    arguments = {"units": N, "dtype": "float64", **arguments}
+    cell = variant(name, **arguments) if name else GatedCell(**arguments)
+    cell.build((None, features))
+    randomize(cell, rng, scale)
+    return cell
+
+
+def inputs(rng, *shape: int):
+    return tf.constant(rng.normal(size=shape or (B, T, F)))
+
+
+def wide(cell, gate) -> np.ndarray:
+    """A value per block, one per cell."""
+    return np.repeat(np.asarray(gate), cell.block_size, axis=-1)
+
+
+def factor(cell, values) -> np.ndarray:
+    """e_t [B, T, n]: the forget gate as it multiplies, 1 without one, 0 where it is closed."""
+    if "forget_gate" in values:
+        return wide(cell, values["forget_gate"])
+    return np.full(values["cell_state"].shape, 0.0 if cell.forget_gate == "closed" else 1.0)
+
+
+def jacobian(cell, x, by: str, of: str = "cell_state", clamps=None, **options):
+    """Values in NumPy, and d of_T / d by_t by automatic differentiation, [B, T, cells of `of`, size of `by`].
+
+    One way back for all rows of the matrix: the batch stands there once for each of them.
+    """
+    rows, (batch, steps) = cell.value_sizes[of], x.shape[:2]
+    width = cell.nets[by.removeprefix("net_")] if by.startswith("net_") else cell.value_sizes[by]
+    tap, row = tf.zeros((rows * batch, steps, width), "float64"), np.repeat(np.eye(rows), batch, axis=0)
+    x, clamps = tf.nest.map_structure(lambda value: tf.tile(value, [rows, 1, 1]), (x, clamps or {}))
+    with tf.GradientTape() as tape:
+        tape.watch(tap)
+        values = trace(cell, x, taps={by: tap}, clamps=clamps, **options)
+        chosen = tf.reduce_sum(values[of][:, -1] * row)
+    flow = tape.gradient(chosen, tap, unconnected_gradients="zero").numpy().reshape(rows, batch, steps, width)
+    return {name: value.numpy()[:batch] for name, value in values.items()}, np.moveaxis(flow, 0, 2)
+
+
+def states_over(cell, x) -> np.ndarray:
+    """The states [B, T, n] of a long sequence, as one graph."""
+    return tf.function(lambda: trace(cell, x)["cell_state"], autograph=False)().numpy()
+
+
+def held(rng, cell, x, low: float = -1.5, high: float = 1.5, **fixed) -> dict:
+    """Clamps that hold every gate and the candidate, at random values of [low, high] or at the fixed ones [B, T, size]."""
+    names = [name for name in (*cell.gates, "candidate") if name != "refine_gate"]
+    draws = {name: rng.uniform(low, high, size=(*x.shape[:2], cell.value_sizes[name])) for name in names}
+    draws |= {name: value for name, value in fixed.items() if name in draws}
+    return {name: (tf.ones((*x.shape[:2], 1)), tf.constant(value)) for name, value in draws.items()}
+
+
+def diagonal(values) -> np.ndarray:
+    return np.asarray(values)[..., None] * np.eye(np.shape(values)[-1])
+
+
+def norm(matrix) -> np.ndarray:
+    """The largest sum of magnitudes in a row."""
+    return np.abs(matrix).sum(axis=-1).max(axis=-1)
+
+
+def blocks_of(cell, matrix) -> dict:
+    """{net: [n, columns]}: weights [rows, nets] cut by net, one row per cell that the net acts on."""
+    columns = np.cumsum([0, *cell.nets.values()])
+    parts = dict(zip(cell.nets, itertools.pairwise(columns), strict=True))
+    return {name: wide(cell, matrix[:, a:b]).T if b - a < cell.units else matrix[:, a:b].T for name, (a, b) in parts.items()}
+
+
+def read_back(cell) -> dict:
+    """{net: R [n, n]} from the outputs of the cells."""
+    return blocks_of(cell, cell.recurrent_kernel.numpy()[: cell.units])
+
+
+def set_weights(cell, **values) -> None:
+    """Weights by name, for a cell whose numbers are chosen: an array or a number for all."""
+    weights = {weight.name: weight for weight in cell.weights}
+    for name, value in values.items():
+        weights[name].assign(np.broadcast_to(value, weights[name].shape))
+
+
+def bare(candidate="linear", input_gate=None, output_gate=None, features: int = 2, **weights) -> GatedCell:
+    """One cell that adds up what its input weights let in, and reads nothing back."""
+    cell = GatedCell(
+        1, input_gate, None, output_gate, candidate, "linear", feedback="none", dtype="float64", kernel_initializer="zeros"
+    )
+    cell.build((None, features))
+    set_weights(cell, **weights)
+    return cell
+
+
+# 1. Hochreiter 1991
+
+
+def net_flow(cell, x) -> np.ndarray:
+    """d net_u(T) / d net_v(t), [B, T, u, v], of logistic units that read one another."""
+    values, flow = jacobian(cell, x, "net_candidate", "output")
+    slope = values["output"] * (1 - values["output"])
+    return values, flow / slope[:, -1, None, :, None]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_back_flow_is_the_sum_over_all_paths(n, rng):
+    cell = cell_of(rng, "elman", units=n, candidate_activation="sigmoid", scale=1.5)
+    values, flow = net_flow(cell, inputs(rng))
+    slope, weight = values["output"] * (1 - values["output"]), cell.recurrent_kernel.numpy()  # weight[v, u]: from v to u
+    for q in range(1, T):
+        expected = np.zeros((B, n, n))
+        for u, v in itertools.product(range(n), repeat=2):
+            for between in itertools.product(range(n), repeat=q - 1):
+                units = (u, *between, v)
+                steps = [slope[:, T - 1 - m, units[m]] * weight[units[m], units[m - 1]] for m in range(1, q + 1)]
+                expected[:, u, v] += np.prod(steps, axis=0)
+        np.testing.assert_allclose(flow[:, T - 1 - q], expected, rtol=1e-10, atol=1e-14)
+        assert np.abs(expected).min() > 0
+
+
+@pytest.mark.parametrize("n", [2, 4, 7])
+def test_back_flow_is_below_the_bound_and_below_four_over_n_it_vanishes(n, rng):
+    q = np.arange(11, -1, -1)[None, :]
+    for share in (0.3, 0.9, 0.999):
+        for _ in range(3):
+            cell = cell_of(rng, "elman", units=n, candidate_activation="sigmoid")
+            cell.recurrent_kernel.assign(rng.uniform(-1, 1, size=(n, n)) * share * 4 / n)
+            _, flow = net_flow(cell, inputs(rng, 2, 12, F))
+            row = norm(cell.recurrent_kernel.numpy().T) / 4
+            total = np.abs(flow).sum(axis=2).max(axis=-1)  # over all units u, the worst v
+            assert (np.abs(flow).max(axis=(2, 3)) <= row**q * (1 + 1e-12)).all()
+            assert (total <= n * row**q * (1 + 1e-12)).all()
+            assert row <= share
+    assert (total > 0).all()
+
+
+@pytest.mark.parametrize("tau", [0.5, 0.9, 1.0, 1.5])
+def test_the_bound_is_reached_up_to_n_and_above_four_over_n_the_flow_can_explode(tau, rng):
+    n, q = 5, 10
+    cell = cell_of(rng, "elman", units=n, features=1, candidate_activation="sigmoid")
+    w = 4 * tau / n  # every unit reads every unit by w; the bias takes n w / 2 away, an input makes up for the first step
+    set_weights(cell, kernel=1.0, recurrent_kernel=w, bias=-n * w / 2)
+    x = np.zeros((1, q + 1, 1))
+    x[0, 0] = n * w / 2
+    values, flow = net_flow(cell, tf.constant(x))
+    np.testing.assert_allclose(values["output"], 0.5, rtol=1e-14)
+    np.testing.assert_allclose(flow[0, 0], np.full((n, n), tau**q / n), rtol=1e-11)
+    np.testing.assert_allclose(flow[0, 0].sum(axis=0), tau**q, rtol=1e-11)
+
+
+def one_step(cell, y: float):
+    """(d y_t / d y_tm1, its derivative to the weight) of one logistic unit that reads itself."""
+    y_tm1 = tf.constant([[y]], "float64")
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(y_tm1)
+            values, _ = cell.step(tf.zeros((1, 1), "float64"), [y_tm1])
+        flow = inner.gradient(values["output"], y_tm1)
+    return flow.numpy().item(), outer.gradient(flow, [cell.recurrent_kernel.value])[0].numpy().item()
+
+
+def test_a_larger_weight_does_not_help(rng):
+    cell = cell_of(rng, "elman", units=1, features=1, candidate_activation="sigmoid")
+    best = brentq(lambda net: net * np.tanh(net / 2) - 1, 1, 2, xtol=1e-15)
+    assert f"{best:.4f}" in PAGE
+    assert f"{best * sigmoid(best) * sigmoid(-best):.4f}" in PAGE
+    for y in (0.1, 0.5, 1.0):
+        flows = {}
+        for w in (*np.linspace(0.01, 40 / y, 60), best / y):
+            set_weights(cell, kernel=0.0, bias=0.0, recurrent_kernel=w)
+            flows[w], slope = one_step(cell, y)
+            assert flows[w] < 1 or w >= 4
+        assert max(flows, key=flows.get) == best / y
+        assert abs(slope) < 1e-10  # of the last, w = coth(net / 2) / y
+        assert best / y == pytest.approx(1 / (y * np.tanh(best / 2)), rel=1e-12)
+        assert flows[best / y] * y == pytest.approx(best * sigmoid(best) * sigmoid(-best), rel=1e-12)
+        assert flows[40 / y] < 1e-12
+    for w in rng.uniform(-4, 4, size=40):  # with any other net input
+        set_weights(cell, recurrent_kernel=w, bias=rng.normal(scale=3))
+        assert abs(one_step(cell, 0.7)[0]) < 1
+
+
+# 2. The constant error carousel
+
+
+def test_constant_flow_needs_a_linear_unit_of_slope_one_over_w(rng):
+    def flow(activation, w):
+        cell = cell_of(rng, "elman", features=1, candidate_activation=activation, candidate_recurrent="by_element")
+        set_weights(cell, recurrent_elements=w)
+        _, of_output = jacobian(cell, 3 * inputs(rng, 50, 2, 1), "output", "output")
+        return np.diagonal(of_output[:, 0], axis1=1, axis2=2)
+
+    for w in (-2.0, 0.5, 1.0, 3.0):
+        np.testing.assert_allclose(flow(lambda net, w=w: net / w + 0.3, w), 1, rtol=1e-14)
+        assert np.abs(flow(lambda net, w=w: net / (1.01 * w), w) - 1).min() > 0.009
+        for squashed in ("sigmoid", "tanh", "relu", "softplus", "softsign", "elu"):
+            assert np.ptp(flow(squashed, w)) > 0.1 * abs(w)
+
+
+@pytest.mark.parametrize("units", [2, 4, 6])
+def test_the_carousel_of_1997_is_exactly_one(units, rng):
+    _, flow = jacobian(cell_of(rng, "lstm1997", units=units, scale=2.0), inputs(rng, 4, 40, F), "cell_state", **CUT)
+    assert (flow == np.eye(units)).all()
+
+
+def test_a_factor_of_one_plus_epsilon_is_a_power(rng):
+    q = 1000
+    epsilon = np.array([2 ** (1 / q) - 1, 2 ** (-1 / q) - 1, 0.0, 0.01, -0.01])
+    assert -epsilon[1] < np.log(2) / q < epsilon[0]
+    cell = cell_of(
+        rng, "elman", units=5, features=1, candidate_activation="linear", candidate_recurrent="by_element", scale=0.1
+    )
+    set_weights(cell, recurrent_elements=1 + epsilon)
+    tap, x = tf.zeros((1, q + 1, 5), "float64"), tf.zeros((1, q + 1, 1), "float64")
+
+    @tf.function(autograph=False)
+    def of_last():
+        with tf.GradientTape() as tape:
+            tape.watch(tap)
+            total = tf.reduce_sum(trace(cell, x, taps={"output": tap})["output"][:, -1])
+        return tape.gradient(total, tap)
+
+    flow = of_last().numpy()[0]
+    np.testing.assert_allclose(flow, (1 + epsilon) ** np.arange(q, -1, -1)[:, None], rtol=1e-10)
+    np.testing.assert_allclose(flow[0, :3], [2, 0.5, 1], rtol=1e-10)
+    for number in (f"{np.log(2) / q:.5f}", f"{flow[0, 3]:,.0f}", f"{flow[0, 4]:.6f}"):
+        assert number in PAGE, number
+
+
+# 3. The two conflicts
+
+SIGNS = np.array(list(itertools.product([-1.0, 1.0], repeat=2)))  # x_1, x_2
+MARKED = np.stack([SIGNS, np.broadcast_to([1.0, 0.0], SIGNS.shape)], axis=-1)  # a mark at the first step says: store
+
+
+def state_after(cell, x) -> np.ndarray:
+    return trace(cell, tf.constant(x))["cell_state"].numpy()[:, -1, 0]
+
+
+def test_one_input_weight_cannot_store_and_protect(rng):
+    for squashing in ("linear", "tanh", "sigmoid", "g1997", "relu"):  # without a mark, whatever the squashing
+        for _ in range(5):
+            cell = bare(squashing, features=1, kernel=rng.normal(scale=2), bias=rng.normal())
+            assert np.mean((state_after(cell, SIGNS[..., None]) - SIGNS[:, 0]) ** 2) >= 0.5 - 1e-12
+    for _ in range(30):  # with a mark, linear
+        cell = bare(kernel=rng.normal(size=(2, 1)), bias=rng.normal())
+        assert np.mean((state_after(cell, MARKED) - SIGNS[:, 0]) ** 2) >= 0.5 - 1e-12
+    for q in (1, 2, 5):  # values to refuse
+        signs = np.array(list(itertools.product([-1.0, 1.0], repeat=q + 1)))
+        for w in (0.9 / (q + 1), 1 / (q + 1), 1.1 / (q + 1)):
+            wrong = np.mean((state_after(bare(features=1, kernel=w, bias=0.0), signs[..., None]) - signs[:, 0]) ** 2)
+            assert wrong >= q / (q + 1) - 1e-12
+            assert (wrong == pytest.approx(q / (q + 1), abs=1e-12)) == (w == 1 / (q + 1))
+    for squashing in ("tanh", "g1997"):  # a cell that lets neither sign in at the second step lets nothing in at the first
+        for c in rng.normal(size=8):
+            cell = bare(squashing, features=1, kernel=rng.uniform(0.1, 3), bias=c)
+            let_in = state_after(cell, np.array([[[1.0]], [[-1.0]]]))
+            assert let_in[0] > let_in[1]
+
+
+def test_the_two_errors_pull_the_input_weight_in_opposite_directions():
+    for w in (0.1, 0.5, 0.9):
+        cell = bare(kernel=[[w], [0.0]], bias=0.0)
+        with tf.GradientTape(persistent=True) as tape:
+            state = trace(cell, tf.constant(MARKED))["cell_state"][..., 0]
+            stored = tf.reduce_mean((state[:, 0] - SIGNS[:, 0]) ** 2)
+            disturbed = tf.reduce_mean((state[:, 1] - state[:, 0]) ** 2)
+        pulls = [tape.gradient(error, [cell.kernel.value])[0].numpy()[0, 0] for error in (stored, disturbed)]
+        np.testing.assert_allclose(pulls, [2 * (w - 1), 2 * w], rtol=1e-12)
+
+
+def test_an_input_gate_stores_and_protects():
+    for a in (1.0, 5.0, 20.0):
+        cell = bare(input_gate=Gate(), kernel=[[0.0, 1.0], [2 * a, 0.0]], bias=[-a, 0.0])
+        wrong = np.abs(state_after(cell, MARKED) - SIGNS[:, 0])
+        np.testing.assert_allclose(wrong.max(), 2 * sigmoid(-a), rtol=1e-10, atol=1e-15)
+    assert wrong.max() < 1e-8
+
+
+def test_one_output_weight_cannot_retrieve_and_not_disturb(rng):
+    x = np.zeros((2, 3, 2))
+    x[:, 0, 0], x[:, 2, 1] = (1.0, -1.0), 1.0  # a value is stored; two steps later a mark says: retrieve
+    y = trace(bare(kernel=[[1.0], [0.0]], bias=0.0), tf.constant(x))["output"].numpy()[:, :, 0]
+    for v in (*rng.normal(size=100), 0.5):
+        disturbs, retrieves = v * y[:, 1], v * y[:, 2] - x[:, 0, 0]
+        assert np.mean(disturbs**2 + retrieves**2) >= 0.5 - 1e-12
+    assert np.mean(disturbs**2 + retrieves**2) == pytest.approx(0.5, abs=1e-12)
+    for a in (1.0, 5.0, 20.0):
+        gated = bare(output_gate=Gate(), kernel=[[1.0, 0.0], [0.0, 2 * a]], bias=[0.0, -a])
+        y = trace(gated, tf.constant(x))["output"].numpy()[:, :, 0]
+        np.testing.assert_allclose(np.abs(y[:, 1]), sigmoid(-a), rtol=1e-10)
+        np.testing.assert_allclose(np.abs(y[:, 2] - x[:, 0, 0]), sigmoid(-a), rtol=1e-6)
+
+
+# 4. The gates
+
+
+@every_variant
+def test_along_the_carousel_the_old_state_is_multiplied_by_e_alone(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    values, flow = jacobian(cell, x, "cell_state", **CUT)
+    e = factor(cell, values)
+    np.testing.assert_allclose(flow[:, -2], diagonal(e[:, -1]), atol=1e-12)
+    for t in range(T):
+        np.testing.assert_allclose(flow[:, t], diagonal(np.prod(e[:, t + 1 :], axis=1)), atol=1e-12)
+    _, exact = jacobian(cell, x, "cell_state")
+    reads = cell.feedback != "none" or bool(cell.peepholes)
+    assert (np.abs(exact - flow).max() > 1e-3) == reads  # the rest goes through the nets, where there is anything to go through
+
+
+@every_variant
+def test_with_gates_held_nothing_but_e_changes_the_share_of_the_old_state(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    same = {"forget_gate": rng.uniform(0.2, 1.5, size=(B, T, cell.blocks))}
+    for _ in range(3):  # whatever i, g, o and q are
+        values, flow = jacobian(cell, x, "cell_state", clamps=held(rng, cell, x, **same))
+        e = factor(cell, values)
+        np.testing.assert_allclose(flow[:, 0], diagonal(np.prod(e[:, 1:], axis=1)), rtol=1e-12, atol=1e-14)
+        added = wide(cell, values["input_gate"]) * values["candidate"] if "input_gate" in values else values["candidate"]
+        s = np.zeros((B, N))
+        for t in range(T):
+            s = e[:, t] * s + added[:, t]
+        np.testing.assert_allclose(values["cell_state"][:, -1], s, rtol=1e-10)
+        for other in set(values) & {"input_gate", "output_gate", "reset_gate"}:  # the theorem is not true of them
+            assert np.abs(flow[:, 0] - diagonal(np.prod(wide(cell, values[other])[:, 1:], axis=1))).max() > 1e-2
+    if "forget_gate" in values:
+        _, changed = jacobian(cell, x, "cell_state", clamps=held(rng, cell, x))
+        assert np.abs(changed - flow)[:, 0].max() > 1e-2
+
+
+@pytest.mark.parametrize("forget", [None, "sigmoid"])
+def test_addition_never_brings_two_states_closer(forget, rng):
+    cell = cell_of(rng, forget_gate=forget, feedback="none", scale=2.0)
+    x, kept = inputs(rng, 1, 30, F), np.ones((1, N))
+    states = [tf.zeros((2, N), "float64"), tf.constant(rng.normal(size=(2, N)))]
+    apart = np.diff(states[1], axis=0)
+    for t in range(30):
+        values, states = cell.step(tf.repeat(x[:, t], 2, axis=0), states)
+        kept = kept * (values["forget_gate"].numpy()[:1] if forget else 1.0)
+        np.testing.assert_allclose(np.diff(states[1], axis=0), kept * apart, rtol=1e-10, atol=1e-13)
+    assert (kept.max() < 0.9) == (forget is not None)
+
+
+def split(cell, values) -> tuple[np.ndarray, np.ndarray]:
+    """diag(e_t) and N_t of theorem 10 [B, n, n], at the last step, from the traced values; cells without peepholes."""
+    at = {name: wide(cell, value[:, -1]) if value.shape[-1] < cell.units else value[:, -1] for name, value in values.items()}
+    before, s_tm1 = values["output"][:, -2], values["cell_state"][:, -2]
+    o = wide(cell, values["output_gate"][:, -2])
+    g, weights = at["candidate"], read_back(cell)
+    of_1997 = cell.output_activation.__name__ == "h1997"
+    h = before / o
+    slope_h, slope_g = ((1 - h**2) / 2, 1 - g**2 / 4) if of_1997 else (1 - h**2, 1 - g**2)
+    through = (g * at["input_gate"] * (1 - at["input_gate"]))[..., None] * weights["input_gate"]
+    through = through + (at["input_gate"] * slope_g)[..., None] * weights["candidate"]
+    if "forget_gate" in at:
+        through = through + (s_tm1 * at["forget_gate"] * (1 - at["forget_gate"]))[..., None] * weights["forget_gate"]
+    return diagonal(factor(cell, values)[:, -1]), through * (o * slope_h)[:, None, :]
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm1997", "lstm2000"])
+@pytest.mark.parametrize("units", [2, 4, 8])
+def test_one_step_is_e_plus_what_goes_through_the_nets_and_the_bound_on_it(name, units, rng):
+    for scale in (0.1, 0.7, 3.0):
+        cell = cell_of(rng, name, units=units, scale=scale)
+        values, flow = jacobian(cell, inputs(rng), "cell_state")
+        carousel, through = split(cell, values)
+        np.testing.assert_allclose(flow[:, -2], carousel + through, rtol=1e-9, atol=1e-12)
+        size = {net: norm(weight) for net, weight in read_back(cell).items()}
+        g, slope_h = (1.0, 1.0) if name == "vanilla" else (2.0, 0.5)
+        s = np.abs(values["cell_state"][:, -2]).max(axis=-1)
+        bound = slope_h * (g * size["input_gate"] / 4 + size["candidate"] + s * size.get("forget_gate", 0) / 4)
+        assert (norm(through) <= bound).all()
+        assert (norm(through) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm1997"])
+def test_a_closed_output_gate_closes_the_second_path(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    closed = {"output_gate": (tf.ones((B, T, 1)), tf.zeros((B, T, 1), "float64"))}
+    values, flow = jacobian(cell, x, "cell_state", clamps=closed)
+    for t in range(T):
+        np.testing.assert_allclose(flow[:, t], diagonal(np.prod(factor(cell, values)[:, t + 1 :], axis=1)), atol=1e-14)
+
+
+def test_at_the_initial_weights_of_1997_the_second_path_is_narrow(rng):
+    for _ in range(5):
+        cell = cell_of(rng, "lstm1997")
+        cell.recurrent_kernel.assign(rng.uniform(-0.1, 0.1, size=cell.recurrent_kernel.shape))
+        _, flow = jacobian(cell, inputs(rng), "cell_state")
+        assert 0 < norm(flow[:, -2] - np.eye(N)).max() <= 0.075 * N
+    assert "0.075" in PAGE
+
+
+def test_erasing_by_addition_takes_time_in_proportion_to_the_state(rng):
+    for scale in (0.7, 3.0, 10.0):
+        cell = cell_of(rng, "lstm1997", scale=scale)
+        values = trace(cell, inputs(rng, B, 40, F))
+        s = np.concatenate([np.zeros((B, 1, N)), values["cell_state"]], axis=1)
+        assert (np.abs(np.diff(s, axis=1)) <= 2 * wide(cell, values["input_gate"]) + 1e-12).all()
+    for size in (3.0, 8.0, 21.0):  # the quickest way: every gate open, the candidate as far down as it goes
+        cell, steps = cell_of(rng, "lstm1997", feedback="none"), 0
+        set_weights(cell, kernel=0.0, bias=[50.0] * 2 + [-50.0] * N + [50.0] * 2)
+        states = [tf.zeros((1, N), "float64"), tf.fill((1, N), tf.constant(size, "float64"))]
+        while states[1].numpy().min() > 1e-9:
+            _, states = cell.step(tf.zeros((1, F), "float64"), states)
+            steps += 1
+        assert steps == np.ceil(size / 2)
+    cell = cell_of(rng, "lstm2000")
+    values, states = cell.step(
+        inputs(rng, 1, F), [tf.zeros((1, N), "float64"), tf.fill((1, N), tf.constant(21.0, "float64"))],
+        touch=lambda name, value: tf.zeros_like(value) if name == "forget_gate" else value,
+    )  # fmt: skip
+    np.testing.assert_array_equal(states[1], wide(cell, values["input_gate"]) * values["candidate"])
+
+
+def test_the_second_path_closes_as_the_state_grows(rng):
+    for size in (1.0, 5.0, 15.0):
+        cell = cell_of(rng, "lstm1997", scale=2.0)
+        s = tf.constant(rng.choice([-1.0, 1.0], size=(B, N)) * size)
+        through = one_step_from(cell, inputs(rng, B, 2, F), s) - np.eye(N)
+        weights = {net: norm(weight) for net, weight in read_back(cell).items()}
+        limit = 2 * np.exp(-size) * (weights["input_gate"] / 2 + weights["candidate"])
+        assert (norm(through) > 0).all()
+        assert (norm(through) <= limit).all()
+
+
+def one_step_from(cell, x, s) -> np.ndarray:
+    """d s_2 / d s_1 [B, n, n], exact, where the state after the first step is s."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(s)
+        zeros = [tf.zeros((B, size), "float64") for size in cell.state_size]
+        _, states = cell.step(x[:, 0], zeros, touch=lambda name, value: s if name == "cell_state" else value)
+        _, states = cell.step(x[:, 1], states)
+        last = [states[1][:, k] for k in range(cell.units)]
+    return np.stack([tape.gradient(value, s) for value in last], axis=1)
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_coupled_gates_make_a_mean_and_closing_the_input_gate_is_keeping(name, rng):
+    for scale in (0.7, 3.0):
+        cell, x = cell_of(rng, name, scale=scale), inputs(rng)
+        values, of_candidate = jacobian(cell, x, "candidate", **CUT)
+        i, e = values["input_gate"], values["forget_gate"]
+        np.testing.assert_allclose(i + e, 1, rtol=1e-14)
+        kept = np.prod(e, axis=1)
+        shares = np.diagonal(of_candidate, axis1=2, axis2=3)
+        for t in range(T):
+            np.testing.assert_allclose(shares[:, t], i[:, t] * np.prod(e[:, t + 1 :], axis=1), atol=1e-12)
+        np.testing.assert_allclose(shares.sum(axis=1), 1 - kept, atol=1e-12)
+        assert (np.abs(values["cell_state"]).max(axis=1) <= np.abs(values["candidate"]).max(axis=1) + 1e-12).all()
+    net = "net_input_gate" if "input_gate" in cell.own else "net_forget_gate"
+    shut = tf.fill((B, T, N), tf.constant(-80.0 if net == "net_input_gate" else 80.0, "float64"))
+    if name != "ur_lstm":  # its e closes with f, where the refine gate has no say
+        assert trace(cell, x, taps={net: shut})["forget_gate"].numpy().min() > 1 - 1e-12
+
+
+def test_janet_is_coupled_with_a_shift(rng):
+    cell = cell_of(rng, "janet", scale=2.0)
+    values = {name: value.numpy() for name, value in trace(cell, inputs(rng, 50, 20, F)).items()}
+    excess = values["input_gate"] + values["forget_gate"] - 1
+    assert (excess > 0).all()
+    assert excess.max() <= np.tanh(0.25)
+    assert excess.max() > np.tanh(0.25) - 1e-3  # reached where net_f = 1/2
+    assert (np.abs(values["cell_state"]).max(axis=1) <= np.e * np.abs(values["candidate"]).max(axis=1)).all()
+    assert f"{np.tanh(0.25):.3f}" in PAGE
+
+
+@pytest.mark.parametrize("name", ["gru", "gru_reset_after"])
+def test_the_reset_gate_multiplies_what_the_candidate_reads_not_the_state(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    gates = {gate: rng.uniform(0.1, 0.9, size=(B, T, N)) for gate in cell.gates}
+    clamps = {gate: (tf.ones((B, T, 1)), tf.constant(value)) for gate, value in gates.items()}
+    values, flow = jacobian(cell, x, "cell_state", clamps=clamps)
+    slope = (gates["input_gate"] * (1 - values["candidate"] ** 2))[:, -1]
+    q = gates["reset_gate"][:, -1]
+    weight = cell.candidate_recurrent_kernel.numpy().T if name == "gru" else read_back(cell)["candidate"]
+    reads = weight * q[:, None, :] if name == "gru" else weight * q[:, :, None]
+    np.testing.assert_allclose(flow[:, -2], diagonal(gates["forget_gate"][:, -1]) + slope[..., None] * reads, rtol=1e-10)
+    clamps["reset_gate"] = (tf.ones((B, T, 1)), tf.zeros((B, T, N), "float64"))
+    _, flow = jacobian(cell, x, "cell_state", clamps=clamps)
+    np.testing.assert_allclose(flow[:, 0], diagonal(np.prod(gates["forget_gate"][:, 1:], axis=1)), atol=1e-14)
+
+
+def test_the_refine_gate_is_a_part_of_the_forget_gate(rng):
+    cell, x = cell_of(rng, "ur_lstm", feedback="none", scale=2.0), inputs(rng)
+
+    def e(r):
+        return trace(cell, x, clamps={"refine_gate": (tf.ones((B, T, 1)), tf.constant(r))})["forget_gate"].numpy()
+
+    f, r = e(np.full((B, T, N), 0.5)), rng.uniform(size=(B, T, N))
+    np.testing.assert_allclose(e(r), f + (2 * r - 1) * f * (1 - f), rtol=1e-12)
+    np.testing.assert_allclose([e(np.zeros((B, T, N))), e(np.ones((B, T, N)))], [f**2, 1 - (1 - f) ** 2], rtol=1e-12)
+    assert np.ptp(f) > 0.5
+
+
+def test_a_normaliser_makes_the_input_gate_forget(rng):
+    cell, x = cell_of(rng, "slstm", feedback="none"), inputs(rng)
+
+    def shares(tap=0.0):
+        taps = {"net_input_gate": tf.constant(np.broadcast_to(tap, (B, T, N)).copy())}
+        values = {name: value.numpy() for name, value in trace(cell, x, taps=taps).items()}
+        mean = values["cell_state"] / values["normaliser"]
+        np.testing.assert_allclose(values["output"], values["output_gate"] * mean, rtol=1e-12)
+        return values, mean, values["input_gate"] / values["normaliser"]
+
+    values, mean, taken = shares()
+    expected = np.zeros((B, N))
+    for t in range(T):  # the mean forgets by the share that the new value takes
+        expected = (1 - taken[:, t]) * expected + taken[:, t] * values["candidate"][:, t]
+        np.testing.assert_allclose(mean[:, t], expected, rtol=1e-10)
+    kept = values["forget_gate"][:, 1:] * values["normaliser"][:, :-1] / values["normaliser"][:, 1:]
+    np.testing.assert_allclose(1 - taken[:, 1:], kept, rtol=1e-10)
+    more = np.zeros((T, 1))
+    more[-1] = 1.3
+    _, _, raised = shares(more)
+    taken, raised = taken[:, -1], raised[:, -1]  # the first takes all, as there is nothing before it
+    np.testing.assert_allclose(raised / (1 - raised), np.exp(1.3) * taken / (1 - taken), rtol=1e-9)
+    assert (raised > taken).all()
+
+
+# 5. Half-life
+
+
+def test_half_life_as_a_function_of_the_bias(rng):
+    rows = re.findall(r"^\| (-?\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == [-2, 0, 1, 2, 3, 5, 7]
+    for row in rows:
+        cell = cell_of(rng, "vanilla", forget_gate=Gate(bias=float(row[0])))
+        bias = cell.bias.numpy()
+        bias[N : 2 * N] = float(row[0])
+        set_weights(cell, bias=bias, kernel=0.0, recurrent_kernel=0.0)
+        _, flow = jacobian(cell, inputs(rng), "cell_state")
+        kept = np.diagonal(flow[:, 0], axis1=1, axis2=2)
+        half = (T - 1) * np.log(0.5) / np.log(kept)
+        np.testing.assert_allclose(half, np.log(2) / np.log1p(np.exp(-float(row[0]))), rtol=1e-9)
+        shown = f"{kept.mean() ** (1 / (T - 1)):.4f}", f"{half.mean():.2f}", f"{1 + np.exp(float(row[0])):.2f}"
+        assert shown == row[1:]
+
+
+def test_half_life_of_changing_gates_is_that_of_their_geometric_mean(rng):
+    values, flow = jacobian(cell_of(rng, "vanilla"), inputs(rng, B, 30, F), "cell_state", **CUT)
+    mean_log = np.log(values["forget_gate"][:, 1:]).mean(axis=1)
+    kept = np.diagonal(flow[:, 0], axis1=1, axis2=2)
+    np.testing.assert_allclose(kept, 0.5 ** (29 / (np.log(0.5) / mean_log)), rtol=1e-10)
+    assert (np.log(0.5) / mean_log < np.log(0.5) / np.log(values["forget_gate"][:, 1:].mean(axis=1))).all()
+
+
+# 6. Truncation
+
+
+@pytest.mark.parametrize("name", ["lstm1997", "lstm2000", "vanilla"])
+def test_error_leaves_through_the_nets_without_a_factor_of_the_lag_but_e(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    flows = {net: jacobian(cell, x, f"net_{net}", "output", **CUT) for net in cell.nets}
+    values = flows["candidate"][0]
+    i, o, g, s = (values[key] for key in ("input_gate", "output_gate", "candidate", "cell_state"))
+    of_1997 = name != "vanilla"
+    h = np.tanh(s / 2) if of_1997 else np.tanh(s)
+    slope_h, slope_g = ((1 - h**2) / 2, 1 - g**2 / 4) if of_1997 else (1 - h**2, 1 - g**2)
+    s_tm1 = np.concatenate([np.zeros((B, 1, N)), s[:, :-1]], axis=1)
+    leaves = {"candidate": slope_g * wide(cell, i), "input_gate": g * wide(cell, i * (1 - i))}
+    if "forget_gate" in values:
+        leaves["forget_gate"] = s_tm1 * wide(cell, values["forget_gate"] * (1 - values["forget_gate"]))
+    arrives, e = (wide(cell, o) * slope_h)[:, -1], factor(cell, values)
+    for t in range(T):
+        kept = np.prod(e[:, t + 1 :], axis=1)
+        assert (kept == 1).all() == (name == "lstm1997" or t == T - 1)
+        for net, leaving in leaves.items():
+            into = diagonal(arrives * kept * leaving[:, t])
+            if cell.nets[net] < N:  # a block's gate gathers the errors of its cells
+                into = into.reshape(B, N, cell.blocks, cell.block_size).sum(axis=-1)
+            np.testing.assert_allclose(flows[net][1][:, t], into, rtol=1e-10, atol=1e-14)
+        assert (np.abs(flows["output_gate"][1][:, t]).max() > 0) == (t == T - 1)  # what it lets out is not of the state
+
+
+def gradients(learner, cell, head, rng_data) -> list:
+    _, _, found = learner.gradients(cell, head, *rng_data)
+    return [np.asarray(gradient) for gradient in found]
+
+
+def weight_problem(rng, **arguments):
+    cell, head = cell_of(rng, "vanilla", **arguments), Head(1, dtype="float64")
+    head.build((None, N), (None, F))
+    randomize(head, rng)
+    data = inputs(rng), inputs(rng, B, T, 1), tf.constant(rng.uniform(0.5, 2, size=(B, T)))
+    return cell, head, data
+
+
+def test_the_truncated_gradient_is_exact_where_nothing_goes_through_the_nets(rng):
+    for arguments in ({"feedback": "none"}, {}):
+        cell, head, data = weight_problem(rng, **arguments)
+        if arguments == {}:
+            cell.recurrent_kernel.assign(np.zeros(cell.recurrent_kernel.shape))
+        for cut, exact in zip(*(gradients(learner, cell, head, data) for learner in (Truncated1997(), BPTT())), strict=True):
+            assert relative(cut, exact) < 1e-12
+    cell, head, data = weight_problem(rng)
+    first = tuple(part[:, :1] for part in data)
+    both = [gradients(learner, cell, head, data) for learner in (Truncated1997(), BPTT())]
+    assert max(relative(cut, exact) for cut, exact in zip(*both, strict=True)) > 0.01
+    both = [gradients(learner, cell, head, first) for learner in (Truncated1997(), BPTT())]
+    for cut, exact in zip(*both, strict=True):  # one step: nothing has been read back yet
+        np.testing.assert_allclose(cut, exact, rtol=1e-12)
+
+
+def test_what_truncation_loses_goes_to_zero_with_the_recurrent_weights(rng):
+    cell, head, data = weight_problem(rng)
+    weights, lost = cell.recurrent_kernel.numpy(), []
+    for scale in (1e-3, 1e-4):
+        cell.recurrent_kernel.assign(scale * weights)
+        cut, exact = (gradients(learner, cell, head, data)[0] for learner in (Truncated1997(), BPTT()))
+        lost.append(relative(cut, exact))
+    assert lost[0] / lost[1] == pytest.approx(10, rel=0.05)
+
+
+# 7. Drift, saturation, abuse
+
+
+def test_a_drifting_state_closes_its_own_output(rng):
+    cell = cell_of(rng, "lstm1997", feedback="none")
+    for size in (0.0, 1.0, 5.0, 20.0):
+        with tf.GradientTape() as tape:
+            s = tf.constant(rng.choice([-1.0, 1.0], size=(B, N)) * size)
+            tape.watch(s)
+            values, _ = cell.step(
+                inputs(rng, B, F), [tf.zeros((B, N), "float64"), s],
+                touch=lambda name, value, s=s: s + 0 * value if name == "cell_state" else value,
+            )  # fmt: skip
+            total = tf.reduce_sum(values["output"])
+        slope = tape.gradient(total, s).numpy() / wide(cell, values["output_gate"])
+        assert (slope <= 2 * np.exp(-size)).all()
+        if size:
+            assert (slope >= 0.5 * np.exp(-size)).all()
+        else:
+            np.testing.assert_allclose(slope, 0.5, rtol=1e-14)
+
+
+def test_a_negative_input_gate_bias_slows_the_drift(rng):
+    for bias, shown in ((0, "100.00"), (-3, "9.49"), (-6, "0.49")):
+        cell = cell_of(rng, "lstm1997", feedback="none", scale=3.0)
+        kernel, first = cell.kernel.numpy(), cell.bias.numpy()
+        kernel[:, :2], first[:2] = 0.0, bias
+        set_weights(cell, kernel=kernel, bias=first)
+        s = states_over(cell, inputs(rng, B, 100, F))
+        limit = 2 * sigmoid(bias) * np.arange(1, 101)[:, None]
+        assert (np.abs(s) <= limit).all()
+        first[2 : 2 + N] = 60.0  # a candidate as high as it goes: the limit is reached
+        set_weights(cell, kernel=0.0, bias=first)
+        s = states_over(cell, inputs(rng, B, 100, F))
+        np.testing.assert_allclose(s, np.broadcast_to(limit, s.shape), rtol=1e-10)
+        assert f"| {bias} | {s[0, -1, 0]:.2f} |" in PAGE
+        assert f"{s[0, -1, 0]:.2f}" == shown
+
+
+def test_a_negative_output_gate_bias_keeps_a_cell_from_being_used(rng):
+    for bias, shown in ((-2, "0.119"), (-4, "0.018"), (-6, "0.0025")):
+        cell = cell_of(rng, "lstm1997", feedback="none", scale=2.0)
+        kernel, first = cell.kernel.numpy(), cell.bias.numpy()
+        kernel[:, -2:], first[-2:] = 0.0, bias
+        set_weights(cell, kernel=kernel, bias=first)
+        values, flow = jacobian(cell, inputs(rng), "cell_state", "output")
+        assert (np.abs(values["output"]) <= sigmoid(bias)).all()
+        assert (np.abs(flow) <= sigmoid(bias) / 2).all()
+        assert float(shown) == pytest.approx(sigmoid(bias), rel=0.02)
+        assert shown in PAGE
+
+
+# 8. Why a forget gate came in 2000
+
+
+def counting(forget: float | None) -> GatedCell:
+    """One cell that adds its input; a forget gate of this constant value."""
+    gate = None if forget is None else Gate(bias=0.0, recurrent="none")
+    cell = GatedCell(1, None, gate, None, "linear", "linear", feedback="none", dtype="float64")
+    cell.build((None, 1))
+    weights = {"kernel": [[1.0]], "bias": [0.0]}
+    if forget is not None:
+        weights = {"kernel": [[0.0, 1.0]], "bias": [np.log(forget / (1 - forget)), 0.0]}
+    set_weights(cell, **weights)
+    return cell
+
+
+def test_without_a_forget_gate_the_state_is_a_random_walk_or_a_drift():
+    steps, mean = 10, 0.3
+    signs = np.array(list(itertools.product([-1.0, 1.0], repeat=steps)))  # every sequence there is, each as likely
+    s = trace(counting(None), tf.constant(signs[..., None] + mean))["cell_state"].numpy()[..., 0]
+    t = np.arange(1, steps + 1)
+    np.testing.assert_allclose(s.mean(axis=0), mean * t, rtol=1e-12)
+    np.testing.assert_allclose(s.std(axis=0), np.sqrt(t), rtol=1e-12)
+    for f in (0.5, 0.9):
+        s = trace(counting(f), tf.constant(signs[..., None] + mean))["cell_state"].numpy()[..., 0]
+        np.testing.assert_allclose(s.mean(axis=0), mean * (1 - f**t) / (1 - f), rtol=1e-10)
+        np.testing.assert_allclose(s.var(axis=0), (1 - f ** (2 * t)) / (1 - f**2), rtol=1e-10)
+
+
+def test_with_a_forget_gate_below_one_the_state_stays_bounded(rng):
+    for f in (0.5, 0.9):
+        x = rng.uniform(-1, 1, size=(B, 60, 1))
+        s = np.abs(states_over(counting(f), tf.constant(x)))
+        assert (s <= np.abs(x).max(axis=1, keepdims=True) / (1 - f)).all()
+        s = states_over(counting(f), tf.ones((1, 60, 1), "float64"))[0, :, 0]  # a constant input reaches it:
+        np.testing.assert_allclose(1 - s * (1 - f), f ** np.arange(1, 61), rtol=1e-9, atol=1e-14)
+    cell = cell_of(rng, "lstm2000")  # and where gates change, with the largest of them
+    values = trace(cell, inputs(rng, B, 30, F))
+    added = np.abs(wide(cell, values["input_gate"]) * values["candidate"]).max(axis=1)
+    largest = wide(cell, values["forget_gate"]).max(axis=1)
+    assert (np.abs(values["cell_state"]).max(axis=1) <= added / (1 - largest)).all()
+
+
+def test_a_constant_decay_cannot_keep_and_forget(rng):
+    for f in (0.01, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99):
+        _, flow = jacobian(counting(f), tf.zeros((1, 8, 1), "float64"), "cell_state")
+        kept = flow[0, ::-1, 0, 0]  # after 0, 1, ... steps
+        assert max(kept[1], 1 - kept[7]) >= 0.5 - 1e-12
+    cell = cell_of(rng, units=1, features=1, feedback="none")
+    a = 20.0  # a mark at the last step says: forget
+    set_weights(cell, kernel=[[0.0, -2 * a, 0.0, 0.0]], bias=[0.0, a, 0.0, 0.0])
+    x = np.zeros((1, 8, 1))
+    _, before = jacobian(cell, tf.constant(x), "cell_state")
+    x[0, -1] = 1.0
+    _, after = jacobian(cell, tf.constant(x), "cell_state")
+    assert 1 - before[0, 0].item() < 1e-7
+    assert 0 < after[0, 0].item() < 1e-7
+
+
+# The page
+
+
+def test_every_theorem_names_its_test_and_every_test_named_exists():
+    theorems = re.split(r"^\*\*Theorem ", PAGE, flags=re.MULTILINE)[1:]
+    assert [int(re.match(r"\d+", theorem)[0]) for theorem in theorems] == list(range(1, len(theorems) + 1))
+    named = [re.findall(r"`tests/test_mathematics\.py::(test_\w+)`", theorem) for theorem in theorems]
+    assert all(named)
+    here = {name for name in globals() if name.startswith("test_")}
+    assert {name for names in named for name in names} == here - {
+        "test_every_theorem_names_its_test_and_every_test_named_exists"
+    }
+    assert all("*Proof.*" in theorem for theorem in theorems)
