@@ -1,19 +1,34 @@
 """What is measured on a fixed probe batch, outside the train step: measuring changes neither weights nor random state."""
 
 from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.bound import Bound, bound
 from lstmlab.diagnostics.error_flow import ErrorFlow, error_flow
 from lstmlab.diagnostics.example import Example
 from lstmlab.diagnostics.gate_activations import GateActivations
+from lstmlab.diagnostics.gate_timeline import GateTimeline, gate_timeline
 from lstmlab.diagnostics.gradient_norm import GradientNorm
+from lstmlab.diagnostics.interventions import Interventions, intervene
+from lstmlab.diagnostics.jacobians import Jacobians, jacobians
 from lstmlab.diagnostics.learner_comparison import LearnerComparison
+from lstmlab.diagnostics.memory import Memory, memory
 
 __all__ = [
+    "Bound",
     "Diagnostic",
     "ErrorFlow",
     "Example",
     "GateActivations",
+    "GateTimeline",
     "GradientNorm",
+    "Interventions",
+    "Jacobians",
     "LearnerComparison",
+    "Memory",
     "Probe",
+    "bound",
     "error_flow",
+    "gate_timeline",
+    "intervene",
+    "jacobians",
+    "memory",
 ]
