@@ -31,10 +31,11 @@ STEPS = {  # those of each interval, in each sequence
 class Clamped(NumpyCell):
     """The cell in NumPy with gates of {step: {letter: (which sequences [B], value [m])}} standing in for those that arise."""
 
-    def play(self, x, clamps=None, bump=None, read_back=None):
-        """Values at every step, and what the nets read back: as NumpyCell.run."""
+    def play(self, x, clamps=None, bump=None, read_back=None, start=None):
+        """Values at every step, and what the nets read back: as NumpyCell.run. start: hidden, cell state."""
         width = self.n + (self.m * sum(k in self.weights for k in "ifo") if self.feedback == "all" else 0)
-        hidden, s, steps, seen = np.zeros((len(x), width)), np.zeros((len(x), self.n)), [], []
+        hidden, s = start or (np.zeros((len(x), width)), np.zeros((len(x), self.n)))
+        steps, seen = [], []
         for t in range(x.shape[1]):
             seen.append(hidden)
             hidden = hidden if read_back is None else read_back[t]
@@ -219,6 +220,40 @@ def test_retention_of_some_cells_that_lie_evenly(rng, eager):
     one = Interventions(interval=(3, 4), cells=1).measure(model, probe)
     np.testing.assert_allclose(one["retention_before"], kept[:, 0].mean(), rtol=1e-10)
     assert abs(kept[:, 0].mean() - kept.mean()) > 1e-4
+
+
+class Started:
+    """A cell that begins elsewhere, as a layer of a larger net may."""
+
+    def __init__(self, cell, states):
+        self._cell, self._states = cell, states
+
+    def __getattr__(self, name):
+        return getattr(self._cell, name)
+
+    def get_initial_state(self, batch_size):
+        return [state[:batch_size] for state in self._states]
+
+
+def test_a_cell_that_begins_elsewhere_than_at_zero(rng, eager):
+    model, probe = problem(rng)
+    start = rng.normal(size=(B, N)), rng.normal(size=(B, N))
+    zero = Interventions(interval=(1, 2)).measure(model, probe)
+    model.cell = Started(model.cell, list(start))
+    table = Interventions(interval=(1, 2)).measure(model, probe).set_index(["gate", "value"])
+    steps, _ = Clamped(model.cell).play(probe.x, start=start)
+    places = [(b, t) for b in range(B) for t in ERRORS[b]]
+    prediction = predicted(model, steps)
+    error = np.mean([np.abs(probe.y[b, t] - prediction[b, t]) for b, t in places])
+    np.testing.assert_allclose(table["error_before"], error, rtol=1e-9)
+    found = []
+    for b, k in np.ndindex(B, N):
+        move = np.zeros((B, N))
+        move[b, k] = 1e-5
+        up, down = (Clamped(model.cell).play(probe.x, bump={0: sign * move}, start=start)[0][2]["s"][b, k] for sign in (1, -1))
+        found.append((up - down) / 2e-5)
+    np.testing.assert_allclose(table["retention_before"], np.mean(found), rtol=1e-7)
+    assert abs(np.mean(found) - zero["retention_before"].iloc[0]) > 1e-4
 
 
 def test_a_layer_alone_has_its_retention_alone(rng, eager):

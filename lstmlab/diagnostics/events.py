@@ -23,7 +23,7 @@ def spans(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     first: the first event before the last error; where there is none, the first step. last: the last error; -1 without one.
     """
     last = last_errors(probe)
-    earlier = probe.events & probe.valid & (np.arange(probe.w.shape[1]) < last[:, None])
+    earlier = probe.events & (np.arange(probe.w.shape[1]) < last[:, None])
     return np.maximum(first_steps(earlier), 0), last
 
 

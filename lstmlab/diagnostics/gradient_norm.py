@@ -18,7 +18,8 @@ class GradientNorm(Diagnostic):
         (2) update_ratio        |W - W'| / |W|, W' the weights at the measurement before; 0 at the first
         (3) angle               degrees between g and g' of the measurement before; 90 if one of them is zero; 0 at the first
         (4) clipped             1 where clipnorm, global_clipnorm or clipvalue of the optimizer would change g (without the
-                                gradients of regularizers): a mean over sequences, so that single ones are mostly larger
+                                gradients of regularizers): a mean over sequences, so that single ones are mostly larger;
+                                0 without an optimizer, as for a single layer of a Keras model
         (5) finite              1, or 0 where g has an element that is no finite number; |g| and angle are then none either
 
     One row for each weight whole, net 'all'; where several nets share its columns (kernel, the matrices that read back, bias),

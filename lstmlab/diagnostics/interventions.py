@@ -209,7 +209,7 @@ def _effects(model, x, where, begin, end, clamped: dict, held: dict, cells: tupl
     tap = tf.zeros((*x.shape[:2], cell.units), dtype)
     with tf.GradientTape() as tape:
         tape.watch(tap)
-        values = trace(cell, x, taps={"cell_state": tap}, clamps=clamps)
+        values = trace(_Copies(cell, len(cells)), x, taps={"cell_state": tap}, clamps=clamps)
         asked = tf.reduce_sum(values["cell_state"] * tf.cast(own * at_end, cell.variable_dtype))
     retention = tf.reduce_sum(tape.gradient(asked, tap) * own * at_begin, axis=(1, 2))
     return {
@@ -217,3 +217,17 @@ def _effects(model, x, where, begin, end, clamped: dict, held: dict, cells: tupl
         "retention": tf.reshape(tf.cast(retention, cell.variable_dtype), (len(cells), batch)),
         "gates": {gate: values[gate][:batch] for gate in clamped},
     }
+
+
+class _Copies:
+    """A cell for copies of a batch, one below the other: each begins in the states of the batch, which need not be zero."""
+
+    def __init__(self, cell, copies: int):
+        self._cell, self._copies = cell, copies
+
+    def __getattr__(self, name: str):
+        return getattr(self._cell, name)
+
+    def get_initial_state(self, batch_size: int) -> list:
+        states = self._cell.get_initial_state(batch_size=batch_size // self._copies)
+        return [tf.tile(state, [self._copies, 1]) for state in states]
