@@ -56,10 +56,11 @@ class Jacobians(Diagnostic):
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         curves = {}
         for (path, measure), part in table.groupby(["path", "measure"]):
-            if path == "one_step" or measure.startswith("log10_"):
+            if path == "one_step":
+                curves[f"jacobians_one_step_against_lag/{measure}"] = part["lag"], part["value"]
+            elif measure.startswith("log10_"):
                 curves[f"jacobians_{measure}_against_lag/{path}"] = part["lag"], part["value"]
-        if curves:
-            board.against_lag(curves, sequences)
+        board.against_lag(curves, sequences)
 
 
 def jacobians(model, x, w=None) -> pd.DataFrame:
