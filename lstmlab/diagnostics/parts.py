@@ -209,7 +209,7 @@ class Parts:
         w = (y != 0).any(axis=-1)
         w |= valid & ~w.any(axis=1)[:, None] & (np.arange(count.max()) == count[:, None] - 1)
         x, y, w, valid = (part[rows] for part in (x, y, w, valid))
-        return Probe(x, y, w.astype(y.dtype), valid, w)
+        return Probe(x, y, w.astype(y.dtype), valid, np.zeros_like(valid))  # nobody says what an event is here
 
     def _through_states(self, call: Call, y, mask) -> bool:
         """Add to y what comes back through the last output among the last states; False if other states bring some too."""

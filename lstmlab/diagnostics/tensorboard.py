@@ -1,6 +1,7 @@
 """Board: what diagnostics and runs write for TensorBoard; a view of the run's csv files, never the only store."""
 
 import io
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -34,17 +35,25 @@ STORY = (
         "3 Where does the error go? (against lag)",
         [
             ("error flow", r"error_flow_against_lag/.*"),
-            ("state to state", r"(jacobians|bound)\w*_against_lag/.*"),
+            ("state to state: log10 of the norm", r"jacobians_log10_norm_against_lag/.*"),
+            ("bound of 1991 and what decays under it: log10", r"bound_log10_against_lag/.*"),
         ],
     ),
     (
         "4 What is remembered?",
         [
             ("half-life, in steps", r"memory_half_life\w*/.*"),
-            ("drift, saturation and capacity", r"memory_(?!half_life)\w*/.*"),
+            ("left of a state over the task's lag", r"memory_retention_over_lag/.*"),
+            ("states: drift, size, saturation", r"memory_states/.*"),
         ],
     ),
-    ("5 Which gate does it?", [("error with a gate clamped", r"interventions_error/.*")]),
+    (
+        "5 Which gate does it?",
+        [
+            ("error with a gate clamped", r"interventions_error/.*"),
+            ("retention with a gate clamped", r"interventions_retention/.*"),
+        ],
+    ),
 )
 
 
@@ -67,7 +76,8 @@ class Disk:
             raise
         except (OSError, tf.errors.OpError) as error:
             self.failed = True
-            reason = " ".join(str(getattr(error, "strerror", None) or getattr(error, "message", error)).split())
+            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(getattr(error, "strerror", None) or error))  # names of operations
+            reason = " ".join(reason.split())
             print(f"diagnostics: nothing more is written to {self.folder}, the training goes on: {reason}", file=sys.stderr)
 
 
