@@ -49,7 +49,7 @@ def looped(model, probe, before: int, after: int, most: int) -> dict[tuple, list
 def test_every_row_against_a_loop_in_numpy(name, before, after, most, rng, eager):
     model, probe = problem(rng, name)
     table = GateTimeline(before=before, after=after, events=most).measure(model, probe)
-    assert list(table.columns) == ["event", "offset", "gate", "block", "mean", "near_0", "near_1", "sequences"]
+    assert list(table.columns) == ["event", "offset", "gate", "block", "mean", "near_0", "near_1", "count"]
     expected = looped(model, probe, before, after, most)
     table = table.set_index(["event", "offset", "gate", "block"])
     assert set(table.index) == set(expected)
@@ -59,11 +59,11 @@ def test_every_row_against_a_loop_in_numpy(name, before, after, most, rng, eager
         np.testing.assert_allclose(row["mean"], at.mean(), rtol=1e-9)
         assert row["near_0"] == pytest.approx((at < 0.1).mean(), abs=1e-12)
         assert row["near_1"] == pytest.approx((at > 0.9).mean(), abs=1e-12)
-        assert row["sequences"] == len(values)
+        assert row["count"] == len(values)
     assert table["near_0"].max() > 0 < table["near_1"].max()
     if before:
         assert {"beginning", "event_1", "event_2", "last_error"} <= set(table.index.get_level_values("event"))
-        assert table["sequences"].nunique() > 2
+        assert table["count"].nunique() > 2
 
 
 def test_padding_does_not_count(rng, eager):

@@ -26,8 +26,8 @@ class GateTimeline(Diagnostic):
     blocks: so many blocks at most, of more of them some that lie evenly among all.
     Raises ValueError for a before or after that is no integer >= 0, and for events or blocks that are no positive integers.
 
-    Table: event, offset, gate, block (1, 2, ...), mean, near_0 (share below 0.1), near_1 (share above 0.9), sequences (how
-    many). TensorBoard: one image of the means, a row for each gate, a panel for each event, which a line marks.
+    Table: event, offset, gate, block (1, 2, ...), mean, near_0 (share below 0.1), near_1 (share above 0.9), count (of
+    sequences averaged). TensorBoard: one image of the means, a row for each gate, a panel for each event, which a line marks.
     """
 
     name = "gate_timeline"
@@ -104,7 +104,7 @@ def _timeline(values: dict[str, np.ndarray], probe: Probe, offsets: np.ndarray, 
             shown = evenly(value.shape[-1], blocks)
             found = value[np.arange(len(at))[:, None], at][..., shown]
             tables.append(_statistics(found, there, offsets, shown).assign(event=event, gate=gate))
-    return pd.concat(tables, ignore_index=True)[["event", "offset", "gate", "block", "mean", "near_0", "near_1", "sequences"]]
+    return pd.concat(tables, ignore_index=True)[["event", "offset", "gate", "block", "mean", "near_0", "near_1", "count"]]
 
 
 def _anchors(probe: Probe, events: int) -> dict[str, np.ndarray]:
@@ -123,11 +123,11 @@ def _steps(step: np.ndarray, offsets: np.ndarray, valid: np.ndarray) -> tuple[np
 
 def _statistics(found: np.ndarray, there: np.ndarray, offsets: np.ndarray, shown: np.ndarray) -> pd.DataFrame:
     """Rows by offset and block, found [B, offsets, blocks] averaged where `there` [B, offsets]."""
-    sequences = there.sum(axis=0)
-    some = sequences > 0
+    count = there.sum(axis=0)
+    some = count > 0
     columns = {"mean": found, "near_0": found < NEAR, "near_1": found > 1 - NEAR}
     averages = {
-        name: (np.sum(value, axis=0, where=there[..., None], dtype="float64")[some] / sequences[some, None]).ravel()
+        name: (np.sum(value, axis=0, where=there[..., None], dtype="float64")[some] / count[some, None]).ravel()
         for name, value in columns.items()
     }
     return pd.DataFrame(
@@ -135,6 +135,6 @@ def _statistics(found: np.ndarray, there: np.ndarray, offsets: np.ndarray, shown
             "offset": np.repeat(offsets[some], len(shown)),
             "block": np.tile(shown + 1, some.sum()),
             **averages,
-            "sequences": np.repeat(sequences[some], len(shown)),
+            "count": np.repeat(count[some], len(shown)),
         }
     )

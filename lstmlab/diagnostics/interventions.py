@@ -37,7 +37,8 @@ class Interventions(Diagnostic):
     for what begin has put into the fed-back values before its state is lost; other gates change (3) only by what is fed back
     and what gates see, and (4) only so far as the forget gate's value follows from that.
 
-    every: see Diagnostic. cells: (3) and (4) are taken for so many at most, of more of them some that lie evenly among all.
+    every: see Diagnostic. cells: (3) and (4) are taken for so many at most, of more for some that lie evenly among all; time
+    and memory grow with them.
     Raises ValueError for another interval, and for cells that is no positive integer.
 
     Table: gate, value, steps (clamped, mean over sequences), and <what>_before, <what>_after for (1) to (4); (3) and (4) alone
@@ -47,7 +48,7 @@ class Interventions(Diagnostic):
 
     name = "interventions"
 
-    def __init__(self, every: int | str = 50_000, interval: str | Sequence[int] = "between", cells: int = 16):
+    def __init__(self, every: int | str = 50_000, interval: str | Sequence[int] = "between", cells: int = 8):
         super().__init__(every)
         self.interval = _checked_interval("Interventions", interval)
         if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
