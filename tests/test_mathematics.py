@@ -1,7 +1,9 @@
 """docs/mathematics.md, theorem by theorem, on the cells in float64: explicit products against automatic derivatives."""
 
+import importlib
 import itertools
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from lstmlab import Gate, GatedCell, Head, variant, variants
 from lstmlab.diagnostics.base import trace
 from lstmlab.learners import BPTT, Truncated1997
 
-PAGE = (Path(__file__).parents[1] / "docs" / "mathematics.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "mathematics.md").read_text(encoding="utf-8")
 B, T, F, N = 2, 5, 2, 4
 CUT = {"see": tf.stop_gradient}
 COUPLED = ("cifg", "gru", "gru_reset_after", "mgu", "mingru", "minlstm", "ur_lstm")
@@ -338,7 +341,7 @@ def test_along_the_carousel_the_old_state_is_multiplied_by_e_alone(name, rng):
 def test_with_gates_held_nothing_but_e_changes_the_share_of_the_old_state(name, rng):
     cell, x = cell_of(rng, name), inputs(rng)
     same = {"forget_gate": rng.uniform(0.2, 1.5, size=(B, T, cell.blocks))}
-    for _ in range(3):  # whatever i, g, o and q are
+    for _ in range(2):  # whatever i, g, o and q are
         values, flow = jacobian(cell, x, "cell_state", clamps=held(rng, cell, x, **same))
         e = factor(cell, values)
         np.testing.assert_allclose(flow[:, 0], diagonal(np.prod(e[:, 1:], axis=1)), rtol=1e-12, atol=1e-14)
@@ -751,13 +754,37 @@ def test_a_constant_decay_cannot_keep_and_forget(rng):
 # The page
 
 
+@pytest.fixture(scope="module")
+def tabulate():
+    """docs/tabulate_forgetting.py, which lies outside the package."""
+    sys.path.insert(0, str(DOCS))
+    yield importlib.import_module("tabulate_forgetting")
+    sys.path.remove(str(DOCS))
+
+
+def test_the_table_of_the_page_against_the_cells(tabulate):
+    assert tabulate.page_with_table(PAGE) == PAGE, "run: python docs/tabulate_forgetting.py"
+
+
+def test_the_table_of_the_page_by_hand(tabulate):
+    """Six rows from the papers."""
+    names = ("lstm1997", "peephole", "cifg", "ur_lstm", "mingru", "elman")
+    assert {name: list(tabulate.row(name).values())[1:] for name in names} == {
+        "lstm1997": ["1", "none", "i, g"],
+        "peephole": ["f", "f", "i, f, g"],
+        "cifg": ["1 - i", "i", "i, g"],
+        "ur_lstm": ["f + (2 r - 1) f (1 - f)", "f, r", "f, r, g"],
+        "mingru": ["1 - i", "i", "none"],
+        "elman": ["0", "none", "g"],
+    }
+
+
 def test_every_theorem_names_its_test_and_every_test_named_exists():
     theorems = re.split(r"^\*\*Theorem ", PAGE, flags=re.MULTILINE)[1:]
     assert [int(re.match(r"\d+", theorem)[0]) for theorem in theorems] == list(range(1, len(theorems) + 1))
     named = [re.findall(r"`tests/test_mathematics\.py::(test_\w+)`", theorem) for theorem in theorems]
     assert all(named)
-    here = {name for name in globals() if name.startswith("test_")}
-    assert {name for names in named for name in names} == here - {
-        "test_every_theorem_names_its_test_and_every_test_named_exists"
-    }
+    of_the_page = ("test_the_table_of_the_page", "test_every_theorem")
+    here = {name for name in globals() if name.startswith("test_") and not name.startswith(of_the_page)}
+    assert {name for names in named for name in names} == here
     assert all("*Proof.*" in theorem for theorem in theorems)
