@@ -126,7 +126,8 @@ class _Step:
 
     def read_out(self) -> dict:
         """What the output activation is applied to, its value and its slope there."""
-        cell, value, found = self.cell, self.given["cell_state"], {}
+        cell, value = self.cell, self.given["cell_state"]
+        found: dict[str, np.ndarray] = {}
         if cell.normaliser == "state":
             n = self.given["normaliser"] @ self.spread.T
             name, value = over_cells(cell, "n_t"), value / n

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import keras
+
 from lstmlab.cells.derivatives import jacobian
 from lstmlab.cells.environment import environment
 from lstmlab.cells.symbols import (
@@ -14,6 +16,7 @@ from lstmlab.cells.symbols import (
     before,
     check,
     coupled,
+    is_linear,
     multiplier,
     net_input,
     over_cells,
@@ -47,35 +50,47 @@ def equations(cell) -> list[Equation]:
 
 
 def legend(cell) -> dict[str, str]:
-    """{symbol: what it is} for what the equations and derivatives of this cell use beyond the letters of its values."""
+    """{symbol: what it is} for what the equations and derivatives of this cell use beyond the values they name."""
     check(cell)
-    words = {r"W_a, b_a": "weights from the inputs into net a, and its bias"}
+    words = {"x_t": "input at step t", r"W_a, \, b_a": "weights from the inputs into net a, and its bias"}
     if cell.recurrence.products:
-        words[r"R_a"] = "weights from what is read back into net a" + (
-            "; second letter: from which value" if cell.hidden_size > cell.units else ""
-        )
+        from_where = "; second letter: from which value" if cell.hidden_size > cell.units else ""
+        words["R_a"] = f"weights from what is read back into net a{from_where}"
     if any(product.kind == "by_element" for product in cell.recurrence.products):
-        words[r"r_a"] = "weights of a net that reads its own cells alone"
+        words["r_a"] = "weights of a net that reads its own cells alone"
     if cell.peepholes:
-        words[r"u_a"] = "peephole weights: how gate a sees the state"
-    if cell.block_size > 1:
+        words["u_a"] = "peephole weights: how gate a sees the state"
+    if cell.reset_after and cell._initial_bias("candidate") is not None:
+        words["c"] = "bias behind the reset gate"
+    if cell.block_size > 1 and cell.gates:
         words["E"] = f"gives the value of a block to each of its {cell.block_size} cells; transposed: sums over them"
-    if any(gate.peephole is not None for gate in cell.own.values()) or cell.gates:
-        words[r"\odot"] = "product element by element"
-    words |= _legend_of_derivatives(cell)
+    return words | _legend_of_signs(cell) | _legend_of_derivatives(cell)
+
+
+def _legend_of_signs(cell) -> dict[str, str]:
+    words = {r"\odot": "product element by element"} if cell.gates else {}
+    if any(gate.activation is keras.activations.sigmoid for gate in cell.own.values()):
+        words[r"\sigma"] = "the logistic function"
+    if cell.layer_normalization:
+        words[r"\mathcal{N}, \, \mathcal{N}'"] = "layer normalisation with its gains, all nets together; its derivative"
+        words["R_*"] = "weights from what is read back into all nets"
     return words
 
 
 def _legend_of_derivatives(cell) -> dict[str, str]:
-    words = {r"i'_t, \, f'_t, \, \ldots": "slope of that activation at its net input", "I": "the identity"}
+    words = {r"\operatorname{diag}": "the matrix that has this vector as its diagonal"}
+    if cell.forget_gate is None:
+        words["I"] = "the identity matrix"
+    if any(not is_linear(gate.activation) for gate in cell.own.values()) or not is_linear(cell.candidate_activation):
+        words[r"i'_t, \, f'_t, \, \ldots"] = "slope of that value's activation at its net input"
+    if not is_linear(cell.output_activation):
+        words[r"h, \, h'"] = "the output activation and its slope"
     if cell.normaliser:
         words[r"\bar{i}_t, \, \bar{f}_t"] = "the gates as they multiply, after the normaliser"
-        words[r"(\log i)'_t"] = "slope of the logarithm of that gate"
+        words[r"(\log i)'_t"] = "slope of the logarithm of that gate at its net input"
     if cell.normaliser == "state":
-        words[r"\kappa_t"] = "1 where the old sum sets m_t, else 0"
-        words[r"\mu_t"] = "1 where the input sets m_t and something was stored, else 0"
-    if cell.layer_normalization:
-        words[r"\mathcal{N}, \, \mathcal{N}'"] = "layer normalisation with its gains (all nets together), and its derivative"
+        words[r"\kappa_t"] = "1 where the old sum sets the stabiliser, else 0"
+        words[r"\mu_t"] = "1 where the input sets the stabiliser and something was stored, else 0"
     return words
 
 
@@ -125,9 +140,9 @@ def _normalised(cell) -> list[Equation]:
                 (("input", "i"), ("forget", "f"))]  # fmt: skip
     if cell.normaliser == "state":
         return [
-            Equation("stabiliser", r"m_t = \max(\log f_t + m_{t-1}, \, \log i_t)"),
-            Equation("input_gate", r"\bar{i}_t = \exp(\log i_t - m_t)"),
-            Equation("forget_gate", r"\bar{f}_t = \exp(\log f_t + m_{t-1} - m_t)"),
+            Equation("stabiliser", r"m_t = \max(\log \, f_t + m_{t-1}, \, \log \, i_t)"),
+            Equation("input_gate", r"\bar{i}_t = \exp(\log \, i_t - m_t)"),
+            Equation("forget_gate", r"\bar{f}_t = \exp(\log \, f_t + m_{t-1} - m_t)"),
         ]
     return []
 

@@ -1,0 +1,161 @@
+"""What a cell's gates do, in symbols and, of a finished run, measured on its own net; also the command `lstmlab-explain`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lstmlab.explain_page import Page
+from lstmlab.explain_sections import measured, symbolic, what_was_run
+from lstmlab.results import ROW
+
+PAGE = "explain.html"
+
+
+def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
+    """The symbolic half for conf/cell/<name>.yaml with settings as 'units=4' or 'forget_gate=null', as `lstmlab` reads them.
+
+    Raises ValueError, in one line, for a cell that is not there, a setting it has not, and what is not given in symbols.
+    """
+    cell = build(name, settings)
+    page = Page(f"The cell {name}{' with ' if settings else ''}{', '.join(settings)}")
+    page.paragraph(f"{cell.units} cells. Typeset from the switches of the cell; nothing is measured here.")
+    symbolic(page, cell)
+    return page
+
+
+def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write explain.html, its pictures (PNG) and its tables (csv), named explain_*, into the run's folder or `out`.
+
+    Raises ValueError, in one line, for a folder without a run, a run without weights, and one of another version.
+    """
+    from lstmlab.train import reopen
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"expected a folder with a run. Received: folder={str(folder)!r}, which is none")
+    if not (folder / ROW).exists():
+        raise ValueError(f"expected a folder with a run, {ROW}. Received: folder={str(folder)!r}, with none")
+    run = reopen(folder)
+    out = Path(folder if out is None else out)
+    out.mkdir(parents=True, exist_ok=True)
+    page = Page(
+        f"{run.row.get('task')}, cell {run.row.get('cell')}, learner {run.row.get('learner')}, seed {run.row.get('seed')}"
+    )
+    what_was_run(page, run)
+    try:
+        symbolic(page, run.model.cell, measured=True)
+    except ValueError as error:
+        page.paragraph(f"Nothing in symbols, and no gate to measure: {error}", note=True)
+    else:
+        measured(page, run.model, run.probe, out)
+    (out / PAGE).write_text(page.text(), encoding="utf-8")
+    return out / PAGE
+
+
+def build(name: str, settings: Sequence[str] = ()):
+    """The cell of conf/cell/<name>.yaml. Raises ValueError as `of_cell`."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if name not in names():
+        raise ValueError(f"expected a cell of {', '.join(names())}. Received: cell={name}")
+    config = OmegaConf.create({"cell": OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))})
+    try:
+        for key, value in _parsed(settings, _known(config.cell["_target_"])):
+            OmegaConf.update(config, f"cell.{key}", value, merge=True)
+        return instantiate(config.cell, _convert_="all")
+    except (InstantiationException, OmegaConfBaseException) as error:
+        raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
+
+
+def names() -> list[str]:
+    """The cells of conf/cell/."""
+    return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command."""
+    parser = argparse.ArgumentParser(
+        prog="lstmlab-explain",
+        description="What the gates of a net do: a page of equations, derivatives and, for a finished run, measurements.",
+    )
+    either = "folders of finished runs; or cell=NAME, a cell of conf/cell/, and settings, as in cell=peephole units=2"
+    parser.add_argument("what", nargs="+", metavar="RUN", help=either)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: the run's folder, or here)")
+    options = parser.parse_intermixed_args(argv)
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    problems = 0
+    for job in _jobs(options):
+        try:
+            print(f"written: {job()}")
+        except (OSError, ValueError) as error:
+            problems += 1
+            print(f"lstmlab-explain: {error}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
+
+
+def _jobs(options: argparse.Namespace) -> list:
+    """Functions that write one page each and say where."""
+    from functools import partial
+
+    first, *rest = options.what
+    if first.startswith("cell="):
+        return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
+    several = options.out is not None and len(options.what) > 1
+    return [partial(of_run, run, options.out / Path(run).name if several else options.out) for run in options.what]
+
+
+def _write_cell(name: str, settings: Sequence[str], out: Path | None) -> Path:
+    page = of_cell(name, settings)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    path = (Path() if out is None else out) / f"explain-{name}.html"
+    path.write_text(page.text(), encoding="utf-8")
+    return path
+
+
+def _folder():
+    from importlib.resources import files
+
+    return files("lstmlab.conf") / "cell"
+
+
+def _known(target: str) -> list[str]:
+    """The settings that a cell takes."""
+    import inspect
+
+    from hydra.utils import get_class
+
+    return [name for name in inspect.signature(get_class(target)).parameters if name != "kwargs"]
+
+
+def _parsed(settings: Sequence[str], known: list[str]) -> list[tuple[str, Any]]:
+    """Names and values, by the rules of the command line of `lstmlab`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    for setting in settings:
+        name, equals, _ = setting.partition("=")
+        if not equals or name.partition(".")[0] not in known:
+            raise ValueError(
+                f"expected a setting of the cell as name=value, name one of {', '.join(known)}. Received: {setting}"
+            )
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(settings))
+    except OverrideParseException as error:
+        raise ValueError(f"expected a value as `lstmlab` reads it. Received: {error.override}") from None
+    for one in parsed:
+        if one.is_sweep_override():
+            raise ValueError(f"expected one value, for a list [value, value]. Received: {one.input_line}")
+    return [(one.key_or_group, one.value()) for one in parsed]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""One self-contained HTML page: text, formulas as MathML, tables and pictures within it; no script, nothing to fetch."""
+
+import base64
+import re
+from html import escape
+from pathlib import Path
+
+STYLE = """
+body { font: 16px/1.5 Georgia, serif; color: #1a1a1a; background: #fff; }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1.5rem; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .3rem; }
+h2 { font-size: 1.25rem; margin-top: 2.4rem; border-bottom: 1px solid #bbb; padding-bottom: .2rem; }
+h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
+table { border-collapse: collapse; margin: .8rem 0; font-size: .93rem; }
+th, td { text-align: left; padding: .22rem .8rem .22rem 0; border-bottom: 1px solid #e2e2e2; vertical-align: baseline; }
+th { font-weight: normal; color: #555; border-bottom-color: #999; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.number { text-align: right; }
+math { font-size: 1.06em; math-style: normal; }
+.claim { border-left: 4px solid #999; padding: .35rem 0 .35rem .8rem; margin: .8rem 0; }
+.claim b { display: block; }
+.holds { border-color: #2b7a3d; } .holds .verdict { color: #2b7a3d; }
+.fails { border-color: #b3261e; } .fails .verdict { color: #b3261e; }
+.verdict { font-variant: small-caps; letter-spacing: .03em; }
+.note { color: #555; font-size: .93rem; }
+img { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; } figcaption { color: #555; font-size: .93rem; }
+"""
+
+
+PRIMED = re.compile(r"<(msubsup|msup)>(<m[io][^>]*>[^<]*</m[io]>)((?:(?!</\1>).)*?)<mi>&#x02032;</mi></\1>")
+
+
+class Page:
+    """Grows from top to bottom; `text` gives it whole. Text is escaped; a cell of a table that is a Formula is typeset."""
+
+    def __init__(self, title: str):
+        self.title = title
+        self.parts = [f"<h1>{escape(title)}</h1>"]
+
+    def heading(self, text: str, level: int = 2) -> None:
+        self.parts.append(f"<h{level}>{escape(text)}</h{level}>")
+
+    def paragraph(self, *pieces, note: bool = False) -> None:
+        kind = ' class="note"' if note else ""
+        self.parts.append(f"<p{kind}>{''.join(_shown(piece) for piece in pieces)}</p>")
+
+    def table(self, heads: list[str], rows: list[list]) -> None:
+        """Columns whose cells are all numbers as text are set to the right."""
+        right = [all(_is_number(row[k]) for row in rows) for k in range(len(heads))]
+        kinds = [' class="number"' if one else "" for one in right]
+        head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads, strict=True))
+        lines = ["".join(f"<td{kind}>{_shown(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows]
+        body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+        self.parts.append(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>")
+
+    def claim(self, text: str, holds: bool, numbers: str) -> None:
+        """A sentence, the verdict on it, and the numbers that the verdict was computed from."""
+        kind, verdict = ("holds", "holds on this net") if holds else ("fails", "does not hold on this net")
+        self.parts.append(
+            f'<div class="claim {kind}"><b>{escape(text)}</b> <span class="verdict">{verdict}:</span> {escape(numbers)}</div>'
+        )
+
+    def picture(self, path: Path, caption: str) -> None:
+        """A PNG file, within the page."""
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        self.parts.append(
+            f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        )
+
+    def text(self) -> str:
+        body = "\n".join(self.parts)
+        return (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f"<title>{escape(self.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        )
+
+
+class Formula:
+    """LaTeX that a page shows as MathML."""
+
+    def __init__(self, latex: str):
+        self.latex = latex
+
+    def mathml(self) -> str:
+        from latex2mathml.converter import convert
+
+        return PRIMED.sub(_on_the_line, convert(self.latex))
+
+
+def _on_the_line(found: re.Match) -> str:
+    """A prime beside its letter: above it, without a font for mathematics, browsers shrink what is small as it is."""
+    letter = f'<mrow>{found[2]}<mo lspace="0" rspace="0">&#x02032;</mo></mrow>'
+    return f"<msub>{letter}{found[3]}</msub>" if found[1] == "msubsup" else letter
+
+
+def number(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}"
+
+
+def _shown(piece) -> str:
+    return piece.mathml() if isinstance(piece, Formula) else escape(str(piece))
+
+
+def _is_number(cell) -> bool:
+    try:
+        float(str(cell).replace(",", "").removesuffix("%"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,446 @@
+"""The page that explains a run: its formulas, its numbers against the tables of the diagnostics, its verdicts; the command."""
+
+import html
+import re
+import types
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from composed import NO_DIAGNOSTICS, SMALL, composed
+from omegaconf import OmegaConf
+from oracles import randomize
+
+from lstmlab import Head, Recurrent, explain, train, variant, variants
+from lstmlab import explain_claims as claims
+from lstmlab.cells import CascadeCell
+from lstmlab.cells.equations import equations, jacobian, legend
+from lstmlab.diagnostics import Probe
+from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.terms import terms
+from lstmlab.explain_page import Formula, Page, number
+from lstmlab.explain_sections import measure, what_was_run
+from lstmlab.learners import BPTT, SequenceChunker
+
+PLAIN = (*SMALL, *NO_DIAGNOSTICS, "trainer.jit_compile=false", "trainer.steps_per_execution=10", "learner=bptt")
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+TABLES = ("gates", "jacobians", "error_flow", "bound", "interventions", "terms")
+
+
+def finished(folder, *overrides: str):
+    """A small run as the command leaves it: with its config."""
+    config, choices = composed(*PLAIN, *overrides)
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    train.run(config, folder, choices, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["vanilla", "lstm1997", "elman"])
+def explained(request, tmp_path_factory):
+    """The folder of a run with its page, the page's text, the run opened again and measured again."""
+    folder = finished(tmp_path_factory.mktemp(request.param), f"cell={request.param}")
+    tf.config.run_functions_eagerly(True)
+    try:
+        assert explain.of_run(folder) == folder / "explain.html"
+        run = train.reopen(folder)
+        tables = measure(run.model, run.probe)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return folder, (folder / "explain.html").read_text(encoding="utf-8"), run, tables
+
+
+class Tags(HTMLParser):
+    """Opening and closing tags, one within the other, and what they refer to."""
+
+    VOID = ("meta", "img", "mspace")
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.names, self.sources = [], set(), []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.names.add(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href", "data", "action")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.names.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def verdicts(text: str) -> dict[str, tuple[bool, str]]:
+    """{claim: (whether the page says that it holds, the numbers)}."""
+    found = re.findall(
+        r'<div class="claim (holds|fails)"><b>(.*?)</b> <span class="verdict">(.*?):</span> (.*?)</div>', text, re.DOTALL
+    )
+    assert all(said == ("holds on this net" if kind == "holds" else "does not hold on this net") for kind, _, said, _ in found)
+    return {html.unescape(claim): (kind == "holds", html.unescape(numbers)) for kind, claim, _, numbers in found}
+
+
+# ---- the page of a run
+
+
+def test_the_page_has_the_equations_and_derivatives_of_the_cell(explained):
+    _, text, run, _ = explained
+    for equation in equations(run.model.cell):
+        assert Formula(equation.latex).mathml() in text
+    for block in jacobian(run.model.cell).values():
+        for term in block.terms:
+            assert Formula(term.latex()).mathml() in text
+            assert term.way.replace("_", " ") in text
+
+
+def test_the_page_is_whole_and_asks_for_nothing(explained):
+    folder, text, *_ = explained
+    tags = Tags(text)
+    assert {"html", "head", "title", "body", "math", "table", "img"} <= tags.names
+    assert not tags.names & {"script", "link", "iframe", "object", "form"}
+    assert all(source.startswith("data:image/png;base64,") for source in tags.sources)
+    assert set(re.findall(r'https?://[^"\s<>]*', text)) == {NAMESPACE}
+    assert not re.findall(r"@import|url\(", text)
+    assert str(folder) not in text
+
+
+def test_pictures_stand_beside_the_page_and_in_it(explained):
+    import base64
+
+    folder, text, *_ = explained
+    pictures = sorted(folder.glob("explain_*.png"))
+    assert [path.name for path in pictures] == ["explain_bound.png", "explain_error_flow.png", "explain_jacobians.png"]
+    for path in pictures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert base64.b64encode(path.read_bytes()).decode() in text
+
+
+def test_tables_are_those_of_the_diagnostics(explained):
+    folder, text, run, tables = explained
+    assert set(tables) | {"terms"} == {name for name in TABLES if (folder / f"explain_{name}.csv").exists()}
+    assert ("gates" in tables) == ("interventions" in tables) == bool(run.model.cell.gates)
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(pd.read_csv(folder / f"explain_{name}.csv"), table, check_dtype=False, rtol=1e-5)
+    for row in tables["gates"].to_dict("records") if "gates" in tables else ():
+        assert f'<td class="number">{number(row["mean"])}</td>' in text
+    for row in tables["interventions"].to_dict("records") if "interventions" in tables else ():
+        for what in ("error", "recalled", "retention", "retention_carousel"):
+            assert f'<td class="number">{number(row[f"{what}_after"])}</td>' in text
+
+
+def test_verdicts_follow_from_the_tables(explained):
+    """Each number of a claim again from the table that is its source, without the functions that make claims."""
+    _, text, run, tables = explained
+    said = verdicts(text)
+    flow = tables["error_flow"].pivot_table(index="lag", columns="path", values="norm")
+    end = flow.index.max()
+    carousel, nets = flow.loc[end, "carousel"], flow.loc[end, "nets"]
+    holds, numbers = next(value for claim, value in said.items() if "error arrives" in claim)
+    assert f"at lag {end} steps: carousel {carousel:.3g}, nets {nets:.3g}" in numbers
+    assert holds == (carousel > nets or run.model.cell.forget_gate == "closed")
+    lags = tables["jacobians"][tables["jacobians"]["measure"] == "norm"].pivot_table(
+        index="lag", columns="path", values="value"
+    )
+    holds, numbers = next(
+        value for claim, value in said.items() if "ds_T/ds_t" in claim or "Without a carousel nothing" in claim
+    )
+    if run.model.cell.forget_gate == "closed":
+        assert holds == (lags["cell_state"].iloc[-1] < 1)
+    else:
+        ratio = lags["cell_state"] / lags["carousel"]
+        assert holds == bool(((ratio < 2) & (ratio > 0.5)).all())
+        assert f"measured {lags['cell_state'][np.log(ratio).abs().idxmax()]:.3g}" in numbers
+    if "interventions" in tables:
+        table = tables["interventions"]
+        change = (table["retention_carousel_after"] - table["retention_carousel_before"]).abs().groupby(table["gate"]).max()
+        holds, numbers = next(value for claim, value in said.items() if claim.startswith(("Held open", "No gate of this cell")))
+        assert f"{change.drop('forget_gate', errors='ignore').max():.3g}" in numbers
+        assert holds == (change.idxmax() == "forget_gate" if "forget_gate" in change else change.max() == 0)
+
+
+def test_every_claim_carries_its_units(explained):
+    said = verdicts(explained[1])
+    assert len(said) >= 5
+    assert all(re.search(r"\(.*(no unit|per unit of|steps).*\)", numbers) for _, numbers in said.values())
+
+
+def test_how_the_run_ended(explained):
+    _, text, run, _ = explained
+    assert "not solved, the budget used up, after 200 training sequences" in text
+    assert f"{run.row['test_wrong']:,} of 2,560 sequences wrong" in text
+    assert f"adding, cell {run.row['cell']}, learner bptt, seed 0" in text
+
+
+# ---- claims
+
+
+LAGS = list(range(4))
+
+
+def curves(column: str, **values) -> pd.DataFrame:
+    """A table lag, <column>, measure, value."""
+    return pd.DataFrame(
+        [
+            {"lag": lag, column: name, "measure": "log10_norm", "value": v}
+            for name, vs in values.items()
+            for lag, v in zip(LAGS, vs, strict=False)
+        ]
+    )
+
+
+def flow(carousel, nets) -> pd.DataFrame:
+    rows = {"carousel": carousel, "nets": nets, "cell_state": np.add(carousel, nets)}
+    return curves("path", **rows).rename(columns={"value": "norm"})
+
+
+def held(**changes) -> pd.DataFrame:
+    """Interventions by which each gate changes the carousel's retention from 0.5 by so much."""
+    return pd.DataFrame(
+        [{"gate": gate, "value": "open", "retention_carousel_before": 0.5, "retention_carousel_after": 0.5 + change}
+         for gate, change in changes.items()]
+    )  # fmt: skip
+
+
+def ways(**norms) -> pd.DataFrame:
+    return pd.DataFrame([{"value": "cell_state", "part": "output", "way": way, "norm": norm} for way, norm in norms.items()])
+
+
+MADE_UP = {
+    "symbols": (claims.symbols, (1e-7, 9), (0.2, 9)),
+    "scales": (claims.scales, (0.0, 9, "a gate"), (0.3, 9, "a gate")),
+    "one step": (claims.one_step, (ways(carousel=0.9, net_candidate=0.2),), (ways(carousel=0.1, net_candidate=0.2),)),
+    "retention": (
+        claims.retention,
+        (curves("path", cell_state=[0, -1, -2, -3], carousel=[0, -1.1, -2.2, -3.3]),),
+        (curves("path", cell_state=[0, -1, -2, -3], carousel=[0, -1.1, -2.2, -3.4]),),
+    ),
+    "no carousel": (
+        claims.retention,
+        (curves("path", cell_state=[0, 0.5, 0.2, -0.1], carousel=[0]),),
+        (curves("path", cell_state=[0, -0.5, -0.2, 0.1], carousel=[0]),),
+    ),
+    "forgets": (claims.forgets, (held(input_gate=0.1, forget_gate=-0.5),), (held(input_gate=0.6, forget_gate=0.5),)),
+    "no forget gate": (claims.forgets, (held(input_gate=0.0, output_gate=0.0),), (held(input_gate=0.0, output_gate=1e-3),)),
+    "arrives": (claims.arrives, (flow([3, 2, 2, 2], [0, 5, 5, 1.9]),), (flow([3, 2, 2, 2], [0, 1, 1, 2.1]),)),
+    "bounded": (
+        claims.bounded,
+        (curves("kind", log10_norm=[0, -1, -2, -3], log10_bound_spectral=[0, -0.5, -1, -1.5]).drop(columns="measure"),),
+        (curves("kind", log10_norm=[0, -1, -2, -1.4], log10_bound_spectral=[0, -0.5, -1, -1.5]).drop(columns="measure"),),
+    ),
+    "constant": (
+        claims.bounded,
+        (curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0.0, 0, 0, 0]),),
+        (curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0, -0.1, -0.2, -0.3]),),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_a_claim_that_does_not_hold_is_printed_as_not_holding(name):
+    of, good, bad = MADE_UP[name]
+    for arguments, holds in ((good, True), (bad, False)):
+        page = Page("made up")
+        page.claim(*of(*arguments))
+        [(said, numbers)] = verdicts(page.text()).values()
+        assert said is holds
+        assert re.search(r"\d", numbers)
+
+
+def test_numbers_of_made_up_claims():
+    assert "predicted 0.000398, measured 0.001" in claims.retention(MADE_UP["retention"][2][0]).numbers
+    assert "within it up to lag 2; farthest apart at lag 3 steps" in claims.retention(MADE_UP["retention"][2][0]).numbers
+    assert claims.retention(curves("path", cell_state=[0, -400, -800, -900], carousel=[0, -400, -800, -950])).numbers.endswith(
+        "predicted 10^-950, measured 10^-900 (no unit)"
+    )
+    assert "closest at lag 3 steps: measured 0.0398, bound 0.0316" in claims.bounded(MADE_UP["bounded"][2][0]).numbers
+    assert claims.bounded(curves("kind", log10_norm=[0, 1, 2, 3])) is None, "gates, but neither a bound nor a carousel"
+    unread = claims.arrives(flow([1, 0, 0, 0], [0, 1, 1, 1]))
+    assert (unread.text, unread.holds) == ("Without a carousel, all of the error arrives through the nets.", True)
+
+
+# ---- terms
+
+
+def small(rng, cell, steps: int = 6):
+    model = Recurrent(cell, Head(1), BPTT(), 2)
+    for layer in (model.cell, model.head):
+        randomize(layer, rng)
+    x, w = rng.normal(size=(3, steps, 2)).astype("float32"), np.zeros((3, steps), "float32")
+    w[:, -1] = 1.0
+    valid = np.arange(steps) < np.array([[steps], [steps - 2], [steps - 1]])
+    return model, Probe(x, x[..., :1], w, valid, w > 0)
+
+
+def test_norms_of_terms_against_the_traced_gates(rng):
+    """diag(f) has the largest f as its norm, diag(o) diag(h'(s)) diag(f) the largest product; over the later valid steps."""
+    model, probe = small(rng, variant("vanilla", units=4))
+    found = terms(model, probe)
+    values = {name: value.numpy() for name, value in trace(model.cell, tf.constant(probe.x)).items()}
+    later = probe.valid & (np.arange(6) > 0)
+    assert found.steps == later.sum() == 12
+    norm = found.table.set_index(["value", "part", "way"])["norm"]
+    f, o, s = values["forget_gate"][later], values["output_gate"][later], values["cell_state"][later]
+    np.testing.assert_allclose(norm["cell_state", "cell_state", "carousel"], f.max(axis=1).mean(), rtol=1e-5)
+    expected = (o * (1 - np.tanh(s) ** 2) * f).max(axis=1).mean()
+    np.testing.assert_allclose(norm["output", "cell_state", "carousel"], expected, rtol=1e-5)
+    assert found.symbols < 1e-5
+    assert found.carousel < 1e-6
+
+
+def test_terms_of_few_of_many_steps_and_of_an_activation_without_closed_slope(rng):
+    model, probe = small(rng, variant("vanilla", units=4, candidate_activation="softsign"))
+    assert terms(model, probe, most=5).steps == 5
+    assert terms(model, probe).symbols < 1e-5
+    alone, first = small(rng, variant("elman", units=4), steps=1)
+    only = terms(alone, first._replace(valid=np.ones((3, 1), bool)))
+    assert (only.steps, only.carousel) == (3, 0.0), "without later steps, the first ones; a closed forget gate keeps nothing"
+
+
+# ---- in symbols alone
+
+
+@pytest.mark.parametrize("name", variants())
+def test_every_formula_of_every_cell_is_typeset(name):
+    cell = variant(name, block_size=2)
+    formulas = [line.latex for line in equations(cell)] + list(legend(cell))
+    formulas += [text for block in jacobian(cell).values() for text in (block.latex(), *(term.latex() for term in block.terms))]
+    for latex in formulas:
+        shown = Formula(latex).mathml()
+        assert "\\" not in shown
+        assert "<mo />" not in shown, latex
+        Tags(shown)
+    page = explain.of_cell(name, ["block_size=2"])
+    assert all(Formula(line.latex).mathml() in page.text() for line in equations(cell))
+    Tags(page.text())
+
+
+def test_a_prime_stands_beside_its_letter():
+    assert (
+        Formula("f'_t")
+        .mathml()
+        .endswith('<msub><mrow><mi>f</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow><mi>t</mi></msub></mrow></math>')
+    )
+    assert Formula(r"E^{2} h'(s)").mathml().count("<msup>") == 1
+
+
+def test_the_command_for_a_cell(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    explain.main(["cell=peephole", "units=2", "forget_gate=null", "input_gate.peephole=null"])
+    assert capsys.readouterr().out == "written: explain-peephole.html\n"
+    text = (tmp_path / "explain-peephole.html").read_text(encoding="utf-8")
+    cell = variant("peephole", units=2, forget_gate=None, input_gate="sigmoid")
+    for line in equations(cell):
+        assert Formula(line.latex).mathml() in text
+    assert "There is no forget gate" in text
+    explain.main(["cell=gru", "--out", str(tmp_path / "deep" / "er")])
+    assert (tmp_path / "deep" / "er" / "explain-gru.html").exists()
+
+
+# ---- bad input
+
+
+def run_folder(tmp_path, *without: str):
+    folder = tmp_path / "run"
+    (folder / ".hydra").mkdir(parents=True)
+    for name in ("result.json", ".hydra/config.yaml", "model.weights.h5"):
+        if name not in without:
+            (folder / name).write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], r"expected a folder with a run\. Received: folder='nowhere', which is none"),
+        (["."], r"expected a folder with a run, result\.json\. Received: folder='\.', with none"),
+        (["cell=peehole"], r"expected a cell of cascade, chrono, .*, vanilla\. Received: cell=peehole"),
+        (["cell=cascade"], r"equations: expected a GatedCell, whose switches tell them\. Received: cell=CascadeCell"),
+        (["cell=gru", "gate=1"], r"expected a setting of the cell as name=value, name one of units, .*\. Received: gate=1"),
+        (["cell=gru", "units"], r"expected a setting of the cell as name=value, .*\. Received: units"),
+        (["cell=gru", "units=2,3"], r"expected one value, for a list \[value, value\]\. Received: units=2,3"),
+        (["cell=gru", "units=[2"], r"expected a value as `lstmlab` reads it\. Received: units=\[2"),
+        (["cell=gru", "units=0"], r"GatedCell: expected a positive integer\. Received: units=0"),
+        (["cell=gru", "forget_gate.bia=1"], r".*bia.*"),
+        (["cell=gru", "candidate_activation=softmax"], r"equations: .*Received: candidate_activation='softmax'"),
+    ],
+)
+def test_what_it_refuses(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        explain.main(arguments)
+    assert stopped.value.code == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(f"lstmlab-explain: {message}\n", said.err)
+    assert list(tmp_path.rglob("*.html")) == []
+
+
+def test_nothing_to_explain_is_a_wrong_call(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        explain.main([])
+    assert stopped.value.code == 2
+
+
+def test_a_run_without_weights_and_one_of_another_version(tmp_path, capsys):
+    for without, message in (
+        (("model.weights.h5",), "train: expected a folder with a run that has ended and saved its weights, model.weights.h5."),
+        ((), "train: expected a run that lstmlab "),
+    ):
+        folder = run_folder(tmp_path / str(len(without)), *without)
+        with pytest.raises(SystemExit):
+            explain.main([str(folder)])
+        error = capsys.readouterr().err
+        assert error.startswith(f"lstmlab-explain: {message}")
+        assert error.count("\n") == 1
+        assert not (folder / "explain.html").exists()
+
+
+def test_other_runs_are_written_when_one_cannot_be(tmp_path, monkeypatch, capsys):
+    def of_run(folder, out):
+        if "nowhere" in folder:
+            raise ValueError(f"no {folder}")
+        return f"{folder} in {out}"
+
+    monkeypatch.setattr(explain, "of_run", of_run)
+    explain.main(["a/b", "--out", "here"])
+    explain.main(["a/b"])
+    with pytest.raises(SystemExit):
+        explain.main(["nowhere", "a/b", "a/c", "--out", "here"])
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        f"written: {one}" for one in ("a/b in here", "a/b in None", "a/b in here/b", "a/c in here/c")
+    ]
+    assert said.err == "lstmlab-explain: no nowhere\n"
+
+
+def test_a_net_that_is_no_gated_cell_says_so(tmp_path, monkeypatch, rng):
+    """As recurrent cascade-correlation grows it: how the run ended, and a line for what cannot be said."""
+    model, probe = small(rng, variant("vanilla", units=3))
+    grown = types.SimpleNamespace(cell=CascadeCell(3), learner=BPTT())
+    row = {"status": "solved", "sequences_to_solution": 1234, "task": "parity", "cell": "cascade", "weights": 20}
+    (tmp_path / "result.json").write_text("{}")
+    monkeypatch.setattr(train, "reopen", lambda folder: types.SimpleNamespace(row=row, model=grown, probe=probe))
+    text = explain.of_run(tmp_path).read_text(encoding="utf-8")
+    Tags(text)
+    assert "solved after 1,234 training sequences" in text
+    assert "no gate to measure: equations: expected a GatedCell" in text
+    assert "<math" not in text
+    assert verdicts(text) == {}
+    assert model.cell is not None
+
+
+def test_a_learner_that_answers_with_more_than_cell_and_head_is_named(rng):
+    _, probe = small(rng, variant("vanilla", units=3))
+    row = {"status": "interrupted", "reason": "stopped by a signal", "sequences": 50}
+    for learner, named in ((SequenceChunker(), True), (BPTT(), False)):
+        page = Page("made up")
+        what_was_run(page, types.SimpleNamespace(row=row, probe=probe, model=types.SimpleNamespace(learner=learner)))
+        assert ("SequenceChunker does not answer with this cell and its head alone" in page.text()) is named
+        assert "interrupted, after 50 training sequences" in page.text()
+        assert "stopped by a signal" in page.text()
