@@ -10,7 +10,7 @@ from oracles import NumpyCell, randomize
 from lstmlab import Gate, GatedCell, Head, Recurrent, variant
 from lstmlab.diagnostics import Jacobians, Probe, jacobians
 from lstmlab.diagnostics import products as module
-from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.base import thinned, trace
 from lstmlab.diagnostics.products import products
 from lstmlab.diagnostics.tensorboard import Board
 from lstmlab.learners import BPTT
@@ -241,6 +241,13 @@ def test_long_sequences_are_kept_at_some_lags_alone():
     assert list(norms.index[[0, 64, -1]]) == [0, 64, steps - 1]
     np.testing.assert_allclose(norms, 0.999**norms.index, rtol=1e-10)
     assert table.groupby(["path", "measure"]).size().max() <= 500
+
+
+def test_large_nets_are_measured_at_fewer_lags(monkeypatch):
+    monkeypatch.setattr(module, "WORK", 1)
+    norms = curve(jacobians(line(0.9), np.ones((1, 100, 1))), "output", "norm")
+    assert list(norms.index) == list(thinned(99, 32))
+    np.testing.assert_allclose(norms, 0.9**norms.index, rtol=1e-10)
 
 
 def probe(x, w) -> Probe:
