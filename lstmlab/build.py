@@ -74,7 +74,7 @@ def reopen(folder: str | Path) -> Reopened:
     row, settings, weights = run.read_row(), run.folder / ".hydra" / "config.yaml", run.folder / "model.weights.h5"
     for path, what in ((settings, "a run"), (weights, "a run that has ended and saved its weights")):
         if not path.exists():
-            raise ValueError(f"train: expected a folder with {what}, {path.name}. Received: folder={str(run.folder)!r}")
+            raise ValueError(f"reopen: expected a folder with {what}, {path.name}. Received: folder={str(run.folder)!r}")
     try:
         config = cast(dict, OmegaConf.to_container(OmegaConf.load(settings), resolve=True))
         built = build(config)
@@ -82,7 +82,7 @@ def reopen(folder: str | Path) -> Reopened:
     except Exception as error:  # whatever another version, or a damaged file, makes of them
         line = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"train: expected a run that lstmlab {__version__} can open. Received: folder={str(run.folder)!r}, "
+            f"reopen: expected a run that lstmlab {__version__} can open. Received: folder={str(run.folder)!r}, "
             f"version.lstmlab={row.get('version.lstmlab')}: {line}"
         ) from error
     return Reopened(config, row, built.task, built.model, built.probe)

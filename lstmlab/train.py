@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 from lstmlab import criterion as criteria
 from lstmlab.build import build, instantiate, positive, reopen  # noqa: F401
-from lstmlab.diagnostics.base import Diagnostic
-from lstmlab.diagnostics.tensorboard import Board
-from lstmlab.results import Run, first_row
+from lstmlab.diagnostics.recorder import Recorder
+from lstmlab.results import GROUPS, Run, first_row
 from lstmlab.task import Losses
+
+METRICS = ("solved", "sequences", "sequences_to_solution", "test_error", "test_loss", "test_wrong")  # on TensorBoard's HParams
 
 
 class RunError(Exception):
@@ -63,8 +64,7 @@ class _Job:
         self.seed = config["seed"]
         self.row = first_row(config, choices)
         self.model: Any = None
-        self.board: Any = None
-        self.measured_at: dict[str, int] = {}
+        self.recorder: Any = None
 
     def start(self) -> None:
         if len(self.run.read("history")):
@@ -86,26 +86,20 @@ class _Job:
         # null in the config stands for the task's
         self.row.update({"head.activation": built.activation, "head.loss": built.loss})
         # after the weights are drawn: learners that a diagnostic compares may draw seeds
-        self.diagnostics: dict[str, Diagnostic] = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
-        for name, diagnostic in self.diagnostics.items():
-            if not isinstance(diagnostic, Diagnostic):
-                raise ValueError(f"train: expected a diagnostic. Received: diagnostic.{name}={diagnostic!r}")
+        diagnostics = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
+        self.recorder = Recorder(self.run.folder, diagnostics, self.probe)
         self.sets = self.task.sets(self.seed)
         self._check_sets()
-        self.board = Board(self.run.folder / "tb")
-        self.board.text("config", f"```\n{OmegaConf.to_yaml(OmegaConf.create(config))}```", 0)
         self.row.update(chance_loss=self.task.chance, memoryless_loss=self.task.memoryless)
         self.row["weights"] = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(self._published())
-        for name in [n for n, d in self.diagnostics.items() if not d.serves(self.model)]:
-            print(
-                f"diagnostic.{name}: left out, cell={type(self.model.cell).__name__} does not have what it measures",
-                file=sys.stderr,
-            )
-            del self.diagnostics[name]
+        self.recorder.board.text("config", f"```\n{OmegaConf.to_yaml(OmegaConf.create(config))}```", 0)
+        self.recorder.board.hparams(settings(self.row))
+        self.recorder.board.layout()
+        self.recorder.start(self.model)
 
     def train(self) -> None:
-        self._measure(before=None)
+        self.recorder.measure(self.model, 0)
         with self._bar() as self.bar:
             self.trainer.run(self.model, self.task, self.seed, self._after_window)
         self.end("solved" if self.criterion.solved_at else "budget", None)
@@ -138,11 +132,11 @@ class _Job:
         window |= scalars
         self.run.append("history", pd.DataFrame([window]))
         for name in ("absolute_error", "squared_error", "recent_wrong"):
-            self.board.scalar(f"training/{name}", window[name], window["sequences"])
+            self.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
         for name, value in scalars.items():
-            self.board.scalar(f"learner/{name}", value, window["sequences"])
-        self._measure(before)
-        self.board.flush()
+            self.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
+        self.recorder.measure(self.model, window["sequences"], before)
+        self.recorder.flush()
         if solved:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
         self.row.update(self.model.learner.result(self.model))
@@ -158,27 +152,17 @@ class _Job:
         self.row.update(status=status, reason=reason)
         self.run.write_row(self.row)
         if status in ("solved", "budget"):
-            self._measure(before=None)
+            self.recorder.measure(self.model, self.row["sequences"])
             self._test()
             if net := self.model.learner.net(self.model):
                 self.run.append("net", pd.DataFrame(net))
         if self.model is not None:
             self.model.save_weights(str(self.run.folder / "model.weights.h5"))
-        if self.board is not None:
-            self.board.close()
+        if self.recorder is not None:
+            self.recorder.board.final({name: self.row[name] for name in METRICS}, self.row["sequences"], status == "failed")
+            self.recorder.close()
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         self.run.write_row(self.row)
-
-    def _measure(self, before: int | None) -> None:
-        """Every diagnostic that is due; all of them where `before` is None (at the start and at the end)."""
-        now = self.row["sequences"]
-        for name, diagnostic in self.diagnostics.items():
-            if self.measured_at.get(name) == now or not (before is None or diagnostic.due(before, now)):
-                continue
-            self.measured_at[name] = now
-            table = diagnostic.measure(self.model, self.probe)
-            self.run.append(diagnostic.name, table.assign(sequences=now)[["sequences", *table.columns]])
-            diagnostic.show(self.board, table, now)
 
     def _check_finite(self, before: int, prediction: np.ndarray, w: np.ndarray) -> None:
         finite = (np.isfinite(prediction).all(axis=-1) | (w == 0)).all(axis=1)
@@ -222,6 +206,17 @@ class _Job:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
+
+
+def settings(row: dict) -> dict:
+    """What TensorBoard's page HParams sorts and filters runs by: the options chosen, the seed, and what can be set in them."""
+    leaves = {
+        name: value
+        for name, value in row.items()
+        if name.split(".")[0] in (*GROUPS, "head") and "." in name and "_target_" not in name and "criterion" not in name
+    }
+    chosen = {name: row[name] for name in (*GROUPS, "experiment", "seed")}
+    return {name: value for name, value in (chosen | leaves).items() if value is not None}
 
 
 def _peak_memory() -> float:
