@@ -108,16 +108,24 @@ def test_picture_shows_the_table(rng, eager):
     GateTimeline().show(Board(), table, 700)
     [(tag, figure, sequences)] = shown
     assert (tag, sequences) == ("gate_timeline", 700)
-    panels = [axis for axis in figure.axes if axis.images and axis.get_label() != "<colorbar>"]
-    events, gates = list(table["event"].unique()), list(model.cell.gates)
-    assert len(panels) == len(events) * len(gates)
-    for k, panel in enumerate(panels):
-        rows = table[(table["gate"] == gates[k // len(events)]) & (table["event"] == events[k % len(events)])]
-        drawn, extent = np.asarray(panel.images[0].get_array()), panel.images[0].get_extent()
-        assert tuple(extent[:2]) == (rows["offset"].min() - 0.5, rows["offset"].max() + 0.5)
-        for row in rows.itertuples():
-            assert drawn[row.block - 1, row.offset - rows["offset"].min()] == row.mean
-        assert [line.get_xdata()[0] for line in panel.lines] == [0]
+    gates, events = list(model.cell.gates), list(table["event"].unique())
+    panels = [axis for axis in figure.axes if axis.images and axis.get_ylabel()]
+    assert [panel.get_ylabel().replace("\n", "_") for panel in panels] == gates
+    for panel, gate in zip(panels, gates, strict=True):
+        drawn, place = np.ma.filled(panel.images[0].get_array(), np.nan), 0
+        marked = []
+        for event in events:
+            rows = table[(table["event"] == event) & (table["gate"] == gate)]
+            for offset in range(rows["offset"].min(), rows["offset"].max() + 1):
+                means = rows[rows["offset"] == offset].set_index("block")["mean"]
+                np.testing.assert_array_equal(drawn[:, place], means[[1, 2, 3, 4]])
+                marked += [place] if offset == 0 else []
+                place += 1
+            assert np.isnan(drawn[:, place : place + 2]).all()  # the gap, or the end
+            place += 2
+        assert drawn.shape == (N, place - 2)
+        assert [line.get_xdata()[0] for line in panel.lines] == marked
+    assert [text.get_text().replace(" ", "_") for text in panels[0].texts] == events
 
 
 def test_serves_cells_with_gates_alone():

@@ -58,35 +58,37 @@ def gate_timeline(model, probe: Probe, before: int = 5, after: int = 20, events:
 
 
 def picture(table: pd.DataFrame) -> "Figure":
-    """A figure of the means: gates from top to bottom, events from left to right, in each panel block x offset."""
+    """A figure of the means: for each gate a band block x offset from 0 (dark) to 1 (bright), the events side by side."""
     from matplotlib.figure import Figure
 
-    gates, events = list(dict.fromkeys(table["gate"])), list(dict.fromkeys(table["event"]))
-    panels = {key: rows.pivot_table("mean", "block", "offset") for key, rows in table.groupby(["gate", "event"])}
-    heights = [len(panels[gate, events[0]]) for gate in gates]
-    widths = [panels[gates[0], event].shape[1] for event in events]
-    figure = Figure((2.5 + 0.1 * sum(widths), 0.9 + 0.35 * len(gates) + 0.2 * sum(heights)), dpi=80, layout="constrained")
-    axes = figure.subplots(len(gates), len(events), squeeze=False, height_ratios=heights, width_ratios=widths)
-    for i, gate in enumerate(gates):
-        axes[i, 0].set_ylabel(gate.replace("_", "\n"), rotation=0, ha="right", va="center")
-        for j, event in enumerate(events):
-            image = _band(axes[i, j], panels[gate, event])
-            axes[i, j].tick_params(labelbottom=i == len(gates) - 1, labelleft=j == 0)
-    for j, event in enumerate(events):
-        axes[0, j].set_title(event.replace("_", " "), fontsize="medium")
-    figure.supxlabel("steps since then", fontsize="medium")
-    figure.colorbar(image, ax=list(axes.ravel()))
+    columns = table[["event", "offset"]].drop_duplicates()
+    places = np.arange(len(columns)) + 2 * pd.factorize(columns["event"])[0]  # a gap between events
+    bands = {gate: rows["mean"].to_numpy().reshape(len(columns), -1).T for gate, rows in table.groupby("gate", sort=False)}
+    heights = [len(band) for band in bands.values()]
+    size = 2.5 + 0.09 * places[-1], 0.9 + 0.35 * len(bands) + 0.2 * sum(heights)
+    figure = Figure(size, dpi=80, layout="constrained")
+    axes = figure.subplots(len(bands), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, gate in zip(axes, bands, strict=True):
+        image = _band(axis, bands[gate], places, table.loc[table["gate"] == gate, "block"].unique())
+        axis.set_ylabel(gate.replace("_", "\n"), rotation=0, ha="right", va="center")
+    for place, (event, offset) in zip(places, columns.to_numpy(), strict=True):
+        for axis in axes if offset == 0 else ():
+            axis.axvline(place, color="red", linewidth=1)
+        if offset == 0:
+            axes[0].annotate(event.replace("_", " "), (place, 1.02), xycoords=("data", "axes fraction"), ha="center", size=8)
+    ticks = columns["offset"] % 5 == 0
+    axes[-1].set_xticks(places[ticks], columns["offset"][ticks].astype(str))
+    axes[-1].set_xlabel("steps since then")
+    figure.colorbar(image, ax=list(axes))
     return figure
 
 
-def _band(axis, means: pd.DataFrame):
-    """One panel: means by block and offset, from 0 (dark) to 1 (bright), the event at the line."""
-    left, right, blocks = means.columns[0] - 0.5, means.columns[-1] + 0.5, len(means)
-    extent = (left, right, blocks - 0.5, -0.5)
-    image = axis.imshow(means, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest", extent=extent)
-    axis.set_yticks(range(blocks), [str(block) for block in means.index])
-    axis.axvline(0, color="red", linewidth=1)
-    return image
+def _band(axis, means: np.ndarray, places: np.ndarray, blocks: np.ndarray):
+    """Means [blocks, columns] at their places from left to right."""
+    band = np.full((len(means), places[-1] + 1), np.nan)
+    band[:, places] = means
+    axis.set_yticks(range(len(blocks)), [str(block) for block in blocks])
+    return axis.imshow(band, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
 
 
 def _gates(model, x) -> dict:
