@@ -231,7 +231,13 @@ def test_layers_inside_time_distributed_are_left_out(rng, capsys):
 def test_the_model_stays_as_it_is(rng):
     """Weights, seeds, running means and metrics; dropout is off."""
     model = keras.Sequential(
-        [keras.Input((T, F)), layers.Dropout(0.5), GatedRNN(N, dropout=0.5, name="r"), layers.BatchNormalization(), layers.Dense(1)]
+        [
+            keras.Input((T, F)),
+            layers.Dropout(0.5),
+            GatedRNN(N, dropout=0.5, name="r"),
+            layers.BatchNormalization(),
+            layers.Dense(1),
+        ]
     )
     randomize(model.layers[1], rng)
     model.compile("adam", "mse", metrics=["mae"])
@@ -282,6 +288,8 @@ def test_what_is_refused(rng, x):
 
 def test_a_probe_of_masked_steps_alone_measures_nothing(rng, capsys):
     model = stacked(rng, Zeros(dtype="float64"), GatedRNN(N, name="r", dtype="float64"))
-    with pytest.raises(ValueError, match=r"^parts: expected a model that runs a GatedRNN\. Received: model=.*, with none left$"):
+    with pytest.raises(
+        ValueError, match=r"^parts: expected a model that runs a GatedRNN\. Received: model=.*, with none left$"
+    ):
         parts(model, (np.zeros((B, T, F)), rng.normal(size=(B, N))))
     assert capsys.readouterr().err == "parts: r: left out, a mask takes out every step of the probe\n"

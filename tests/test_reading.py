@@ -112,8 +112,12 @@ def test_a_run_of_another_version_says_so(row, run, capsys):
 
 
 def test_no_folder_and_no_run_in_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^read: expected the folder of a run\. Received: folder='.*none', which is none$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^read: expected the folder of a run\. Received: folder='.*none', which is none$"
+    ):
         read(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(FileNotFoundError, match=r"^read: expected the folder of a run\. Received: folder='.*', with no run in it$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^read: expected the folder of a run\. Received: folder='.*', with no run in it$"
+    ):
         read(tmp_path)

@@ -29,7 +29,9 @@ class Scale(Diagnostic):
     def measure(self, model, probe):
         if self.fails:
             raise self.fails
-        return pd.DataFrame({"largest": [max(float(np.abs(w).max()) for w in model.trainable_variables)], "steps": probe.w.sum()})
+        return pd.DataFrame(
+            {"largest": [max(float(np.abs(w).max()) for w in model.trainable_variables)], "steps": probe.w.sum()}
+        )
 
     def show(self, board, table, sequences):
         board.scalar("scale/largest", table["largest"][0], sequences)

@@ -1,14 +1,29 @@
 """What diagnostics write is read back with TensorBoard's own reader."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from matplotlib.figure import Figure
 from oracles import randomize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lstmlab import Head, Recurrent, variant
-from lstmlab.diagnostics import ErrorFlow, GateActivations, GradientNorm, Probe
-from lstmlab.diagnostics.tensorboard import Board, _bands
+from lstmlab.diagnostics import (
+    Bound,
+    ErrorFlow,
+    GateActivations,
+    GradientNorm,
+    Interventions,
+    Jacobians,
+    Memory,
+    Probe,
+)
+from lstmlab.diagnostics.tensorboard import STORY, Board, _bands
 from lstmlab.learners import BPTT
 
 B, T, F, N, K = 2, 6, 2, 4, 1
@@ -46,6 +61,75 @@ def test_text_scalars_and_histograms(tmp_path, rng):
     buckets = tf.make_ndarray(written.Tensors("gates/input_gate")[0].tensor_proto)
     assert buckets[:, 2].sum() == 100
     np.testing.assert_allclose([buckets[0, 0], buckets[-1, 1]], [values.min(), values.max()])
+
+
+def test_a_figure_as_an_image_of_its_size(tmp_path):
+    figure = Figure(figsize=(3, 2), dpi=50, facecolor=(1.0, 0.0, 0.0))
+    board = Board(tmp_path)
+    board.figure("gates/timeline", figure, 400)
+    board.close()
+    (event,) = events(tmp_path).Tensors("gates/timeline")
+    width, height, png = tf.make_ndarray(event.tensor_proto)
+    assert (event.step, int(width), int(height)) == (400, 150, 100)
+    assert (tf.io.decode_png(png).numpy() == [255, 0, 0]).all()
+
+
+def sessions(folder, tag: str) -> HParamsPluginData:
+    """What the page HParams keeps under a tag."""
+    content = events(folder / "final").SummaryMetadata(f"_hparams_/session_{tag}").plugin_data.content
+    return HParamsPluginData.FromString(content)
+
+
+def test_settings_and_final_metrics_for_the_page_hparams(tmp_path):
+    board = Board(tmp_path)
+    board.hparams({"cell": "cifg", "rate": np.float32(0.5), "units": 4, "peepholes": True, "none": None, "sizes": [1, 2]})
+    board.flush()
+    start = sessions(tmp_path, "start_info").session_start_info
+    values = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
+    assert values == {"cell": "cifg", "rate": 0.5, "units": 4.0, "peepholes": True, "sizes": "[1, 2]"}
+    for failed in (False, True):
+        board.final({"test_error": 0.25, "solved": True, "reason": "text", "nothing": None}, 900, failed)
+    board.close()
+    written = events(tmp_path / "final")
+    assert scalars(written, "test_error") == {900: 0.25}
+    assert scalars(written, "solved") == {900: 1.0}
+    assert {"reason", "nothing"}.isdisjoint(written.Tags()["tensors"])
+    assert sessions(tmp_path, "end_info").session_end_info.status == STATUS_SUCCESS  # metadata are those written first
+
+
+def test_a_failed_session(tmp_path):
+    board = Board(tmp_path)
+    board.hparams({"rate": 1.0})
+    board.final({}, 0, failed=True)
+    board.close()
+    assert sessions(tmp_path, "end_info").session_end_info.status == STATUS_FAILURE
+
+
+def test_layout_tells_the_story_with_tags_that_diagnostics_write(tmp_path, rng, eager):
+    """Each chart of gates, error flow and memory finds what a net writes; each regular expression is valid."""
+    (model, probe), board = problem(rng), Board(tmp_path)
+    board.layout()
+    for diagnostic in (GateActivations(), ErrorFlow(), Memory(), Jacobians(), Bound(), Interventions()):
+        diagnostic.show(board, diagnostic.measure(model, probe), 100)
+    for name in ("absolute_error", "squared_error", "recent_wrong"):
+        board.scalar(f"training/{name}", 1.0, 100)
+    board.close()
+    tags = {tag for folder in (tmp_path, tmp_path / "lag" / "000000100") for tag in events(folder).Tags()["tensors"]}
+    layout = Layout.FromString(tf.make_ndarray(events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto).item())
+    charts = {chart.title: chart.multiline.tag[0] for category in layout.category for chart in category.chart}
+    assert len(charts) == sum(len(charts) for _, charts in STORY) > 9
+    for title, pattern in charts.items():
+        assert any(re.match(pattern, tag) for tag in tags), title
+
+
+def test_what_is_flushed_can_be_read_while_the_writing_goes_on(tmp_path):
+    board = Board(tmp_path)
+    board.scalar("a", 1.0, 1)
+    board.flush()
+    board.scalar("a", 2.0, 2)
+    assert scalars(events(tmp_path), "a").get(1) == 1.0
+    board.close()
+    assert scalars(events(tmp_path), "a") == {1: 1.0, 2: 2.0}
 
 
 def test_curves_against_lag_lie_in_one_sub_run_for_each_moment(tmp_path):
@@ -93,7 +177,7 @@ def test_gates_and_gradients_write_their_tables(tmp_path, rng, eager):
         for statistic in ("mean", "near_0", "near_1"):
             assert scalars(written, f"gates_{statistic}/{row['gate']}") == {700: np.float32(row[statistic])}
         assert tf.make_ndarray(written.Tensors(f"gates/{row['gate']}")[0].tensor_proto)[:, 2].sum() == B * T * model.cell.blocks
-    for row in tables[1].to_dict("records"):
+    for row in tables[1][tables[1]["net"] == "all"].to_dict("records"):
         assert scalars(written, f"gradient_norm/{row['weight']}") == {700: np.float32(row["norm"])}
     width, height, png = tf.make_ndarray(written.Tensors("gates/time_by_cell")[0].tensor_proto)[:3]
     image = tf.io.decode_png(png).numpy()

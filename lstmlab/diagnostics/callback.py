@@ -1,6 +1,7 @@
 """GateTensorBoard: the diagnostics as a Keras callback, for any Keras model that has a GatedRNN."""
 
 import importlib
+from typing import Any
 
 import keras
 import pandas as pd
@@ -12,6 +13,7 @@ from lstmlab.diagnostics.recorder import Recorder
 from lstmlab.diagnostics.tensorboard import Board
 
 LIGHT = ("GateActivations", "ErrorFlow", "Memory")
+WIDE = ("Bound", "ErrorFlow", "Example", "GateTimeline", "Interventions", "Jacobians")  # wide to look at, or costly
 
 
 class GateTensorBoard(keras.callbacks.Callback):
@@ -23,8 +25,8 @@ class GateTensorBoard(keras.callbacks.Callback):
     of keras.callbacks.TensorBoard. Read the former with lstmlab.diagnostics.read.
     probe: (x, y) or (x, y, sample_weight) as model.fit takes them, a fixed batch of a few dozen sequences; for a
     lstmlab.Recurrent also a Probe. Nothing is trained on it, and measuring changes neither weights nor random state.
-    every: 'epoch', or a number of batches; besides, before the first and after the last of them. Diagnostics that are wide to
-    look at (their `every` is 'doubling') are measured at the measurements number 1, 2, 4, 8, ... alone.
+    every: 'epoch', or a number of batches; besides, before the first and after the last of them. Diagnostics whose own `every`
+    is 'doubling', in the presets those that are wide to look at, are measured at measurements 1, 2, 4, 8, ... of these alone.
     diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a list of Diagnostics.
     hparams: the settings {name: number, string, bool} of this run, for the page HParams, beside the last epoch's metrics.
 
@@ -46,11 +48,13 @@ class GateTensorBoard(keras.callbacks.Callback):
             checked(probe)
         self.log_dir, self.probe, self.every, self.hparams = log_dir, probe, every, hparams
         self.diagnostics, self._chosen = _diagnostics(diagnostics), not isinstance(diagnostics, str)
-        self._recorder: Recorder | None = None
+        self._recorder: Any = None
         self._of = None
 
     def on_train_begin(self, logs=None):
-        if not any(isinstance(layer, GatedRNN) for layer in self.model._flatten_layers()) and not hasattr(self.model, "learner"):
+        if not any(isinstance(layer, GatedRNN) for layer in self.model._flatten_layers()) and not hasattr(
+            self.model, "learner"
+        ):
             raise ValueError(
                 f"GateTensorBoard: expected a model with at least one GatedRNN. Received: model={self.model.name!r}"
             )
@@ -107,7 +111,9 @@ def _diagnostics(chosen) -> dict[str, Diagnostic]:
         names = LIGHT if chosen == "light" else home.__all__
         chosen = [one for one in map(_built, (getattr(home, name) for name in names)) if one is not None]
     if not isinstance(chosen, (list, tuple)) or not chosen or not all(isinstance(one, Diagnostic) for one in chosen):
-        raise ValueError(f"GateTensorBoard: expected 'light', 'full' or a list of diagnostics. Received: diagnostics={chosen!r}")
+        raise ValueError(
+            f"GateTensorBoard: expected 'light', 'full' or a list of diagnostics. Received: diagnostics={chosen!r}"
+        )
     names = [one.name for one in chosen]
     if len(set(names)) < len(names):
         raise ValueError(f"GateTensorBoard: expected diagnostics of different names. Received: diagnostics={names}")
@@ -119,7 +125,7 @@ def _built(kind) -> Diagnostic | None:
     if not (isinstance(kind, type) and issubclass(kind, Diagnostic)) or kind is Diagnostic:
         return None
     try:
-        return kind()
+        return kind(every="doubling") if kind.__name__ in WIDE else kind()
     except ValueError:
         return None
 

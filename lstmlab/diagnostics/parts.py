@@ -1,7 +1,7 @@
 """parts: the GatedRNN layers of any Keras model, each made to look like a Recurrent, so that every diagnostic works on it."""
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras import ops, tree
 
 from lstmlab.cells.layer import GatedRNN
-from lstmlab.cells.tracing import listening, untouched
 from lstmlab.diagnostics.base import Probe
+from lstmlab.diagnostics.calls import Call, Calls, time_distributed
 from lstmlab.learners.base import Learner
 from lstmlab.learners.bptt import BPTT
 
@@ -92,17 +92,6 @@ class Started:
             variable.assign(state)
 
 
-class Call(NamedTuple):
-    """What one call of a layer got, and the derivatives of the model's error to what it gave, as NumPy."""
-
-    layer: GatedRNN
-    x: np.ndarray
-    states: list[np.ndarray]
-    mask: np.ndarray | None
-    of_output: np.ndarray
-    of_states: list[np.ndarray]
-
-
 class Parts:
     """The parts of one model: called with a probe, they are measured anew, while each Part stays the same object.
 
@@ -128,14 +117,13 @@ class Parts:
         self.model = model
         self._parts: dict[str, Part] = {}
         self._said: set[str] = set()
-        self._layers: list[GatedRNN] = []
-        self._heard = tf.function(self._hear, autograph=False)
+        self._calls = None if self.whole else Calls(model)
 
     def __call__(self, probe) -> dict[str, tuple[Any, Probe]]:
         if self.whole:
             return {"": (self.model, whole_probe(self.model, probe))}
         found: dict[str, tuple[Any, Probe]] = {}
-        for call in self._calls(*checked(probe)):
+        for call in self._measured(probe):
             name, again = call.layer.name, 1
             while name in found:
                 name, again = f"{call.layer.name}_{again}", again + 1
@@ -143,46 +131,21 @@ class Parts:
             if probe_of_it is not None:
                 found[name] = self._part(name, call, probe_of_it), probe_of_it
         if not found:
-            raise ValueError(f"parts: expected a model that runs a GatedRNN. Received: model={self.model.name!r}, with none left")
+            raise ValueError(
+                f"parts: expected a model that runs a GatedRNN. Received: model={self.model.name!r}, with none left"
+            )
         return found
 
-    def _calls(self, x, y, w) -> list[Call]:
-        model = self.model
-        with untouched(model, *model.metrics_variables):
-            try:
-                heard = self._heard(*(tree.map_structure(_tensor, part) for part in (x, y, w)))
-            except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-                line = " ".join(str(error).split())
-                shapes = tree.map_structure(np.shape, x)
-                raise ValueError(f"parts: expected a probe that the model takes. Received: x of shapes {shapes}: {line}") from error
-        calls = [Call(layer, *of_it) for layer, of_it in zip(self._layers, tree.map_structure(_numpy, heard), strict=True)]
-        apart = _time_distributed(model)
-        for name in {call.layer.name for call in calls if call.layer in apart}:
+    def _measured(self, probe) -> list[Call]:
+        """The calls of those layers that can be measured."""
+        calls, apart = self._calls(*checked(probe)), time_distributed(self.model)
+        for name in dict.fromkeys(call.layer.name for call in calls if call.layer in apart):
             self._say(f"parts: {name}: left out, it stands inside a TimeDistributed")
         return [call for call in calls if call.layer not in apart]
 
-    def _hear(self, x, y, w) -> list:
-        """For each call of a GatedRNN, what Call holds."""
-        self._layers, calls, taps = [], [], []
-
-        def tap(layer, given, output, states):
-            here = [tf.zeros_like(value) for value in (output, *states)]
-            tape.watch(here)
-            self._layers.append(layer)
-            sequences, states_before, mask = given
-            calls.append((sequences, [tf.identity(state) for state in states_before], mask))  # a stateful layer changes its own
-            taps.append(here)
-            return output + here[0], [state + zero for state, zero in zip(states, here[1:], strict=True)]
-
-        with tf.GradientTape(watch_accessed_variables=False) as tape, listening(tap):
-            prediction = self.model(x, training=False)
-            error = self.model._compute_loss(x, y, prediction, w, training=False)
-        derivatives = tape.gradient(error, taps, unconnected_gradients="zero")
-        return [(*given, of_it[0], of_it[1:]) for given, of_it in zip(calls, derivatives, strict=True)]
-
     def _part(self, name: str, call: Call, probe: Probe) -> Part:
         """The Part of this name, which begins in the states of this call."""
-        some = _steps(call)[1].any(axis=1)
+        some = call.steps()[1].any(axis=1)
         states = [state[some] for state in call.states]
         part = self._parts.get(name)
         if part is None or (any(map(np.any, states)) and not isinstance(part.cell, Started)):
@@ -195,13 +158,15 @@ class Parts:
 
     def _probe(self, name: str, call: Call) -> Probe | None:
         """The part's probe; None where no step is left."""
-        x, mask = _steps(call)
+        x, mask = call.steps()
         if not mask.any():
             self._say(f"parts: {name}: left out, a mask takes out every step of the probe")
             return None
-        y = _to_outputs(call, mask)
-        if not self._through_states(call, y, mask):
-            self._say(f"parts: {name}: errors that come back through its last states are not counted, but for those of the output")
+        y = call.to_outputs(mask)
+        if not call.add_through_states(y, mask):
+            self._say(
+                f"parts: {name}: errors that come back through its last states are not counted, but for those of the output"
+            )
         rows, count = mask.any(axis=1), mask.sum(axis=1)
         order = np.argsort(~mask, axis=1, kind="stable")[:, : count.max(), None]
         valid = np.arange(count.max()) < count[:, None]
@@ -210,14 +175,6 @@ class Parts:
         w |= valid & ~w.any(axis=1)[:, None] & (np.arange(count.max()) == count[:, None] - 1)
         x, y, w, valid = (part[rows] for part in (x, y, w, valid))
         return Probe(x, y, w.astype(y.dtype), valid, np.zeros_like(valid))  # nobody says what an event is here
-
-    def _through_states(self, call: Call, y, mask) -> bool:
-        """Add to y what comes back through the last output among the last states; False if other states bring some too."""
-        hidden, n = call.of_states[0], call.layer.units
-        rows = np.flatnonzero(mask.any(axis=1))
-        last = mask.shape[1] - 1 - np.argmax(mask[rows, ::-1], axis=1)
-        y[rows, last] += hidden[rows, :n]
-        return not (np.any(hidden[:, n:]) or any(map(np.any, call.of_states[1:])))
 
     def _say(self, line: str) -> None:
         if line not in self._said:
@@ -238,56 +195,18 @@ def checked(probe) -> tuple:
 
 
 def whole_probe(model, probe) -> Probe:
-    """A Recurrent's probe: x [B, T, F], y [B, T, K] and, of a bare tuple, w [B, T], by default 1, with the steps it makes valid.
+    """A Recurrent's probe: of a bare tuple x [B, T, F], y [B, T, K] and w [B, T], by default 1, with the steps that are valid.
 
     Raises ValueError for other shapes and for an empty one.
     """
     if isinstance(probe, Probe):
         return probe
-    x, y, w = (None if part is None else np.asarray(part, model.cell.variable_dtype) for part in checked(probe))
-    w = np.ones(x.shape[:2], x.dtype) if w is None else w
+    given_x, given_y, given_w = checked(probe)
+    x, y = (np.asarray(part, model.cell.variable_dtype) for part in (given_x, given_y))
+    w = np.ones(x.shape[:2], x.dtype) if given_w is None else np.asarray(given_w, x.dtype)
     if x.ndim != 3 or x.shape[2] != model.features or y.ndim != 3 or x.shape[:2] != y.shape[:2] or w.shape != x.shape[:2]:
         raise ValueError(
             f"parts: expected a probe x [B, T, {model.features}], y [B, T, K], w [B, T]. "
             f"Received: x={x.shape}, y={y.shape}, w={w.shape}"
         )
     return Probe(x, y, w, np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1) > 0, w > 0)
-
-
-def _tensor(value):
-    return None if value is None else ops.convert_to_tensor(value)
-
-
-def _numpy(value):
-    """As NumPy; half precision, which few of its functions know, in float32."""
-    if value is None:
-        return None
-    value = ops.convert_to_numpy(value)
-    return value.astype("float32") if value.dtype.itemsize == 2 else value
-
-
-def _steps(call: Call) -> tuple[np.ndarray, np.ndarray]:
-    """x [B, T, F] and the mask [B, T] in the order of processing."""
-    mask = np.ones(call.x.shape[:2], bool) if call.mask is None else call.mask.astype(bool)
-    return (call.x[:, ::-1], mask[:, ::-1]) if call.layer.go_backwards else (call.x, mask)
-
-
-def _to_outputs(call: Call, mask: np.ndarray) -> np.ndarray:
-    """dE/d(output) [B, T, n], at a masked step that repeats an output added to that output's."""
-    steps = np.arange(mask.shape[1])
-    source = np.where(mask, steps, -1)
-    if not call.layer.zero_output_for_mask:
-        source = np.maximum.accumulate(source, axis=1)
-    every = call.of_output
-    if not call.layer.return_sequences:
-        every, source = every[:, None], source[:, -1:]
-    y = np.zeros((*mask.shape, call.layer.units), every.dtype)
-    rows, at = np.nonzero(source >= 0)
-    np.add.at(y, (rows, source[rows, at]), every[rows, at])
-    return y
-
-
-def _time_distributed(model) -> set:
-    """Layers inside a TimeDistributed, whose every step is a call of its own."""
-    outer = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.TimeDistributed)]
-    return {inner for layer in outer for inner in layer._flatten_layers()}

@@ -127,7 +127,7 @@ class Board:
         self.disk.write(self._close, folder)
 
     def hparams(self, settings: dict) -> None:
-        """The settings of this run for the page HParams, in the sub-run `final`, so that its metrics are those of `final` alone.
+        """The settings of this run for the page HParams, in the sub-run `final`: its metrics are what lies there alone.
 
         settings: flat, {name: number, string or bool}; those that are None are left out, of other types their text counts.
         """
