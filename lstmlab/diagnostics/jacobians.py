@@ -29,7 +29,8 @@ class Jacobians(Diagnostic):
                                                                     through y_t, gates and candidates as well
         (3) carousel    diag(product of the forget activations of steps t+1 .. T*): what (1) would be along the carousel alone;
                         after refine gate and normaliser; 1 where there is no forget gate, from lag 1 on 0 where it is closed
-        (4) one_step    d(all states)_t / d(all states)_t-1: magnitudes of its eigenvalues at each step
+        (4) one_step    d(all states)_t / d(all states)_t-1: magnitudes of its eigenvalues at each step; states that follow from
+                        others (y_t beside the gates that are fed back) give zeros, but for rounding
 
     Table: lag, path, measure, value. Measures of (1) and (2): norm (the largest singular value), spectral_radius, and the log10
     of both; of (3): norm and its log10, its spectral radius being the same; of (4): largest, median, smallest. The products are
