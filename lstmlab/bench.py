@@ -1,4 +1,4 @@
-"""lstmlab-bench: what the layer costs beside that of Keras, how fast tasks sample, and what learners cost.
+"""lstmlab-bench: what the layer costs beside that of Keras, how fast tasks sample, what learners and diagnostics cost.
 
 Ratios are taken of measurements in turn in one process.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from lstmlab import bench_learners
+from lstmlab import bench_diagnostics, bench_learners
 from lstmlab.describe import build, names
 from lstmlab.task import Task, generator, valid_steps
 
@@ -20,15 +20,17 @@ SHAPES = {
     "tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512),
     "long": (1, 8000, 2, 4),
 }  # fmt: skip
+OTHERS = ("learners", "presets", "measures", "sampling")
 SECONDS = 0.4  # one measurement trains for about so long
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio; or per task."""
     parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
-    parser.add_argument("what", choices=sorted([*BENCHMARKS, "learners", "sampling"]), help="keras: vanilla against "
+    parser.add_argument("what", choices=sorted([*BENCHMARKS, *OTHERS]), help="keras: vanilla against "
                         "keras.layers.LSTM; variants: every variant against vanilla; traces: return_traces against none; "
-                        "learners: time and memory of learners against length and width; sampling: steps per second of "
+                        "learners: time and memory of learners against length and width; presets: a run with each preset "
+                        "of diagnostics; measures: time and memory of each diagnostic; sampling: steps per second of "
                         "every task")  # fmt: skip
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="batch, steps, features, units: "
                         + ", ".join(f"{name} {shape}" for name, shape in SHAPES.items()))  # fmt: skip
@@ -42,7 +44,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     of_learners.add_argument("--widths", nargs="+", type=_positive, default=list(bench_learners.WIDTHS), metavar="UNITS",
                              help="must be even for lstm1997, whose blocks have two cells")  # fmt: skip
     of_learners.add_argument("--csv", metavar="FILE", help="every measurement, for docs/draw_learners.py")
+    of_diagnostics = parser.add_argument_group("for presets and measures")
+    of_diagnostics.add_argument("--budget", type=_positive, default=bench_diagnostics.BUDGET, metavar="SEQUENCES", help="of "
+                                f"a run with a preset (default {bench_diagnostics.BUDGET})")  # fmt: skip
+    of_diagnostics.add_argument("--measures", nargs="+", choices=bench_diagnostics.MEASURES,
+                                default=list(bench_diagnostics.MEASURES), metavar="NAME")  # fmt: skip
+    of_diagnostics.add_argument("--of-cells", nargs="+", choices=bench_diagnostics.CELLS, default=["vanilla", "lstm1997"])
+    of_diagnostics.add_argument("--steps", type=_positive, default=bench_diagnostics.STEPS, help="of the probe")
+    of_diagnostics.add_argument("--batch", type=_positive, default=bench_diagnostics.BATCH, help="of the probe")
     options = parser.parse_args(argv)
+    if options.what == "presets":
+        table = bench_diagnostics.presets(bench_diagnostics.PRESETS, options.budget, options.rounds)
+        print(table.to_markdown(index=False, floatfmt=".3f"))
+        return
+    if options.what == "measures":
+        chosen = options.measures, options.of_cells, options.steps, options.batch, options.rounds
+        print(bench_diagnostics.measures(*chosen).to_markdown(index=False, floatfmt=".3f"))
+        return
     if options.what == "learners":
         chosen = options.learners, options.cells, options.lengths, options.widths
         print(bench_learners.tables(bench_learners.run(*chosen, options.rounds, SECONDS, options.csv)))
