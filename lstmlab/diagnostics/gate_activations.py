@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.values import values
 
 NEAR = 0.1  # "near 0" and "near 1" are within so much of it
 
@@ -25,17 +25,16 @@ class GateActivations(Diagnostic):
         self.values = self.traces(model, probe)
         rows = []
         for gate in model.cell.gates:
-            values = self.values[gate][probe.valid]
+            found = self.values[gate][probe.valid]
             rows.append(
-                {"gate": gate, "mean": values.mean(), "near_0": (values < NEAR).mean(), "near_1": (values > 1 - NEAR).mean()}
+                {"gate": gate, "mean": found.mean(), "near_0": (found < NEAR).mean(), "near_1": (found > 1 - NEAR).mean()}
             )
         self.probe = probe
         return pd.DataFrame(rows)
 
     def traces(self, model, probe: Probe) -> dict[str, np.ndarray]:
         """Every named value of the cell on the probe, {name: [B, T, ...]} as NumPy."""
-        values = self.compiled(model, lambda model, x: trace(model.cell, x))(tf.constant(probe.x))
-        return {name: value.numpy() for name, value in values.items()}
+        return values(model, probe.x)
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         for row in table.itertuples():

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.events import evenly, first_steps, last_errors
+from lstmlab.diagnostics.values import values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +44,9 @@ class GateTimeline(Diagnostic):
         return bool(getattr(model.cell, "gates", None))
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
-        values = self.compiled(model, _gates)(tf.constant(probe.x))
+        found = values(model, probe.x)
         offsets = np.arange(-self.before, self.after + 1)
-        return _timeline({name: value.numpy() for name, value in values.items()}, probe, offsets, self.events, self.blocks)
+        return _timeline({gate: found[gate] for gate in model.cell.gates}, probe, offsets, self.events, self.blocks)
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         board.figure("gate_timeline", picture(table), sequences)
@@ -91,18 +91,13 @@ def _band(axis, means: np.ndarray, places: np.ndarray, blocks: np.ndarray):
     return axis.imshow(band, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
 
 
-def _gates(model, x) -> dict:
-    values = trace(model.cell, x)
-    return {gate: values[gate] for gate in model.cell.gates}
-
-
-def _timeline(values: dict[str, np.ndarray], probe: Probe, offsets: np.ndarray, events: int, blocks: int) -> pd.DataFrame:
+def _timeline(gates: dict[str, np.ndarray], probe: Probe, offsets: np.ndarray, events: int, blocks: int) -> pd.DataFrame:
     tables = []
     for event, step in _anchors(probe, events).items():
         at, there = _steps(step, offsets, probe.valid)
         if not there.any():
             continue
-        for gate, value in values.items():
+        for gate, value in gates.items():
             shown = evenly(value.shape[-1], blocks)
             found = value[np.arange(len(at))[:, None], at][..., shown]
             tables.append(_statistics(found, there, offsets, shown).assign(event=event, gate=gate))

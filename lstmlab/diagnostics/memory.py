@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.events import spans
+from lstmlab.diagnostics.values import values
 
 FOREVER = 1e9  # a half-life in steps that stands for longer ones, so that tables and curves have a number
 FLAT = 0.1  # a slope is "near 0" below so much of the largest
@@ -42,7 +43,7 @@ class Memory(Diagnostic):
     name = "memory"
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
-        return _by_cell(model.cell, self.compiled(model, _states), probe)
+        return _by_cell(model.cell, values(model, probe.x), probe)
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         half_life, retained = table["half_life"], table["retention_over_lag"]
@@ -65,31 +66,24 @@ def memory(model, probe: Probe) -> pd.DataFrame:
     """The table of Memory. Raises ValueError for a model whose cell has no `step`."""
     if not hasattr(getattr(model, "cell", None), "step"):
         raise ValueError(f"memory: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}")
-    return _by_cell(model.cell, lambda x: _states(model, x), probe)
+    return _by_cell(model.cell, values(model, probe.x), probe)
 
 
-def _states(model, x) -> dict:
-    """cell_state and slope [B, T, n], and forget_gate [B, T, m] where there is one."""
-    values = trace(model.cell, x)
-    wanted = {name: values[name] for name in ("cell_state", "forget_gate") if name in values}
-    return {**wanted, "slope": _relative_slope(model.cell.output_activation, _read(model.cell, values))}
-
-
-def _read(cell, values: dict):
+def _read(cell, found: dict[str, np.ndarray]):
     """What h is asked for: s_t, s_t / n_t or the normalised s_t."""
-    s = values["cell_state"]
+    s = tf.constant(found["cell_state"])
     if cell.normaliser == "state":
-        s = s / tf.repeat(values["normaliser"], cell.block_size, axis=-1)
+        s = s / tf.repeat(found["normaliser"], cell.block_size, axis=-1)
     if cell.layer_normalization:
         gamma = tf.cast(cell.state_gain, s.dtype)
         s = keras.ops.layer_normalization(s, gamma=gamma, epsilon=1e-5) + tf.cast(cell.state_offset, s.dtype)
     return s
 
 
-def _relative_slope(h, at):
+def _relative_slope(h, at) -> np.ndarray:
     """|h'| at `at` over the largest |h'|; 0 for a constant h."""
     everywhere = tf.cast(tf.linspace(-20.0, 20.0, 4001), at.dtype)
-    return tf.math.divide_no_nan(_slope(h, at), tf.reduce_max(_slope(h, everywhere[:, None])))
+    return _ratio(_slope(h, at).numpy(), _slope(h, everywhere[:, None]).numpy().max())
 
 
 def _slope(h, at):
@@ -99,17 +93,17 @@ def _slope(h, at):
     return tf.abs(tape.gradient(value, at))
 
 
-def _by_cell(cell, states, probe: Probe) -> pd.DataFrame:
-    found = {name: value.numpy() for name, value in states(tf.constant(probe.x)).items()}
+def _by_cell(cell, found: dict[str, np.ndarray], probe: Probe) -> pd.DataFrame:
     s, valid = found["cell_state"].astype("float64"), probe.valid
     kept = np.abs(_kept(cell, found))
+    slope = _relative_slope(cell.output_activation, _read(cell, found))[valid]
     return pd.DataFrame(
         {
             "cell": np.arange(1, cell.units + 1),
             "block": np.arange(cell.units) // cell.block_size + 1,
             **_retention(kept, probe),
-            "slope": found["slope"][valid].mean(axis=0, dtype="float64"),
-            "saturated": (found["slope"][valid] < FLAT).mean(axis=0),
+            "slope": slope.mean(axis=0),
+            "saturated": (slope < FLAT).mean(axis=0),
             **_drift(s, valid),
             "largest": np.abs(s[valid]).max(axis=0),
             **_capacity(s[valid]),
