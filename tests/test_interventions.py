@@ -217,6 +217,8 @@ def test_retention_of_some_cells_that_lie_evenly(rng, eager):
     kept = np.array([steps[3]["f"][b] * steps[4]["f"][b] for b in range(B)])
     np.testing.assert_allclose(table["retention_carousel_before"], kept.mean(), rtol=1e-12)  # cells 1 and 4: either block once
     np.testing.assert_allclose(table["retention_before"], kept.mean(), rtol=1e-10)
+    two = Interventions(interval=(3, 4), cells=2).measure(model, Probe(*(part[:2] for part in probe)))
+    np.testing.assert_allclose(two["retention_before"], kept[:2].mean(), rtol=1e-10)  # as many sequences as cells
     one = Interventions(interval=(3, 4), cells=1).measure(model, probe)
     np.testing.assert_allclose(one["retention_before"], kept[:, 0].mean(), rtol=1e-10)
     assert abs(kept[:, 0].mean() - kept.mean()) > 1e-4
