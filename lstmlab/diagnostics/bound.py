@@ -12,6 +12,7 @@ from lstmlab.diagnostics.products import (
     checked,
     count,
     log10,
+    norms,
     of_finite,
     one_steps,
     over_sequences,
@@ -138,7 +139,7 @@ def _table(cell, x, found: Products) -> pd.DataFrame:
     matrices, scale = found.matrices["cell_state"], found.logs["cell_state"]
     measured = {
         "largest": scale + log10(of_finite(lambda m: np.abs(m).max(axis=(-2, -1)), matrices)),
-        "norm": scale + log10(of_finite(lambda m: np.linalg.norm(m, 2, axis=(-2, -1)), matrices)),
+        "norm": scale + log10(of_finite(norms, matrices)),
     }
     if cell.forget_gate != "closed":
         measured["carousel"] = found.forget.max(axis=2)

@@ -11,6 +11,7 @@ from lstmlab.diagnostics.products import (
     count,
     log10,
     magnitudes,
+    norms,
     of_finite,
     one_steps,
     over_sequences,
@@ -78,9 +79,9 @@ def _table(found: Products) -> pd.DataFrame:
     """The medians over the sequences as rows."""
     curves = {("carousel", "norm"): found.forget.max(axis=2)}
     for name in VALUES:
-        norms = of_finite(lambda m: np.linalg.norm(m, 2, axis=(-2, -1)), found.matrices[name])
+        sizes = of_finite(norms, found.matrices[name])
         radii = of_finite(lambda m: magnitudes(m)[:, -1], found.matrices[name])
-        curves |= {(name, "norm"): found.logs[name] + log10(norms), (name, "spectral_radius"): found.logs[name] + log10(radii)}
+        curves |= {(name, "norm"): found.logs[name] + log10(sizes), (name, "spectral_radius"): found.logs[name] + log10(radii)}
     tables = []
     for (path, measure), values in curves.items():
         tables += rows(over_sequences(np.median, found.there, values), found.lags, path=path, measure=measure)

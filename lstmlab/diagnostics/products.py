@@ -196,7 +196,14 @@ def of_finite(function: Callable, matrices: np.ndarray) -> np.ndarray:
 
 def magnitudes(matrices: np.ndarray) -> np.ndarray:
     """The magnitudes of the eigenvalues [N, n] of matrices [N, n, n], from the smallest up."""
-    return np.sort(np.abs(np.linalg.eigvals(matrices)), axis=-1)
+    with tf.device("CPU"):  # not by NumPy, whose threads stand in each other's way where a machine is busy
+        return np.sort(np.abs(tf.linalg.eigvals(matrices).numpy()), axis=-1)
+
+
+def norms(matrices: np.ndarray) -> np.ndarray:
+    """The largest singular values [N] of matrices [N, n, n]."""
+    with tf.device("CPU"):
+        return tf.linalg.svd(matrices, compute_uv=False).numpy().max(axis=-1)
 
 
 def log10(values: np.ndarray) -> np.ndarray:
