@@ -274,6 +274,20 @@ def test_other_precisions(policy, dtype, rng):
     assert ((table["norm"] > 0) != (table["lag"] == table["path"].map(nothing))).all()
 
 
+def test_a_linear_plain_net_in_float32_against_its_matrix_down_to_values_that_have_no_square_there(rng):
+    """R = Q / 10, Q orthogonal: each step leaves a tenth of the norm, 1e-30 after 30 steps."""
+    cell = variant("elman", units=N, candidate_activation="linear", dtype="float32")
+    model = Recurrent(cell, Head(K, dtype="float32"), BPTT(), F)
+    cell.recurrent_kernel.assign(np.linalg.qr(rng.normal(size=(N, N)))[0] / 10)
+    w = np.zeros((B, 31))
+    w[:, -1] = 1
+    table = error_flow(model, rng.normal(size=(B, 31, F)), rng.normal(size=(B, 31, K)), w)
+    for path in ("cell_state", "output", "nets"):
+        found = curve(table, path)
+        lags = found.index[found.index > 0]
+        np.testing.assert_allclose(found[lags], curve(table, "cell_state")[0] * 10.0**-lags, rtol=1e-4, err_msg=path)
+
+
 def test_wrong_arguments(rng):
     model, x, y, w = problem(rng, "vanilla")
     foreign = Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F)

@@ -83,7 +83,9 @@ def flows(model, x, y, w) -> dict:
 
 
 def _norms(model, x, y, w) -> dict:
-    return {path: tf.norm(flow, axis=-1) for path, flow in flows(model, x, y, w).items()}
+    """{path: [B, T]}, the squares in float64: in float32 those of values below 1e-19 would be 0."""
+    found = flows(model, x, y, w)
+    return {path: tf.cast(tf.norm(tf.cast(flow, tf.float64), axis=-1), flow.dtype) for path, flow in found.items()}
 
 
 def _derivatives(model, x, y, w, cuts: list[dict]) -> dict:
