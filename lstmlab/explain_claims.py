@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-ROUNDING = 1e-4  # differences below it are those of single precision
+ROUNDING = 1e-6  # differences below it are those of rounding
 FACTOR = 2.0  # "predicts" means: within this factor
 
 

@@ -60,6 +60,10 @@ def symbolic(page: Page, cell, measured: bool = False) -> None:
     page.heading("What one step makes of the step before, in symbols")
     page.paragraph("Each derivative is a sum of terms, one for each path. The carousel leads from state to state by the forget "
                    "gate or by its absence; every other term leads through a net input, and is added.")  # fmt: skip
+    if cell.normaliser == "state":
+        page.paragraph(
+            "The stabiliser is no net: it sets the unit in which state and normaliser are kept, and leaves their ratio."
+        )
     if cell.is_own_output:
         page.paragraph("The output is the state: what the nets read of the step before is the old state itself.")
     for block in blocks.values():

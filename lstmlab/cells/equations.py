@@ -73,7 +73,7 @@ def _legend_of_signs(cell) -> dict[str, str]:
         words[r"\sigma"] = "the logistic function"
     if cell.layer_normalization:
         words[r"\mathcal{N}, \, \mathcal{N}'"] = "layer normalisation with its gains, all nets together; its derivative"
-        words["R_*"] = "weights from what is read back into all nets"
+        words[r"W, \, R_*"] = "weights into all nets, from the inputs and from what is read back"
     return words
 
 

@@ -1,5 +1,6 @@
 """The terms of the one-step Jacobian on the probe: how much each path carries, and whether the symbols are the derivative."""
 
+import random
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +30,13 @@ class Measured(NamedTuple):
 def terms(model, probe: Probe, most: int = 256) -> Measured:
     """The Jacobian's terms of a model with a GatedCell, at `most` steps that lie evenly among the valid ones of the probe.
 
+    In float64, from states in the cell's own precision.
     First steps of sequences, before which there is nothing, are left out where there are others.
     Raises ValueError as lstmlab.cells.equations.jacobian.
     """
-    cell = model.cell
-    blocks = jacobian(cell)
-    x, states = _steps(cell, probe, most)
+    blocks = jacobian(model.cell)
+    x, states = _steps(model.cell, probe, most)
+    cell = _in_double(model.cell, x.shape[-1])
     numbers = environment(cell, x, states, _slope)
     rows = [
         {
@@ -62,7 +64,20 @@ def _steps(cell, probe: Probe, most: int):
     later = probe.valid & (np.arange(probe.valid.shape[1]) > 0)
     places = np.argwhere(later if later.any() else probe.valid)
     places = places[np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))]
-    return tf.constant(probe.x[tuple(places.T)]), [tf.gather_nd(before[f"{k}"], places) for k in range(len(before))]
+    states = [tf.gather_nd(before[f"{k}"], places) for k in range(len(before))]
+    return tf.constant(probe.x[tuple(places.T)], "float64"), [tf.cast(state, "float64") for state in states]
+
+
+def _in_double(cell, features: int):
+    """The cell in float64, in which a saturated slope keeps its digits; random numbers stay where they are."""
+    drawn = random.getstate()
+    try:
+        double = type(cell).from_config({**cell.get_config(), "dtype": "float64"})
+        double.build((None, features))
+    finally:
+        random.setstate(drawn)
+    double.set_weights(cell.get_weights())
+    return double
 
 
 def _slope(activation, net: np.ndarray) -> np.ndarray:
