@@ -25,7 +25,7 @@ from lstmlab.diagnostics.recorder import Recorder
 from lstmlab.learners import BPTT
 
 RUNS, B, T, F = 12, 4, 10, 2
-PATIENCE = 90  # seconds for a page to show what it should, on a machine with other work
+PATIENCE = 180  # seconds for a page to show what it should, on a machine with other work
 # all text of the page, also that inside shadow roots and frames, with what stands in attributes
 TEXT = """
 function text(node) {

@@ -1,5 +1,7 @@
 """What is measured on a fixed probe batch, outside the train step: measuring changes neither weights nor random state."""
 
+import importlib
+
 from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.bound import Bound, bound
 from lstmlab.diagnostics.error_flow import ErrorFlow, error_flow
@@ -18,6 +20,7 @@ __all__ = [
     "ErrorFlow",
     "Example",
     "GateActivations",
+    "GateTensorBoard",
     "GateTimeline",
     "GradientNorm",
     "Interventions",
@@ -31,4 +34,13 @@ __all__ = [
     "intervene",
     "jacobians",
     "memory",
+    "read",
 ]
+
+_LAZY = {"GateTensorBoard": "lstmlab.diagnostics.callback", "read": "lstmlab.diagnostics.reading"}
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'lstmlab.diagnostics' has no attribute {name!r}; it has {', '.join(__all__)}")
