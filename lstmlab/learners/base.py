@@ -1,4 +1,4 @@
-"""Learner: the interface of every algorithm; OnLine and ForwardMode: what those share that go forward with a memory."""
+"""Learner: the interface of every algorithm; OnLine: what those share that go forward with a memory."""
 
 import abc
 from collections.abc import Callable
@@ -178,69 +178,6 @@ class OnLine(Learner, abc.ABC):
             model.apply(gradients)
         else:
             tf.cond(tf.reduce_any(w != 0), lambda: (model.apply(gradients), 0)[1], lambda: 0)
-
-
-class ForwardMode(OnLine):
-    """A learner that needs no way back: at each step the memory and the error of this step give the gradient of this step.
-
-    A subclass says how the memory goes on (`step`), what an error at the output then means for the weights (`slopes`), and
-    in which form these are summed (`nothing`, `finish`). Its memory does not grow with T.
-    """
-
-    @abc.abstractmethod
-    def step(self, cell, x_t, memory):
-        """output [B, n], the memory after it, and what `slopes` needs to know of this step."""
-
-    @abc.abstractmethod
-    def slopes(self, cell, of_output, known):
-        """A nest of sums over the batch from dE(t)/dy(t) [B, n], of the same form as `nothing`."""
-
-    @abc.abstractmethod
-    def nothing(self, cell):
-        """The nest of zeros with which the sum over the steps begins."""
-
-    @abc.abstractmethod
-    def finish(self, cell, total) -> list:
-        """The gradients of cell.trainable_variables from the sum over the steps."""
-
-    def force(self, head, memory, y_t, w_t):
-        """The memory after the targets of a step are known. Default: as it is."""
-        return memory
-
-    def advance(self, cell, head, x, y, w, memory):
-        if x.shape[1] == 1:
-            loss, prediction, total, of_head, memory = self._one(cell, head, x[:, 0], y[:, 0], w[:, 0], memory)
-            return loss, prediction[:, None], [*self.finish(cell, total), *of_head], memory
-        xs, ys, ws = (tf.transpose(part, [1, 0, *range(2, part.shape.rank)]) for part in (x, y, w))
-        predictions = tf.TensorArray(y.dtype, size=x.shape[1], element_shape=y[:, 0].shape)
-        nothing = [tf.zeros_like(weight.value) for weight in head.trainable_variables]
-
-        def body(t, loss, predictions, total, of_head, memory):
-            error, prediction, more, more_of_head, after = self._one(cell, head, xs[t], ys[t], ws[t], memory)
-            total, of_head = tf.nest.map_structure(tf.add, (total, of_head), (more, more_of_head))
-            return t + 1, loss + error, predictions.write(t, prediction), total, of_head, like(after, memory)
-
-        start = tf.constant(0), tf.zeros((), y.dtype), predictions, self.nothing(cell), nothing, memory
-        *_, loss, predictions, total, of_head, memory = tf.while_loop(
-            lambda t, *_: t < x.shape[1], body, start, maximum_iterations=x.shape[1]
-        )
-        return loss, tf.transpose(predictions.stack(), [1, 0, 2]), [*self.finish(cell, total), *of_head], memory
-
-    def _one(self, cell, head, x_t, y_t, w_t, memory):
-        output, memory, known = self.step(cell, x_t, memory)
-        error, prediction, of_output, of_head = error_at(head, output, x_t, y_t, w_t)
-        return error, prediction, self.slopes(cell, of_output, known), of_head, self.force(head, memory, y_t, w_t)
-
-
-def error_at(head, output, x_t, y_t, w_t):
-    """E(t) of the batch, the prediction [B, K], dE(t)/dy(t) [B, n] and the gradients of the head, for one step's output."""
-    readout = [weight.value for weight in head.trainable_variables]
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([output, *readout])
-        prediction = head(output[:, None], x_t[:, None])
-        error = tf.reduce_sum(head.error(y_t[:, None], prediction, w_t[:, None]))
-    of_output, *of_head = tape.gradient(error, [output, *readout], unconnected_gradients="zero")
-    return error, prediction[:, 0], of_output, of_head
 
 
 def initial_states(cell, batch: int, states=None) -> list:

@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from lstmlab.learners.base import ForwardMode, initial_states, packed, positive, refuse_dropout, single
+from lstmlab.learners.base import initial_states, packed, positive, refuse_dropout, single
+from lstmlab.learners.forward_mode import ForwardMode
 
 LIMIT = 100_000_000  # numbers in the sensitivities of a batch
 
@@ -50,6 +51,7 @@ class RTRL(ForwardMode):
         return {}
 
     def prepare(self, model) -> None:
+        super().prepare(model)
         if self.teacher_forcing and not hasattr(model.head, "places"):
             raise ValueError(
                 "RTRL: the forced outputs must be units of the cell; expected head=output_units. "
@@ -60,7 +62,8 @@ class RTRL(ForwardMode):
         states = initial_states(cell, x.shape[0], states)
         self._check_size(x.shape[0], sum(part.shape[1] for part in states), sum(_sizes(cell)))
         state = tf.concat(states, axis=1)
-        return {"state": state, "sensitivity": tf.zeros((*state.shape, sum(_sizes(cell))), state.dtype)}
+        sensitivity = tf.zeros((*state.shape, sum(_sizes(cell))), state.dtype)
+        return self.watched(cell, {"state": state, "sensitivity": sensitivity})
 
     def step(self, cell, x_t, memory):
         """(1): the output y(t), the states s(t) in one row with M(t), and M_y(t)."""
@@ -83,6 +86,12 @@ class RTRL(ForwardMode):
 
     def nothing(self, cell):
         return tf.zeros((sum(_sizes(cell)),), cell.trainable_variables[0].dtype)
+
+    def groups(self, cell) -> list[str]:
+        return [weight.name for weight in cell.trainable_variables]
+
+    def sizes(self, cell, memory):
+        return by_weight(cell, tf.reduce_sum(tf.abs(memory["sensitivity"]), axis=1))
 
     def finish(self, cell, total) -> list:
         pieces = tf.split(total, _sizes(cell))
@@ -108,6 +117,11 @@ class RTRL(ForwardMode):
                 f"RTRL: expected sensitivities of at most learner.limit={self.limit:,} numbers. Received: batch {batch} * "
                 f"states {states} * weights {weights} = {numbers:,} numbers, and {numbers * states:,} multiplications per step"
             )
+
+
+def by_weight(cell, sums):
+    """[B, P] summed over each weight matrix: [B, weights]."""
+    return tf.stack([tf.reduce_sum(part, axis=1) for part in tf.split(sums, _sizes(cell), axis=1)], axis=1)
 
 
 def _sizes(cell) -> list[int]:

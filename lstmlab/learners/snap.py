@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from lstmlab.learners.base import ForwardMode, initial_states, packed, positive, refuse_dropout, single
+from lstmlab.learners.base import initial_states, packed, positive, refuse_dropout, single
+from lstmlab.learners.forward_mode import ForwardMode
+from lstmlab.learners.rtrl import by_weight
 
 LIMIT = 100_000_000  # numbers in the sensitivities of a batch
 
@@ -71,7 +73,7 @@ class SnAp(ForwardMode):
         reach = self.reach(cell, x.shape[2])
         self._check_size(x.shape[0], reach)
         shapes = [(x.shape[0], *bucket.rows.shape, bucket.weights.shape[1]) for bucket in reach.buckets]
-        return {"state": state, "sensitivity": [tf.zeros(shape, state.dtype) for shape in shapes]}
+        return self.watched(cell, {"state": state, "sensitivity": [tf.zeros(shape, state.dtype) for shape in shapes]})
 
     def step(self, cell, x_t, memory):
         """(2): the output y(t), the states s(t) with M(t), and what (3) or (4) needs."""
@@ -110,6 +112,14 @@ class SnAp(ForwardMode):
         reach, dtype = self._reaches[cell], cell.trainable_variables[0].dtype
         total = {"kept": [tf.zeros(bucket.weights.shape, dtype) for bucket in reach.buckets]}
         return total | ({"direct": tf.zeros((reach.places.size,), dtype)} if reach.output_apart else {})
+
+    def groups(self, cell) -> list[str]:
+        return [weight.name for weight in cell.trainable_variables]
+
+    def sizes(self, cell, memory):
+        sums = [tf.reduce_sum(tf.abs(part), axis=2) for part in memory["sensitivity"]]
+        flat = tf.concat([tf.reshape(part, (part.shape[0], -1)) for part in sums], axis=1)
+        return by_weight(cell, tf.gather(tf.pad(flat, [(0, 0), (0, 1)]), self._reaches[cell].places, axis=1))
 
     def finish(self, cell, total) -> list:
         kept = [tf.reshape(part, (-1,)) for part in total["kept"]]

@@ -2,12 +2,12 @@
 
 import inspect
 
-import numpy as np
 import tensorflow as tf
 
 from lstmlab.cells.gated import GatedCell
 from lstmlab.learners import traces1997
-from lstmlab.learners.base import ForwardMode, Learner, initial_states, refuse_dropout, single
+from lstmlab.learners.base import Learner, initial_states, refuse_dropout, single
+from lstmlab.learners.forward_mode import ForwardMode
 from lstmlab.unroll import unroll
 
 SCOPES = ("all", "gates", "none")
@@ -67,6 +67,7 @@ class Truncated1997(ForwardMode):
                 f"Received: learner.updates={updates}, learner.decay={self.decay}"
             )
         self.scope, self.form, self.limit = scope, form, float(limit)
+        self.largest = self.limit
 
     def check(self, cell) -> None:
         refuse_dropout(self, cell)
@@ -101,42 +102,24 @@ class Truncated1997(ForwardMode):
         return super().start(model, x)
 
     def prepare(self, model) -> None:
-        """Room for a trace that exploded: the step of its sequence, 0 where none has, and the size of each net's."""
         if self.form == "traces":
-            nets = len(traces1997.layout(model.cell).traced)
-            model.exploded_at = tf.Variable(0, trainable=False, dtype="int32")
-            model.trace_sizes = tf.Variable(tf.zeros((nets,), model.cell.compute_dtype), trainable=False)
-
-    def go_on(self, model, x, y, w, carried: tuple, whole: bool = False):
-        loss, prediction, carried = super().go_on(model, x, y, w, carried, whole)
-        self._note(model, carried[1])
-        return loss, prediction, carried
+            super().prepare(model)
 
     def after_window(self, model) -> None:
-        if self.form == "see" or not int(model.exploded_at.numpy()):
-            return
-        sizes, names = model.trace_sizes.numpy(), traces1997.layout(model.cell).traced
-        worst = int(np.argmax(np.where(np.isfinite(sizes), sizes, np.inf)))
-        raise FloatingPointError(
-            f"Truncated1997: the trace of the {names[worst]} exploded at step {int(model.exploded_at.numpy())} of a sequence; "
-            f"expected a norm of at most learner.limit={self.limit:g}, which a smaller rate may give. "
-            f"Received: norm={sizes[worst]:g}"
-        )
+        if self.form == "traces":
+            super().after_window(model)
+
+    @property
+    def _largest(self) -> str:
+        return f"learner.limit={self.limit:g}"
 
     # form='traces'
 
     def begin(self, cell, head, x, states=None):
-        """states; traces [B, nets * n, columns]; sizes [B, nets] of the last traces, or of those that passed the limit.
-
-        sound [B]: the steps before and with the first of these, or all steps so far.
-        """
+        """states; traces [B, nets * n, columns]."""
         layout, states = traces1997.layout(cell), initial_states(cell, x.shape[0], states)
-        return {
-            "states": states,
-            "traces": tf.zeros((x.shape[0], len(layout.traced) * cell.units, layout.width), states[0].dtype),
-            "sizes": tf.zeros((x.shape[0], len(layout.traced)), states[0].dtype),
-            "sound": tf.zeros((x.shape[0],), "int32"),
-        }
+        traces = tf.zeros((x.shape[0], len(layout.traced) * cell.units, layout.width), states[0].dtype)
+        return self.watched(cell, {"states": states, "traces": traces})
 
     def step(self, cell, x_t, memory):
         """(3)."""
@@ -148,8 +131,7 @@ class Truncated1997(ForwardMode):
             traces = new
         else:
             traces = (old if at.carousel is None else tf.tile(at.carousel, (1, len(layout.traced)))[:, :, None] * old) + new
-        after = {"states": at.states, "traces": traces, **self._sizes(layout, traces, memory)}
-        return at.output, after, (layout, at, traces)
+        return at.output, {"states": at.states, "traces": traces}, (layout, at, traces)
 
     def slopes(self, cell, of_output, known):
         """(4) and (5) for one step."""
@@ -171,25 +153,16 @@ class Truncated1997(ForwardMode):
             "direct": {n: tf.zeros((cell.nets[n], sum(layout.columns.values())), dtype) for n in layout.direct},
         }
 
+    def groups(self, cell) -> list[str]:
+        return traces1997.layout(cell).traced
+
+    def sizes(self, cell, memory):
+        traces = memory["traces"]
+        return tf.reduce_sum(tf.abs(tf.reshape(traces, (traces.shape[0], len(self.groups(cell)), -1))), axis=2)
+
     def finish(self, cell, total) -> list:
         layout = traces1997.layout(cell)
         return traces1997.to_weights(cell, layout, traces1997.summed(cell, layout, total["traces"], total["direct"]))
-
-    def _sizes(self, layout, traces, memory: dict) -> dict:
-        sound = tf.reduce_all(memory["sizes"] <= self.limit, axis=1)  # a NaN is not
-        now = tf.reduce_sum(tf.abs(tf.reshape(traces, (traces.shape[0], len(layout.traced), -1))), axis=2)
-        return {
-            "sizes": tf.where(sound[:, None], now, memory["sizes"]),
-            "sound": memory["sound"] + tf.cast(sound, "int32"),
-        }
-
-    def _note(self, model, memory: dict) -> None:
-        """Write the first explosion of the batch into the variables of `prepare`, unless there was one before."""
-        bad = tf.logical_not(tf.reduce_all(memory["sizes"] <= self.limit, axis=1))
-        first = tf.argmin(tf.where(bad, memory["sound"], tf.int32.max))
-        new = tf.logical_and(tf.reduce_any(bad), model.exploded_at == 0)
-        model.exploded_at.assign(tf.where(new, memory["sound"][first], model.exploded_at))
-        model.trace_sizes.assign(tf.where(new, memory["sizes"][first], model.trace_sizes))
 
     def _check_traces(self, cell) -> None:
         single(self, cell)

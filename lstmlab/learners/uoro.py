@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from lstmlab.learners.base import ForwardMode, initial_states, refuse_dropout, single
+from lstmlab.learners.base import initial_states, refuse_dropout, single
+from lstmlab.learners.forward_mode import ForwardMode
+from lstmlab.learners.rtrl import by_weight
 from lstmlab.learners.snap import as_weights, back_one_step, by_example, flat, one_step
 
 
@@ -54,12 +56,9 @@ class UORO(ForwardMode):
         """state and a [B, S], b [B, P]; key [B, 2]: what the next draw is made from, of its own for each sequence."""
         state = tf.concat(initial_states(cell, x.shape[0], states), axis=1)
         weights = sum(weight.shape.num_elements() for weight in (part.value for part in cell.trainable_variables))
-        return {
-            "state": state,
-            "a": tf.zeros_like(state),
-            "b": tf.zeros((x.shape[0], weights), state.dtype),
-            "key": _bits((x.shape[0], 2), tf.bitcast(tf.cast(self.seeds.next(), "uint32"), "int32")),
-        }
+        key = _bits((x.shape[0], 2), tf.bitcast(tf.cast(self.seeds.next(), "uint32"), "int32"))
+        memory = {"state": state, "a": tf.zeros_like(state), "b": tf.zeros((x.shape[0], weights), state.dtype), "key": key}
+        return self.watched(cell, memory)
 
     def step(self, cell, x_t, memory):
         """(1) and (2): the output y(t), the states s(t), A(t) and B(t)."""
@@ -84,6 +83,12 @@ class UORO(ForwardMode):
     def nothing(self, cell):
         weights = sum(part.value.shape.num_elements() for part in cell.trainable_variables)
         return tf.zeros((weights,), cell.trainable_variables[0].dtype)
+
+    def groups(self, cell) -> list[str]:
+        return [weight.name for weight in cell.trainable_variables]
+
+    def sizes(self, cell, memory):
+        return tf.reduce_sum(tf.abs(memory["a"]), axis=1, keepdims=True) * by_weight(cell, tf.abs(memory["b"]))
 
     def finish(self, cell, total) -> list:
         return as_weights(cell, total)
