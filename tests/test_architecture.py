@@ -21,13 +21,19 @@ ARROWS = {
     "model": {"cells", "learners.base"},
     "learners": {"learners", "cells", "task", "unroll"},
     "learners.base": {"unroll"},
-    "diagnostics": {"diagnostics.base", "cells"},
+    # every measure: the interface, and what several of them share
+    "diagnostics": {"cells", "unroll", *(f"diagnostics.{name}" for name in ("base", "values", "events", "products"))},
     "diagnostics.base": {"unroll"},
+    "diagnostics.parts": {"cells", "diagnostics.base", "diagnostics.calls", "learners.base", "learners.bptt"},
+    "diagnostics.recorder": {"diagnostics.base", "diagnostics.parts", "diagnostics.tensorboard"},
+    "diagnostics.callback": {"cells", *(f"diagnostics.{name}" for name in ("base", "parts", "recorder", "tensorboard"))},
+    "diagnostics.reading": {""},
     "diagnostics.gradient_norm": {"diagnostics.base", "learners.base"},
     "diagnostics.learner_comparison": {"diagnostics.base", "learners.base", "learners.bptt", "unroll"},
     "tasks": {"task", "tasks"},  # a task may build on another
     "cells": {"cells", "unroll"},
-    "bench": {"bench_learners", "cells", "describe", "task"},
+    "bench": {"bench_diagnostics", "bench_learners", "cells", "describe", "task"},
+    "bench_diagnostics": {"app", "cells", "conf", "diagnostics.base", "learners", "model"},
     "bench_learners": {"cells", "model"},  # and the learners that it names
     "describe": {"task", "criterion", "conf"},  # conf's folder alone
     "task": {"describe"},  # only when Task.describe or Task.picture is called
