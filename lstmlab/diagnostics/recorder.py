@@ -115,6 +115,8 @@ class Recorder:
             with path.open(encoding="utf-8") as file:
                 header = file.readline().rstrip("\n")
             if header != ",".join(map(str, table.columns)):
-                raise ValueError(f"Recorder: expected the columns of {path.name}, {header}. Received: {', '.join(table.columns)}")
+                raise ValueError(
+                    f"Recorder: expected the columns of {path.name}, {header}. Received: {', '.join(table.columns)}"
+                )
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(table.to_csv(header=fresh, index=False))
