@@ -58,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(table.to_markdown(index=False, floatfmt=".3f"))
         return
     if options.what == "measures":
-        chosen = options.measures, options.of_cells, options.steps, options.batch, options.rounds
-        print(bench_diagnostics.measures(*chosen).to_markdown(index=False, floatfmt=".3f"))
+        probe = options.steps, options.batch
+        table = bench_diagnostics.measures(options.measures, options.of_cells, *probe, options.rounds)
+        print(table.to_markdown(index=False, floatfmt=".3f"))
         return
     if options.what == "learners":
         chosen = options.learners, options.cells, options.lengths, options.widths

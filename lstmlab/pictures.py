@@ -11,6 +11,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from lstmlab.results import Run
 
+PATHS = ("cell_state", "output", "carousel", "nets")  # of the error flow
 LINES_WITH_NAMES = 12  # a panel with more lines has no legend: it would be larger than the panel
 
 
@@ -145,7 +146,7 @@ def _traces(panel: Axes, last: pd.DataFrame, columns: list[str]) -> None:
 
 
 def _flow(part, flow: pd.DataFrame, row: dict) -> None:
-    axes = part.subplots()
+    axes, flow = part.subplots(), flow[flow["path"].isin(PATHS)]
     moments = sorted({flow["sequences"].min(), flow["sequences"].max()})
     colours = {path: f"C{k}" for k, path in enumerate(sorted(flow["path"].unique()))}
     for moment in moments:

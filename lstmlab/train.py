@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from lstmlab import criterion as criteria
-from lstmlab.build import build, instantiate, positive, reopen  # noqa: F401
+from lstmlab.build import build, instantiate, positive
 from lstmlab.diagnostics.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
 from lstmlab.task import Losses

@@ -28,6 +28,7 @@ ARROWS = {
     "diagnostics.recorder": {"diagnostics.base", "diagnostics.parts", "diagnostics.tensorboard"},
     "diagnostics.callback": {"cells", *(f"diagnostics.{name}" for name in ("base", "parts", "recorder", "tensorboard"))},
     "diagnostics.reading": {""},
+    "explain": {"explain", "build", "cells", "conf", "diagnostics", "learners.base", "results"},
     "diagnostics.gradient_norm": {"diagnostics.base", "learners.base"},
     "diagnostics.learner_comparison": {"diagnostics.base", "learners.base", "learners.bptt", "unroll"},
     "tasks": {"task", "tasks"},  # a task may build on another
@@ -43,7 +44,7 @@ ARROWS = {
 HEAVY = {
     "tensorflow": {"learners", "trainers", "diagnostics", "model", "unroll", "bench_learners"},
     "keras": {"learners", "trainers", "diagnostics", "model", "unroll", "cells", "build", "bench", "bench_learners"},
-    "matplotlib": {"pictures", "describe", "diagnostics"},
+    "matplotlib": {"pictures", "describe", "diagnostics", "explain"},
 }
 # (module, function, package): imported only when that function is called
 LAZY = {("task", "stream", "tensorflow"), ("tasks.pixels", "_fetch", "keras")}

@@ -53,9 +53,7 @@ def test_what_cannot_be_opened_is_told_in_one_line(ended, tmp_path):
     shutil.rmtree(tmp_path / "empty" / ".hydra")
     refused["empty"] = r"expected a folder with a run, config\.yaml\. Received: folder='.*empty'"
     (tmp_path / "no_weights" / "model.weights.h5").unlink()
-    refused["no_weights"] = (
-        r"expected a folder with a run that has ended and saved its weights, model\.weights\.h5\."
-    )
+    refused["no_weights"] = r"expected a folder with a run that has ended and saved its weights, model\.weights\.h5\."
     settings = tmp_path / "other_net" / ".hydra" / "config.yaml"
     settings.write_text(settings.read_text().replace("units: 4", "units: 6"))
     refused["other_net"] = r"expected a run that lstmlab \S+ can open\. Received: folder='.*other_net', version\.lstmlab=\S+: "

@@ -14,15 +14,15 @@ from composed import NO_DIAGNOSTICS, SMALL, composed
 from omegaconf import OmegaConf
 from oracles import randomize
 
-from lstmlab import Head, Recurrent, explain, train, variant, variants
-from lstmlab import explain_claims as claims
+from lstmlab import Head, Recurrent, build, explain, train, variant, variants
 from lstmlab.cells import CascadeCell
 from lstmlab.cells.equations import equations, jacobian, legend
 from lstmlab.diagnostics import Probe
 from lstmlab.diagnostics.base import trace
 from lstmlab.diagnostics.terms import terms
-from lstmlab.explain_page import Formula, Page, number
-from lstmlab.explain_sections import measure, what_was_run
+from lstmlab.explain import claims
+from lstmlab.explain.page import Formula, Page, number
+from lstmlab.explain.sections import measure, what_was_run
 from lstmlab.learners import BPTT, SequenceChunker
 
 PLAIN = (*SMALL, *NO_DIAGNOSTICS, "trainer.jit_compile=false", "trainer.steps_per_execution=10", "learner=bptt")
@@ -46,7 +46,7 @@ def explained(request, tmp_path_factory):
     tf.config.run_functions_eagerly(True)
     try:
         assert explain.of_run(folder) == folder / "explain.html"
-        run = train.reopen(folder)
+        run = build.reopen(folder)
         tables = measure(run.model, run.probe)
     finally:
         tf.config.run_functions_eagerly(False)
@@ -437,7 +437,7 @@ def test_a_net_that_is_no_gated_cell_says_so(tmp_path, monkeypatch, rng):
     grown = types.SimpleNamespace(cell=CascadeCell(3), learner=BPTT())
     row = {"status": "solved", "sequences_to_solution": 1234, "task": "parity", "cell": "cascade", "weights": 20}
     (tmp_path / "result.json").write_text("{}")
-    monkeypatch.setattr(train, "reopen", lambda folder: types.SimpleNamespace(row=row, model=grown, probe=probe))
+    monkeypatch.setattr(build, "reopen", lambda folder: types.SimpleNamespace(row=row, model=grown, probe=probe))
     text = explain.of_run(tmp_path).read_text(encoding="utf-8")
     Tags(text)
     assert "solved after 1,234 training sequences" in text

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lstmlab.explain_page import Formula, Page, number
+from lstmlab.explain.page import Formula, Page, number
 
 NAMES = {
     "waiting": "what waits for the reset gate",
@@ -13,7 +13,7 @@ DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions")
 
 
 def what_was_run(page: Page, run) -> None:
-    """run: as lstmlab.train.reopen gives it."""
+    """run: as lstmlab.build.reopen gives it."""
     row = run.row
     lines = [["ended", ended(row)], ["weights", f"{row.get('weights') or 0:,}"]]
     if row.get("reason"):
@@ -153,7 +153,7 @@ def _gates(page: Page, cell, table) -> None:
 
 
 def _terms(page: Page, cell, found) -> None:
-    from lstmlab import explain_claims as claims
+    from lstmlab.explain import claims
 
     page.claim(*claims.symbols(found.symbols, found.steps))
     if found.carousel is not None:
@@ -169,8 +169,7 @@ def _terms(page: Page, cell, found) -> None:
 
 def _against_lag(page: Page, tables: dict, out: Path) -> None:
     """What is left over many steps: retention, error flow, bound."""
-    from lstmlab import explain_claims as claims
-    from lstmlab import explain_pictures as pictures
+    from lstmlab.explain import claims, pictures
 
     for name, title, claim, draw, caption in (
         ("jacobians", "The retention product beside what is measured", claims.retention, pictures.retention,
@@ -187,7 +186,7 @@ def _against_lag(page: Page, tables: dict, out: Path) -> None:
 
 
 def _interventions(page: Page, table) -> None:
-    from lstmlab import explain_claims as claims
+    from lstmlab.explain import claims
 
     page.claim(*claims.forgets(table))
     columns = {"error": "mean error", "recalled": "recalled", "retention": "retention", "retention_carousel": "by the carousel"}

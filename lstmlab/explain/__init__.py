@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lstmlab.explain_page import Page
-from lstmlab.explain_sections import measured, symbolic, what_was_run
+from lstmlab.explain.page import Page
+from lstmlab.explain.sections import measured, symbolic, what_was_run
 from lstmlab.results import ROW
 
 PAGE = "explain.html"
@@ -31,13 +31,14 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
 
     Raises ValueError, in one line, for a folder without a run, a run without weights, and one of another version.
     """
-    from lstmlab.train import reopen
-
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"expected a folder with a run. Received: folder={str(folder)!r}, which is none")
     if not (folder / ROW).exists():
         raise ValueError(f"expected a folder with a run, {ROW}. Received: folder={str(folder)!r}, with none")
+    _load()
+    from lstmlab.build import reopen
+
     run = reopen(folder)
     out = Path(folder if out is None else out)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,6 +65,7 @@ def build(name: str, settings: Sequence[str] = ()):
 
     if name not in names():
         raise ValueError(f"expected a cell of {', '.join(names())}. Received: cell={name}")
+    _load()
     config = OmegaConf.create({"cell": OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))})
     try:
         for key, value in _parsed(settings, _known(config.cell["_target_"])):
@@ -99,6 +101,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"lstmlab-explain: {error}", file=sys.stderr)
     if problems:
         sys.exit(1)
+
+
+def _load() -> None:
+    """Import TensorFlow, which greets on stderr and has no setting against it."""
+    from importlib import import_module
+
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import_module("lstmlab.diagnostics")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _jobs(options: argparse.Namespace) -> list:
