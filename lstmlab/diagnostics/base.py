@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from lstmlab.unroll import unroll
 
+FEW = 8000  # steps of all sequences of a probe
+
 
 class Probe(NamedTuple):
     """The fixed batch: x [B, T, F], y [B, T, K], w [B, T]; bool [B, T]: valid, the steps that are no padding, and events."""
@@ -56,15 +58,24 @@ class Diagnostic(abc.ABC):
         """One measurement. Leaves for `show` what a picture needs beyond the table."""
 
     def compiled(self, model, function: Callable) -> Callable:
-        """function(model, *tensors), one function for each diagnostic, compiled by XLA once per model and shape."""
+        """function(model, *tensors), one function for each diagnostic and model, compiled as `compiled` does it."""
         if self._model is not model:
             self._model = model
-            self._compiled = tf.function(partial(function, model), jit_compile=True, autograph=False)
+            self._compiled = compiled(partial(function, model))
         return self._compiled
 
     @abc.abstractmethod
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         """Write the measurement to a TensorBoard (see diagnostics.tensorboard)."""
+
+
+def compiled(function: Callable) -> Callable:
+    """function(x [B, T, ...], *tensors) as a graph, for each shape once; by XLA where there are many steps.
+
+    XLA is about four times faster at each step, and takes a second or more to compile: too much for a small probe.
+    """
+    graphs = {xla: tf.function(function, jit_compile=xla, autograph=False) for xla in (False, True)}
+    return lambda x, *more: graphs[x.shape[0] * x.shape[1] > FEW](x, *more)
 
 
 def trace(cell, x, see=None, taps=None, clamps=None, **filters):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.values import values
 
 
 class Example(Diagnostic):
@@ -18,13 +19,15 @@ class Example(Diagnostic):
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         steps = int(probe.valid[0].sum())
-        answer = self.compiled(model, _answer)(tf.constant(probe.x[:1]))
+        found = {name: value[0] for name, value in values(model, probe.x).items()}
+        prediction = model.head(tf.constant(found["output"][None]), tf.constant(probe.x[:1])).numpy()[0]
         columns = {
             "input": probe.x[0],
             "target": probe.y[0],
             "weight": probe.w[0],
             "event": probe.events[0].astype(int),
-            **{name: value.numpy()[0] for name, value in answer.items()},
+            "prediction": prediction,
+            **found,
         }
         table = {"t": np.arange(1, steps + 1)}
         for name, column in columns.items():
@@ -36,8 +39,3 @@ class Example(Diagnostic):
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         """Left to the run's picture."""
-
-
-def _answer(model, x) -> dict:
-    values = trace(model.cell, x)
-    return {"prediction": model.head(values["output"], x), **values}

@@ -210,14 +210,17 @@ def _bands(rows: dict[str, np.ndarray]) -> np.ndarray:
     from matplotlib.figure import Figure
 
     cells = [len(values) for values in rows.values()]
-    figure = Figure(figsize=(8, 0.9 + 0.35 * sum(cells) + 0.35 * len(cells)), layout="constrained", dpi=80)
+    height = 0.9 + 0.35 * sum(cells) + 0.35 * len(cells)
+    figure = Figure(figsize=(8, height), dpi=80)  # placed by hand: matplotlib's own layout takes as long again as all the rest
+    bottom, top = 0.5 / height, 1 - 0.15 / height
+    figure.subplots_adjust(left=0.14, right=0.9, top=top, bottom=bottom, hspace=0.25 * len(cells) / sum(cells))
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=cells)[:, 0]
     for panel, (name, values) in zip(panels, rows.items(), strict=True):
         bright = panel.imshow(values, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
         panel.set_ylabel(name.replace("_", "\n"), rotation=0, ha="right", va="center")
         panel.set_yticks(range(len(values)), [str(k + 1) for k in range(len(values))])
     panels[-1].set_xlabel("time step")
-    figure.colorbar(bright, ax=list(panels))
+    figure.colorbar(bright, cax=figure.add_axes((0.92, bottom, 0.02, top - bottom)))
     return image(figure)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.base import compiled, trace
 
 _compiled: weakref.WeakKeyDictionary[object, Callable] = weakref.WeakKeyDictionary()
 
@@ -19,5 +19,5 @@ def values(model, x: np.ndarray) -> dict[str, np.ndarray]:
         def traced(x):
             return trace(seen().cell, x)
 
-        _compiled[model] = tf.function(traced, jit_compile=True, autograph=False)
+        _compiled[model] = compiled(traced)
     return {name: value.numpy() for name, value in _compiled[model](tf.constant(x)).items()}
