@@ -88,10 +88,15 @@ def two(title: str, left: str, right: str, height: float = 3.6, **subplots) -> t
 
 def flow(store: Store) -> Figure:
     """|dE/ds_t| of three nets, each divided by that at lag 0, and what bounds the Elman net's."""
-    figure, *panels = two("How much of an error is left, step by step back", "before training", "after training", sharey=True)
+    figure, *panels = two(
+        "How much of an error is left, so many steps before it. Adding problem, nothing truncated",
+        "before training",
+        "after training",
+        sharey=True,
+    )
     nets: dict[str, tuple[str, dict[str, Any]]] = {
         "healthy": ("cell of 1997", {"color": GOOD, "lw": 6, "alpha": 0.5}),
-        "vanilla": ("vanilla cell, forget gate's bias 6", {"color": "k", "lw": 1.5}),
+        "vanilla": ("vanilla cell", {"color": "k", "lw": 1.5}),
         "elman": ("Elman net", {"color": BAD, "lw": 2.5}),
     }
     for panel, which in zip(panels, (min, max), strict=True):
@@ -99,13 +104,19 @@ def flow(store: Store) -> Figure:
             table = store[name]["error_flow"]
             rows = curve(table, sequences=which(table["sequences"]), path="cell_state")
             rows = rows[rows["norm"] > 0].assign(left=lambda found: found["norm"] / found["norm"].iloc[0])
-            panel.plot(rows["lag"], rows["left"], label=f"{label}: x {per_step(rows['lag'], rows['left'])} a step", **style)
+            panel.plot(rows["lag"], rows["left"], label=f"{label}: {per_step(rows['lag'], rows['left'])}", **style)
         table = store["elman"]["bound"]
         rows = curve(table, sequences=which(table["sequences"]), kind="bound_spectral")
-        label = f"bound of the Elman net: x {per_step(rows['lag'], rows['value'])} a step"
+        label = f"its bound: {per_step(rows['lag'], rows['value'])}"
         panel.plot(rows["lag"], rows["value"], "--", color=BAD, lw=1.5, label=label)
         panel.set(yscale="log", xlabel="lag: steps before the error", xlim=(0, LAG))
-        panel.legend(fontsize="x-small", loc="lower left", bbox_to_anchor=(0.0, 0.0))
+        panel.legend(
+            title="factor of each step",
+            title_fontsize="x-small",
+            fontsize="x-small",
+            loc="center right",
+            bbox_to_anchor=(1, 0.6),
+        )
     panels[0].set_ylabel(r"$|\partial E/\partial s_t|$, that at lag 0 = 1")
     return figure
 

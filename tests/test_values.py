@@ -8,7 +8,7 @@ import numpy as np
 from oracles import NumpyCell, randomize
 
 from lstmlab import Head, Recurrent, variant
-from lstmlab.diagnostics import GateActivations, GateTimeline, Memory, Probe
+from lstmlab.diagnostics import GateActivations, GateTimeline, Memory, Probe, base
 from lstmlab.learners import BPTT
 
 B, T, F, N, K = 2, 5, 3, 4, 1
@@ -35,11 +35,23 @@ def test_values_against_numpy_also_after_the_weights_change(rng):
         randomize(model.cell, rng)
 
 
-def test_compiled_once_for_all_measures_of_a_model(rng):
+def test_compiled_once_for_all_measures_of_a_model(rng, monkeypatch):
     model, probe = problem(rng)
+    traced, trace = [], module.trace
+    monkeypatch.setattr(module, "trace", lambda *arguments: traced.append(1) or trace(*arguments))
     for diagnostic in (GateActivations(), GateTimeline(), Memory(), Memory()):
         diagnostic.measure(model, probe)
-    assert module._compiled[model].experimental_get_tracing_count() == 1
+    assert len(traced) == 1
+
+
+def test_small_and_large_probes_are_measured_alike(rng, monkeypatch):
+    """By a plain graph and by XLA."""
+    model, probe = problem(rng)
+    small = module.values(model, probe.x)
+    monkeypatch.setattr(base, "FEW", 0)
+    large = module.values(model, probe.x)
+    for name in small:
+        np.testing.assert_allclose(large[name], small[name], rtol=1e-12)
 
 
 def test_a_model_is_not_kept(rng):
