@@ -117,6 +117,7 @@ def flow(store: Store) -> Figure:
             loc="center right",
             bbox_to_anchor=(1, 0.6),
         )
+    panels[0].text(84, 2e-38, "ends where float32 does", ha="right", va="center", size="x-small")
     panels[0].set_ylabel(r"$|\partial E/\partial s_t|$, that at lag 0 = 1")
     return figure
 
@@ -329,7 +330,7 @@ def gradients(store: Store) -> Figure:
     """Norm of the gradient of the weights that read the inputs, and of the head's bias."""
     figure, *panels = two(
         "gradients: how large the gradient is over the training",
-        "healthy: every weight has something to learn from",
+        "healthy: the cell's weights have something to learn from",
         "sick: input gates' bias -20, the head's bias alone learns",
         sharey=True,
     )
