@@ -27,7 +27,7 @@ STREAM = "experiment=gers2000/continual_embedded_reber task.steps=300 task.test_
 ADAM = "learner=bptt optimizer=adam trainer.batch_size=20"
 SMALL = "'cell.recurrent_initializer={_target_: keras.initializers.RandomUniform, minval: -0.5, maxval: 0.5}'"
 RUNS = {
-    "healthy": f"{ADDING} diagnostic=full",
+    "healthy": f"{ADDING} diagnostic=full diagnostic.gradients.every=window",
     "vanilla": f"cell=vanilla cell.forget_gate.bias=6 cell.input_gate.bias=-3 {ADAM} optimizer.learning_rate=0.01"
     " trainer.budget=100000 'diagnostic=[error_flow,bound,gates,memory,interventions,gradients,jacobians]'",
     "leaky": f"cell=vanilla cell.input_gate.bias=-3 {ADAM} optimizer.learning_rate=0.01"
@@ -37,7 +37,7 @@ RUNS = {
     "drift": f"{STREAM} cell=lstm1997 trainer.budget=1000",
     "nodrift": f"{STREAM} trainer.budget=1000",
     "closed": f"{ADDING} cell.input_gate.bias.first=-20 cell.input_gate.bias.step=0 optimizer.learning_rate=0.02"
-    " trainer.budget=5000 'diagnostic=[light,gate_timeline]'",
+    " trainer.budget=5000 'diagnostic=[light,gate_timeline]' diagnostic.gradients.every=window",
     "open": f"{ADDING} cell.input_gate.bias.first=3 cell.input_gate.bias.step=0 trainer.budget=5000",
     "abused": f"{ADDING} head.bias=null cell.output_gate.bias.first=2 trainer.budget=10000",
 }
