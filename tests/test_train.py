@@ -40,7 +40,7 @@ def test_the_folder_of_a_run(full):
     assert (row["task"], row["cell"], row["weights"], row["task.T"]) == ("adding", "lstm1997", 93, 24)
     assert 0 <= row["test_wrong"] <= row["test_size"] == 2560
     files = {path.name for path in folder.iterdir()}
-    assert files >= {"history.csv", "gates.csv", "error_flow.csv", "gradients.csv", "example.csv", "model.weights.h5", "tb"}
+    assert files >= {"history.csv", "gates.csv", "error_flow.csv", "memory.csv", "example.csv", "model.weights.h5", "tb"}
     assert list((folder / "tb").glob("events*"))
     assert Run(folder).read("history")["sequences"].tolist() == [100, 200]
     assert set(Run(folder).read("error_flow")["sequences"]) == {0, 200}

@@ -12,11 +12,13 @@ NEAR = 0.1  # "near 0" and "near 1" are within so much of it
 class GateActivations(Diagnostic):
     """Per gate over all cells or blocks and all valid steps of the probe: mean, share near 0 (< 0.1) and near 1 (> 0.9).
 
-    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and a time x cell image of one sequence; of
-    the input gate also a histogram over the events of the task alone, which 1000 steps of distractors would hide.
+    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and at the measurements number 1, 2, 4, 8, ...
+    a time x cell image of one sequence; of the input gate also a histogram over the events of the task alone, which 1000 steps
+    of distractors would hide.
     """
 
     name = "gates"
+    shown = 0
 
     def serves(self, model) -> bool:
         return bool(getattr(model.cell, "gates", None))
@@ -44,6 +46,9 @@ class GateActivations(Diagnostic):
         events = self.probe.events & self.probe.valid
         if events.any() and "input_gate" in self.values:
             board.histogram("gates_at_events/input_gate", self.values["input_gate"][events], sequences)
+        self.shown += 1
+        if self.shown & (self.shown - 1):
+            return
         steps = int(self.probe.valid[0].sum())
         rows = {gate: self.values[gate][0, :steps].T for gate in table["gate"]}
         board.time_by_cell("gates", rows, sequences)

@@ -14,6 +14,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_FLOAT
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.histogram import summary_v2 as histogram_summary
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.scalar import metadata as scalar_metadata
@@ -109,7 +110,10 @@ class Board:
         self._write(self.folder, tf.summary.scalar, tag, value, sequences)
 
     def histogram(self, tag: str, values: np.ndarray, sequences: int) -> None:
-        self._write(self.folder, tf.summary.histogram, tag, values, sequences)
+        summary = histogram_summary.histogram_pb(
+            tag, np.asarray(values)
+        )  # in NumPy: tf.summary.histogram takes ten times as long
+        self._write(self.folder, tf.summary.experimental.write_raw_pb, summary.SerializeToString(), sequences)
 
     def figure(self, tag: str, figure, sequences: int) -> None:
         """A matplotlib Figure as an image."""
