@@ -12,9 +12,9 @@ NEAR = 0.1  # "near 0" and "near 1" are within so much of it
 class GateActivations(Diagnostic):
     """Per gate over all cells or blocks and all valid steps of the probe: mean, share near 0 (< 0.1) and near 1 (> 0.9).
 
-    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and at the measurements number 1, 2, 4, 8, ...
-    a time x cell image of one sequence; of the input gate also a histogram over the events of the task alone, which 1000 steps
-    of distractors would hide.
+    Table: gate, mean, near_0, near_1. TensorBoard: these as scalars, a histogram, and at the measurements number 1, 2, 4, 8,
+    ... a time x cell image of one sequence; of the input gate also a histogram over the events of the task alone, which 1000
+    steps of distractors would hide.
     """
 
     name = "gates"

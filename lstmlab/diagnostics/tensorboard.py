@@ -110,9 +110,8 @@ class Board:
         self._write(self.folder, tf.summary.scalar, tag, value, sequences)
 
     def histogram(self, tag: str, values: np.ndarray, sequences: int) -> None:
-        summary = histogram_summary.histogram_pb(
-            tag, np.asarray(values)
-        )  # in NumPy: tf.summary.histogram takes ten times as long
+        # in NumPy, which takes a tenth of the time of tf.summary's own
+        summary = histogram_summary.histogram_pb(tag, np.asarray(values))
         self._write(self.folder, tf.summary.experimental.write_raw_pb, summary.SerializeToString(), sequences)
 
     def figure(self, tag: str, figure, sequences: int) -> None:
