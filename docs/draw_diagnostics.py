@@ -37,7 +37,7 @@ RUNS = {
     "drift": f"{STREAM} cell=lstm1997 trainer.budget=1000",
     "nodrift": f"{STREAM} trainer.budget=1000",
     "closed": f"{ADDING} cell.input_gate.bias.first=-20 cell.input_gate.bias.step=0 optimizer.learning_rate=0.02"
-    " trainer.budget=5000 'diagnostic=[light,gate_timeline]' diagnostic.gradients.every=window",
+    " trainer.budget=5000 'diagnostic=[light,gate_timeline,gradients]' diagnostic.gradients.every=window",
     "open": f"{ADDING} cell.input_gate.bias.first=3 cell.input_gate.bias.step=0 trainer.budget=5000",
     "abused": f"{ADDING} head.bias=null cell.output_gate.bias.first=2 trainer.budget=10000",
 }
