@@ -11,9 +11,20 @@ from stepping import MASK
 
 from lstmlab import GatedCell, GatedRNN, Head, Recurrent, variant
 from lstmlab.cells.tracing import listening
-from lstmlab.diagnostics import ErrorFlow, Probe
+from lstmlab.diagnostics import (
+    Bound,
+    ErrorFlow,
+    Example,
+    GateActivations,
+    GateTimeline,
+    GradientNorm,
+    Interventions,
+    Jacobians,
+    Memory,
+    Probe,
+)
 from lstmlab.diagnostics.base import trace
-from lstmlab.diagnostics.parts import Parts, parts
+from lstmlab.diagnostics.parts import Part, Parts, parts
 from lstmlab.learners import BPTT
 
 layers = keras.layers
@@ -174,6 +185,36 @@ def test_states_other_than_zero_and_a_stateful_layer(rng):
             state.assign(old)
         seen.append(part)
     assert seen[0] is seen[1]
+
+
+def test_measures_of_a_layer_that_begins_in_states_of_its_own(rng, capsys):
+    """Its error flow against finite differences from these states, and each of the other measures gives its table."""
+    layer = GatedRNN(N, stateful=True, name="r", dtype="float64")
+    model = stacked(rng, layer, layers.Dense(2, dtype="float64"), shape=None, batch_shape=(B, T, F))
+    model.predict(rng.normal(size=(B, T, F)), batch_size=B, verbose=0)
+    x, y = rng.normal(size=(B, T, F)), rng.normal(size=(B, 2))
+    part, probe = Parts(model)((x, y))["r"]
+    derivative, step = np.zeros((B, T, N)), 1e-5
+    for place in np.ndindex(B, T, N):
+        bump = np.zeros((B, T, N))
+        bump[place] = step
+        above, below = (
+            tf.reduce_sum(
+                probe.y[:, -1] * trace(part.cell, tf.constant(x), taps={"cell_state": tf.constant(b)})["output"][:, -1]
+            )
+            for b in (bump, -bump)
+        )
+        derivative[place] = (above - below) / (2 * step)
+    expected = np.linalg.norm(derivative, axis=-1).mean(axis=0)[::-1]
+    table = ErrorFlow().measure(part, probe)
+    np.testing.assert_allclose(table[table["path"] == "cell_state"].sort_values("lag")["norm"], expected, rtol=1e-6)
+    from_zero = Part(part.cell._cell, part.head, part.learner, F)
+    other = ErrorFlow().measure(from_zero, probe)
+    assert np.abs(other[other["path"] == "cell_state"].sort_values("lag")["norm"] - expected).max() > 1e-3 * expected.max()
+    every = (GateActivations(), GateTimeline(), Memory(), Jacobians(), Bound(), Interventions(), GradientNorm(), Example())
+    for diagnostic in every:
+        assert len(diagnostic.measure(part, probe)) > 0
+    assert capsys.readouterr().err == ""
 
 
 def test_of_an_encoder_and_decoder_what_comes_through_the_output_alone(x, rng, capsys):

@@ -83,8 +83,12 @@ class Started:
         return self._cell(inputs, states, **kwargs)
 
     def get_initial_state(self, batch_size=None) -> list:
-        """The states of the first `batch_size` sequences; functions compiled before follow later ones."""
-        return [state[:batch_size] for state in self._states]
+        """The states of the first `batch_size` sequences, or of a batch that stands several times below itself.
+
+        Functions compiled before follow later states.
+        """
+        times = 1 if batch_size is None else max(1, batch_size // self._states[0].shape[0])
+        return [tf.tile(state, [times, 1])[:batch_size] for state in self._states]
 
     def begin(self, states: list[np.ndarray]) -> None:
         """Begin there from now on."""
