@@ -327,16 +327,20 @@ def test_wrong_arguments(rng):
         ),
         (
             {"gate": "input_gate", "events": probe.events[:, 1:]},
-            "intervene: expected x [B, T, F], y [B, T, K], w and events [B, T]. "
-            "Received: x=(3, 7, 3), y=(3, 7, 2), w=(3, 7), events=(3, 6)",
+            "intervene: expected events [B, T] = (3, 7). Received: events=(3, 6)",
         ),
     ]:
         with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
             intervene(model, x, y, w, **arguments)
         assert str(e.value) == message
     foreign = Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F)
-    with pytest.raises(ValueError, match=r"a gate that the cell has: none\. Received: gate='input_gate'$"):
+    with pytest.raises(
+        ValueError, match=r"^intervene: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent$"
+    ):
         intervene(foreign, x, y, w, "input_gate")
+    plain = Recurrent(variant("elman", units=N, dtype="float64"), Head(K, dtype="float64"), BPTT(), F)
+    with pytest.raises(ValueError, match=r"a gate that the cell has: none\. Received: gate='input_gate'$"):
+        intervene(plain, x, y, w, "input_gate")
     for arguments, message in [
         ({"interval": [1.5, 2]}, f"Interventions: {expected} Received: interval=[1.5, 2]"),
         ({"interval": None}, f"Interventions: {expected} Received: interval=None"),

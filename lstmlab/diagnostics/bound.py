@@ -6,10 +6,9 @@ import pandas as pd
 import tensorflow as tf
 
 from lstmlab.cells.gates import g1997, h1997
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.base import Diagnostic, Probe, checked
 from lstmlab.diagnostics.products import (
     Products,
-    checked,
     count,
     log10,
     norms,
@@ -82,9 +81,10 @@ def bound(model, x, w=None) -> pd.DataFrame:
     """DataFrame(lag, kind, value): the rows of Bound for a `Recurrent` model, over all sequences of x.
 
     x [B, T, F]; w [B, T]: weight of the error at each step (default: 1 everywhere).
-    Raises ValueError for a cell without `step`, for shapes that do not fit, and for a sequence without an error.
+    Raises ValueError for a cell without `step`, for shapes that do not fit, for nothing, for numbers that are not finite, and
+    for a sequence without an error.
     """
-    x, w = checked("bound", model, x, w)
+    x, _, w = checked("bound", model, x, w=w)
     return _table(model.cell, x, products(model, x, w))
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.base import Diagnostic, Probe, checked_probe
 from lstmlab.diagnostics.events import evenly, first_steps, last_errors
 from lstmlab.diagnostics.values import values
 
@@ -53,8 +53,16 @@ class GateTimeline(Diagnostic):
 
 
 def gate_timeline(model, probe: Probe, before: int = 5, after: int = 20, events: int = 4, blocks: int = 16) -> pd.DataFrame:
-    """The table of GateTimeline for a model whose cell has gates. Raises ValueError as that does."""
-    return GateTimeline(before=before, after=after, events=events, blocks=blocks).measure(model, probe)
+    """The table of GateTimeline.
+
+    Raises ValueError as that does, for a cell without gates, for what is no Probe, for shapes that do not fit, for a probe
+    without a valid step, and for numbers that are not finite.
+    """
+    timeline = GateTimeline(before=before, after=after, events=events, blocks=blocks)
+    probe = checked_probe("gate_timeline", model, probe)
+    if not model.cell.gates:
+        raise ValueError(f"gate_timeline: expected a cell with gates. Received: cell={type(model.cell).__name__} without one")
+    return timeline.measure(model, probe)
 
 
 def picture(table: pd.DataFrame) -> "Figure":

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe, checked, trace
 from lstmlab.diagnostics.events import evenly, spans
 
 Interval = Literal["between", "all"] | tuple[int, int]
@@ -78,22 +78,19 @@ def intervene(
     """One row of the table of Interventions, for a batch x [B, T, F], y [B, T, K], w [B, T]; over all cells.
 
     events: bool [B, T], for 'between'; default: none. Valid are the steps up to and with the last error of a sequence.
-    Compiles for each call. Raises ValueError for a gate that the cell has not, another value, and an interval that is none,
-    leaves T, or leaves no step to begin from and one after it in any sequence.
+    Compiles for each call. Raises ValueError for a gate that the cell has not, another value, an interval that is none, leaves
+    T, or leaves no step to begin from and one after it in any sequence, for a cell without `step`, for shapes that do not fit
+    it or the head, for nothing, and for numbers that are not finite.
     """
-    if gate not in getattr(model.cell, "gates", {}):
-        has = ", ".join(getattr(model.cell, "gates", {})) or "none"
+    x, y, w = checked("intervene", model, x, y, w, each=False)
+    if gate not in model.cell.gates:
+        has = ", ".join(model.cell.gates) or "none"
         raise ValueError(f"intervene: expected a gate that the cell has: {has}. Received: gate={gate!r}")
     if value not in VALUES:
         raise ValueError(f"intervene: expected one of {VALUES}. Received: value={value!r}")
-    dtype = model.cell.variable_dtype
-    x, y, w = (np.asarray(part, dtype) for part in (x, y, w))
     events = np.zeros(w.shape, bool) if events is None else np.asarray(events, bool)
-    if x.ndim != 3 or y.ndim != 3 or not x.shape[:2] == y.shape[:2] == w.shape == events.shape:
-        raise ValueError(
-            f"intervene: expected x [B, T, F], y [B, T, K], w and events [B, T]. "
-            f"Received: x={x.shape}, y={y.shape}, w={w.shape}, events={events.shape}"
-        )
+    if events.shape != w.shape:
+        raise ValueError(f"intervene: expected events [B, T] = {w.shape}. Received: events={events.shape}")
     valid = np.flip(np.cumsum(np.flip(w > 0, axis=1), axis=1), axis=1) > 0
     probe = Probe(x, y, w, valid, events)
     where = _where("intervene", probe, _checked_interval("intervene", interval))

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.base import Diagnostic, Probe, checked
 from lstmlab.diagnostics.products import (
     VALUES,
     Products,
-    checked,
     count,
     log10,
     magnitudes,
@@ -70,9 +69,11 @@ def jacobians(model, x, w=None) -> pd.DataFrame:
 
     x [B, T, F]; w [B, T]: weight of the error at each step (default: 1 everywhere). The one-step Jacobians of all steps take
     B * T * (S + 2n)^2 numbers for S states and n cells, in pieces of 12 million at a time.
-    Raises ValueError for a cell without `step`, for shapes that do not fit, and for a sequence without an error.
+    Raises ValueError for a cell without `step`, for shapes that do not fit, for nothing, for numbers that are not finite, and
+    for a sequence without an error.
     """
-    return _table(products(model, *checked("jacobians", model, x, w)))
+    x, _, w = checked("jacobians", model, x, w=w)
+    return _table(products(model, x, w))
 
 
 def _table(found: Products) -> pd.DataFrame:

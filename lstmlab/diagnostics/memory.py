@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.base import Diagnostic, Probe, checked_probe
 from lstmlab.diagnostics.events import spans
 from lstmlab.diagnostics.values import values
 
@@ -63,9 +63,12 @@ class Memory(Diagnostic):
 
 
 def memory(model, probe: Probe) -> pd.DataFrame:
-    """The table of Memory. Raises ValueError for a model whose cell has no `step`."""
-    if not hasattr(getattr(model, "cell", None), "step"):
-        raise ValueError(f"memory: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}")
+    """The table of Memory.
+
+    Raises ValueError for a model whose cell has no `step`, for what is no Probe, for shapes that do not fit, for a probe
+    without a valid step, and for numbers that are not finite.
+    """
+    probe = checked_probe("memory", model, probe)
     return _by_cell(model.cell, values(model, probe.x), probe)
 
 

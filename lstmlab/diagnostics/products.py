@@ -157,19 +157,6 @@ class _Kept:
         self.one_step[here, k] = jacobian[here, : self.size, : self.size]
 
 
-def checked(owner: str, model, x, w) -> tuple:
-    """x [B, T, F] and w [B, T] (None: 1 everywhere) in the cell's dtype. Raises ValueError, naming the function `owner`."""
-    if not hasattr(getattr(model, "cell", None), "step"):
-        raise ValueError(f"{owner}: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}")
-    x = np.asarray(x, model.cell.variable_dtype)
-    w = np.ones(x.shape[:2], x.dtype) if w is None else np.asarray(w, x.dtype)
-    if x.ndim != 3 or w.shape != x.shape[:2]:
-        raise ValueError(f"{owner}: expected x [B, T, F] and w [B, T]. Received: x={x.shape}, w={w.shape}")
-    if not len(x) or not (w > 0).any(axis=1).all():
-        raise ValueError(f"{owner}: expected at least one step with w > 0 in every sequence. Received: w without one")
-    return x, w
-
-
 def count(owner: str, argument: str, value) -> int:
     """A positive integer; else ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
