@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import struct
 import sys
 from collections.abc import Iterator
@@ -18,16 +19,20 @@ COLUMNS = ["run", "tag", "step", "wall_time", "value"]
 def read(folder, events: bool = False) -> dict[str, pd.DataFrame]:
     """{name: DataFrame}: every csv of a run's folder by its name, such as 'gates', 'error_flow', 'history'.
 
+    What lstmlab-explain wrote there, explain_*.csv, is left out: it is no measure of the run.
     events: True adds 'events' (run, tag, step, wall_time, value): all scalars in event files, run '.' for those of the run
     itself and 'lag/<n>' for curves against lag, whose step is the lag.
     A last line that a killed run left unfinished is left out, an event file that is cut off is read as far as it goes, and
     a run of another version of lstmlab is read like any, with one line on stderr each.
-    Raises FileNotFoundError where there is no such folder, or no run in it, and ValueError for a csv that is damaged.
+    Raises FileNotFoundError where there is no such folder, or no run in it, and ValueError for what is no path and for a csv
+    that is damaged.
     """
+    if not isinstance(folder, (str, os.PathLike)):
+        raise ValueError(f"read: expected the folder of a run. Received: folder={folder!r}")
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"read: expected the folder of a run. Received: folder={str(folder)!r}, which is none")
-    files = sorted(folder.glob("*.csv"))
+    files = sorted(path for path in folder.glob("*.csv") if not path.name.startswith("explain_"))
     if not files and not (folder / "result.json").exists() and not _event_files(folder):
         raise FileNotFoundError(f"read: expected the folder of a run. Received: folder={str(folder)!r}, with no run in it")
     _check_version(folder)
