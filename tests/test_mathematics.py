@@ -607,38 +607,60 @@ def gradients(learner, cell, head, rng_data) -> list:
     return [np.asarray(gradient) for gradient in found]
 
 
-def weight_problem(rng, **arguments):
-    cell, head = cell_of(rng, "vanilla", **arguments), Head(1, dtype="float64")
+def weight_problem(rng, name="vanilla", **arguments):
+    cell, head = cell_of(rng, name, **arguments), Head(1, dtype="float64")
     head.build((None, N), (None, F))
     randomize(head, rng)
     data = inputs(rng), inputs(rng, B, T, 1), tf.constant(rng.uniform(0.5, 2, size=(B, T)))
     return cell, head, data
 
 
-def test_the_truncated_gradient_is_exact_where_nothing_goes_through_the_nets(rng):
-    for arguments in ({"feedback": "none"}, {}):
-        cell, head, data = weight_problem(rng, **arguments)
-        if arguments == {}:
-            cell.recurrent_kernel.assign(np.zeros(cell.recurrent_kernel.shape))
-        for cut, exact in zip(*(gradients(learner, cell, head, data) for learner in (Truncated1997(), BPTT())), strict=True):
-            assert relative(cut, exact) < 1e-12
-    cell, head, data = weight_problem(rng)
-    first = tuple(part[:, :1] for part in data)
+def lost_by_truncation(cell, head, data) -> list[float]:
+    """By how much the truncated gradient misses the exact one, relative, weight by weight."""
     both = [gradients(learner, cell, head, data) for learner in (Truncated1997(), BPTT())]
-    assert max(relative(cut, exact) for cut, exact in zip(*both, strict=True)) > 0.01
+    return [relative(cut, exact) for cut, exact in zip(*both, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["vanilla", "peephole", "fgr", "gru"])
+def test_the_truncated_gradient_is_exact_where_nothing_goes_through_the_nets(name, rng):
+    cell, head, data = weight_problem(rng, name)
+    assert max(lost_by_truncation(cell, head, data)) > 0.01
+    read = ("recurrent_kernel", "candidate_recurrent_kernel", "gate_recurrent_kernel", "peephole")
+    set_weights(cell, **{weight.name: 0.0 for weight in cell.weights if weight.name in read})
+    assert max(lost_by_truncation(cell, head, data)) < 1e-12
+    if name == "vanilla":
+        assert max(lost_by_truncation(*weight_problem(rng, name, feedback="none"))) < 1e-12
+
+
+@every_variant
+def test_over_one_step_the_truncated_gradient_lacks_the_output_peephole_alone(name, rng):
+    cell, head, data = weight_problem(rng, name)
+    first = tuple(part[:, :1] for part in data)
+    if "output_gate" in cell.own and cell.own["output_gate"].peephole == "current":
+        cut, exact = (gradients(learner, cell, head, first)[0] for learner in (Truncated1997(), BPTT()))
+        assert relative(cut, exact) > 0.01
+        row = cell.peephole.numpy()
+        row[cell.peepholes.index("output_gate")] = 0.0
+        assert np.abs(row).max() > 0  # the others look too, at the step before
+        set_weights(cell, peephole=row)
     both = [gradients(learner, cell, head, first) for learner in (Truncated1997(), BPTT())]
-    for cut, exact in zip(*both, strict=True):  # one step: nothing has been read back yet
-        np.testing.assert_allclose(cut, exact, rtol=1e-12)
+    for cut, exact in zip(*both, strict=True):
+        np.testing.assert_allclose(cut, exact, rtol=1e-10, atol=1e-14)
+    assert np.abs(exact).max() > 0
 
 
-def test_what_truncation_loses_goes_to_zero_with_the_recurrent_weights(rng):
-    cell, head, data = weight_problem(rng)
-    weights, lost = cell.recurrent_kernel.numpy(), []
+@pytest.mark.parametrize("name", ["vanilla", "peephole"])
+def test_what_truncation_loses_goes_to_zero_with_the_recurrent_weights(name, rng):
+    cell, head, data = weight_problem(rng, name)
+    names = [name for name in ("recurrent_kernel", "peephole") if hasattr(cell, name)]
+    weights, lost = {name: getattr(cell, name).numpy() for name in names}, []
     for scale in (1e-3, 1e-4):
-        cell.recurrent_kernel.assign(scale * weights)
-        cut, exact = (gradients(learner, cell, head, data)[0] for learner in (Truncated1997(), BPTT()))
-        lost.append(relative(cut, exact))
+        set_weights(cell, **{name: scale * weight for name, weight in weights.items()})
+        lost.append(lost_by_truncation(cell, head, data)[0])
     assert lost[0] / lost[1] == pytest.approx(10, rel=0.05)
+    if "peephole" in names:  # which alone keep it up
+        set_weights(cell, recurrent_kernel=0.0, peephole=weights["peephole"])
+        assert lost_by_truncation(cell, head, data)[0] > 0.01
 
 
 # 7. Drift, saturation, abuse
