@@ -230,6 +230,15 @@ def test_wrong_arguments(rng):
             lambda: bound(model, x, 0 * W),
             "bound: expected at least one step with w > 0 in every sequence. Received: w without one",
         ),
+        (lambda: bound(model, x[..., :2]), f"bound: expected x [B, T, 3]. Received: x=({B}, {T}, 2)"),
+        (
+            lambda: bound(model, x[:0]),
+            f"bound: expected at least one sequence of at least one step. Received: x=(0, {T}, 3), w=(0, {T})",
+        ),
+        (
+            lambda: bound(model, np.nan * x),
+            f"bound: expected finite numbers. Received: x with {x.size} of {x.size} not finite",
+        ),
         (lambda: Bound(sequences=True), "Bound: expected a positive integer. Received: sequences=True"),
     ]:
         with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared

@@ -147,3 +147,30 @@ def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
         GateTimeline(**arguments)
     assert str(e.value) == message
+
+
+def test_the_function_refuses_what_it_cannot_measure(rng):
+    model, probe = problem(rng)
+    for arguments, message in [
+        (
+            (problem(rng, "elman")[0], probe),
+            "gate_timeline: expected a cell with gates. Received: cell=GatedCell without one",
+        ),
+        (
+            (Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F), probe),
+            "gate_timeline: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent",
+        ),
+        ((model, probe.x), "gate_timeline: expected a Probe (x, y, w, valid, events). Received: probe=ndarray"),
+        ((model, probe._replace(x=probe.x[..., :1])), "gate_timeline: expected x [B, T, 2]. Received: x=(4, 9, 1)"),
+        (
+            (model, probe._replace(x=np.inf * probe.x)),
+            "gate_timeline: expected finite numbers. Received: x with 72 of 72 not finite",
+        ),
+        (
+            (model, probe._replace(valid=~probe.valid & False)),
+            "gate_timeline: expected at least one valid step. Received: valid without one",
+        ),
+    ]:
+        with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+            gate_timeline(*arguments)
+        assert str(e.value) == message

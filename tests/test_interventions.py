@@ -325,13 +325,27 @@ def test_wrong_arguments(rng):
             {"gate": "input_gate", "interval": (0, 0)},
             "intervene: expected a sequence with a step of the interval behind its first step. Received: interval=(0, 0)",
         ),
+        ({"gate": "input_gate", "x": x[..., :2]}, "intervene: expected x [B, T, 3]. Received: x=(3, 7, 2)"),
+        ({"gate": "input_gate", "y": y[..., :1]}, "intervene: expected y [B, T, 2]. Received: y=(3, 7, 1)"),
+        (
+            {"gate": "input_gate", "y": y[:, 1:]},
+            "intervene: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(3, 7, 3), y=(3, 6, 2), w=(3, 7)",
+        ),
+        (
+            {"gate": "input_gate", "x": x[:0], "y": y[:0], "w": w[:0]},
+            "intervene: expected at least one sequence of at least one step. Received: x=(0, 7, 3), y=(0, 7, 2), w=(0, 7)",
+        ),
+        (
+            {"gate": "input_gate", "y": np.nan * y},
+            "intervene: expected finite numbers. Received: y with 42 of 42 not finite",
+        ),
         (
             {"gate": "input_gate", "events": probe.events[:, 1:]},
             "intervene: expected events [B, T] = (3, 7). Received: events=(3, 6)",
         ),
     ]:
         with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
-            intervene(model, x, y, w, **arguments)
+            intervene(model, **{"x": x, "y": y, "w": w, **arguments})
         assert str(e.value) == message
     foreign = Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F)
     with pytest.raises(

@@ -294,6 +294,24 @@ def test_wrong_arguments(rng):
             lambda: jacobians(model, x, W * [[1], [0], [1]]),
             "jacobians: expected at least one step with w > 0 in every sequence. Received: w without one",
         ),
+        (lambda: jacobians(model, x[..., :2], W), "jacobians: expected x [B, T, 3]. Received: x=(3, 5, 2)"),
+        (
+            lambda: jacobians(model, x[:0]),
+            "jacobians: expected at least one sequence of at least one step. Received: x=(0, 5, 3), w=(0, 5)",
+        ),
+        (
+            lambda: jacobians(model, x[:, :0]),
+            "jacobians: expected at least one sequence of at least one step. Received: x=(3, 0, 3), w=(3, 0)",
+        ),
+        (
+            lambda: jacobians(model, np.where(x == x[1, 2, 0], np.inf, x)),
+            "jacobians: expected finite numbers. Received: x with 1 of 45 not finite",
+        ),
+        (
+            lambda: jacobians(model, x, np.nan * W),
+            "jacobians: expected finite numbers. Received: w with 15 of 15 not finite",
+        ),
+        (lambda: jacobians(model, "x"), "jacobians: expected an array of numbers. Received: x=str"),
         (
             lambda: Jacobians().measure(model, probe(x, 0 * W)),
             "products: expected a sequence with a step of w > 0. Received: w without one",

@@ -263,3 +263,39 @@ def test_serves_cells_with_step_alone():
     assert not Memory().serves(foreign)
     with pytest.raises(ValueError, match=r"^memory: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent$"):
         memory(foreign, probe(np.zeros((B, T, F))))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x": np.ones((B, T, 3))}, "memory: expected x [B, T, 2]. Received: x=(3, 8, 3)"),
+        ({"y": np.ones((B, T, 2))}, "memory: expected y [B, T, 1]. Received: y=(3, 8, 2)"),
+        (
+            {"w": np.ones((B, 2))},
+            "memory: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(3, 8, 2), y=(3, 8, 1), w=(3, 2)",
+        ),
+        ({"x": np.full((B, T, F), np.nan)}, "memory: expected finite numbers. Received: x with 48 of 48 not finite"),
+        (
+            {"events": np.ones((B, 2), bool)},
+            "memory: expected valid and events [B, T] = (3, 8). Received: valid=(3, 8), events=(3, 2)",
+        ),
+        ({"valid": np.zeros((B, T), bool)}, "memory: expected at least one valid step. Received: valid without one"),
+        (
+            {"x": np.ones((0, T, F)), "y": np.ones((0, T, K)), "w": np.ones((0, T))},
+            "memory: expected at least one sequence of at least one step. Received: x=(0, 8, 2), y=(0, 8, 1), w=(0, 8)",
+        ),
+    ],
+)
+def test_wrong_probes(changed, message, rng):
+    model, batch = problem(rng, variant("vanilla", units=N, dtype="float64"))
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        memory(model, batch._replace(**changed))
+    assert str(e.value) == message
+
+
+@pytest.mark.parametrize("given", [np.ones((B, T, F)), (np.ones((B, T, F)), np.ones((B, T, K)))])
+def test_what_is_no_probe(given, rng):
+    model, _ = problem(rng, variant("vanilla", units=N, dtype="float64"))
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        memory(model, given)
+    assert str(e.value) == f"memory: expected a Probe (x, y, w, valid, events). Received: probe={type(given).__name__}"

@@ -121,3 +121,16 @@ def test_no_folder_and_no_run_in_it(tmp_path):
         FileNotFoundError, match=r"^read: expected the folder of a run\. Received: folder='.*', with no run in it$"
     ):
         read(tmp_path)
+
+
+def test_tables_of_the_explanation_are_no_tables_of_the_run(run):
+    (run / "explain_jacobians.csv").write_text("lag,value\n0,1.0\n")
+    (run / "explained.csv").write_text("lag,value\n0,1.0\n")
+    assert sorted(read(run)) == ["explained", "gates", "history"]
+
+
+@pytest.mark.parametrize("folder", [3, None, b"run", ["run"]])
+def test_what_is_no_path(folder):
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        read(folder)
+    assert str(e.value) == f"read: expected the folder of a run. Received: folder={folder!r}"
