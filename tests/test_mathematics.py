@@ -370,20 +370,29 @@ def test_addition_never_brings_two_states_closer(forget, rng):
     assert (kept.max() < 0.9) == (forget is not None)
 
 
+OPEN = tf.ones((B, T, 1)), tf.ones((B, T, 1), "float64")
+SLOPES = {
+    "g1997": lambda g: 1 - g**2 / 4,
+    "h1997": lambda h: (1 - h**2) / 2,
+    "tanh": lambda y: 1 - y**2,
+    "linear": np.ones_like,
+}
+
+
 def split(cell, values) -> tuple[np.ndarray, np.ndarray]:
-    """diag(e_t) and N_t of theorem 10 [B, n, n], at the last step, from the traced values; cells without peepholes."""
+    """diag(e_t) and N_t of theorems 10 and 11 [B, n, n], at the last step, from the traced values."""
     at = {name: wide(cell, value[:, -1]) if value.shape[-1] < cell.units else value[:, -1] for name, value in values.items()}
-    before, s_tm1 = values["output"][:, -2], values["cell_state"][:, -2]
-    o = wide(cell, values["output_gate"][:, -2])
-    g, weights = at["candidate"], read_back(cell)
-    of_1997 = cell.output_activation.__name__ == "h1997"
-    h = before / o
-    slope_h, slope_g = ((1 - h**2) / 2, 1 - g**2 / 4) if of_1997 else (1 - h**2, 1 - g**2)
-    through = (g * at["input_gate"] * (1 - at["input_gate"]))[..., None] * weights["input_gate"]
-    through = through + (at["input_gate"] * slope_g)[..., None] * weights["candidate"]
-    if "forget_gate" in at:
-        through = through + (s_tm1 * at["forget_gate"] * (1 - at["forget_gate"]))[..., None] * weights["forget_gate"]
-    return diagonal(factor(cell, values)[:, -1]), through * (o * slope_h)[:, None, :]
+    s_tm1, o = values["cell_state"][:, -2], wide(cell, values["output_gate"][:, -2])
+    g, h = at["candidate"], cell.output_activation(tf.constant(s_tm1)).numpy()
+    weights, looks = read_back(cell), dict(zip(cell.peepholes, cell.peephole.numpy(), strict=True)) if cell.peepholes else {}
+    slopes = {"candidate": at["input_gate"] * SLOPES[cell.candidate_activation.__name__](g)}
+    for name, by in (("input_gate", g), ("forget_gate", s_tm1)):
+        if name in at:
+            slopes[name] = by * at[name] * (1 - at[name])
+    through = sum(slope[..., None] * weights[name] for name, slope in slopes.items())
+    shown = o * SLOPES[cell.output_activation.__name__](h) + h * o * (1 - o) * looks.pop("output_gate", 0)
+    seen = sum((diagonal(slopes[name] * row) for name, row in looks.items()), np.zeros(1))
+    return diagonal(factor(cell, values)[:, -1]), through * shown[:, None, :] + seen
 
 
 @pytest.mark.parametrize("name", ["vanilla", "lstm1997", "lstm2000"])
@@ -411,13 +420,64 @@ def test_a_closed_output_gate_closes_the_second_path(name, rng):
         np.testing.assert_allclose(flow[:, t], diagonal(np.prod(factor(cell, values)[:, t + 1 :], axis=1)), atol=1e-14)
 
 
-def test_at_the_initial_weights_of_1997_the_second_path_is_narrow(rng):
-    for _ in range(5):
-        cell = cell_of(rng, "lstm1997")
-        cell.recurrent_kernel.assign(rng.uniform(-0.1, 0.1, size=cell.recurrent_kernel.shape))
+@pytest.mark.parametrize("name", ["vanilla", "lstm1997", "lstm2000"])
+def test_a_closed_input_gate_leaves_what_goes_through_the_forget_gate(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng).numpy()
+    x[:, :, 0] = np.arange(T) == T - 1  # a mark at the last step closes the input gate
+    kernel = cell.kernel.numpy()
+    kernel[0] = 0.0
+    kernel[0, : cell.blocks] = -800.0
+    set_weights(cell, kernel=kernel)
+    values, flow = jacobian(cell, tf.constant(x), "cell_state")
+    assert (values["input_gate"][:, -1] == 0).all()
+    if name == "lstm1997":
+        assert (flow[:, -2] == np.eye(N)).all()
+        return
+    f, o = wide(cell, values["forget_gate"][:, -1]), wide(cell, values["output_gate"][:, -2])
+    s_tm1, y_tm1 = values["cell_state"][:, -2], values["output"][:, -2]
+    shown = o * SLOPES[cell.output_activation.__name__](y_tm1 / o)
+    left = (s_tm1 * f * (1 - f))[..., None] * read_back(cell)["forget_gate"] * shown[:, None, :]
+    np.testing.assert_allclose(flow[:, -2], diagonal(f) + left, rtol=1e-9, atol=1e-12)
+    assert norm(left).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["peephole", "niaf", "noaf", "nfg"])
+def test_peepholes_add_a_second_path_that_no_recurrent_weight_bounds_and_no_output_gate_closes(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    values, flow = jacobian(cell, x, "cell_state")
+    carousel, through = split(cell, values)
+    np.testing.assert_allclose(flow[:, -2], carousel + through, rtol=1e-9, atol=1e-12)
+    closed = {"output_gate": (tf.ones((B, T, 1)), tf.zeros((B, T, 1), "float64"))}
+    values, flow = jacobian(cell, x, "cell_state", clamps=closed)
+    carousel, left = split(cell, values)
+    assert norm(left).min() > 1e-2
+    np.testing.assert_allclose(flow[:, -2], carousel + left, rtol=1e-9, atol=1e-12)
+    set_weights(cell, recurrent_kernel=0.0)  # the bound of the theorem, for cells without peepholes, is 0
+    values, flow = jacobian(cell, x, "cell_state")
+    carousel, left = split(cell, values)
+    np.testing.assert_allclose(flow[:, -2], carousel + left, rtol=1e-9, atol=1e-12)
+    assert norm(left).min() > 1e-2
+    assert (left * (1 - np.eye(N)) == 0).all()
+
+
+@pytest.mark.parametrize("units", [2, 4, 8])
+def test_at_the_initial_weights_of_1997_the_second_path_is_narrow(units, rng):
+    net = tf.constant(np.linspace(-50, 50, 1001)[:, None])
+    cell = cell_of(rng, "lstm1997", units=units)
+    g, h = (function(net).numpy() for function in (cell.candidate_activation, cell.output_activation))
+    slope_h, slope_g = SLOPES["h1997"](h).max(), SLOPES["g1997"](g).max()
+    share = slope_h * (np.abs(g).max() / 4 + slope_g) * 0.1
+    assert share == pytest.approx(0.075, rel=1e-12)
+    assert f"at most ${share:.3f} n$" in PAGE
+    for draw in (rng.uniform, lambda low, high, size: rng.choice([low, high], size=size)):  # within, and at the corners
+        cell.recurrent_kernel.assign(draw(-0.1, 0.1, size=cell.recurrent_kernel.shape))
         _, flow = jacobian(cell, inputs(rng), "cell_state")
-        assert 0 < norm(flow[:, -2] - np.eye(N)).max() <= 0.075 * N
-    assert "0.075" in PAGE
+        assert 0 < norm(flow[:, -2] - np.eye(units)).max() <= share * units
+    reads = cell.recurrent_kernel.numpy()
+    reads[units:] = 0.0
+    set_weights(cell, kernel=0.0, bias=0.0, recurrent_kernel=reads)  # nets at 0, gates open: the candidate's part is reached
+    _, flow = jacobian(cell, inputs(rng), "cell_state", clamps={gate: OPEN for gate in cell.gates})
+    np.testing.assert_allclose(norm(flow[:, -2] - np.eye(units)), slope_h * slope_g * 0.1 * units, rtol=1e-12)
 
 
 def test_erasing_by_addition_takes_time_in_proportion_to_the_state(rng):
@@ -451,6 +511,23 @@ def test_the_second_path_closes_as_the_state_grows(rng):
         limit = 2 * np.exp(-size) * (weights["input_gate"] / 2 + weights["candidate"])
         assert (norm(through) > 0).all()
         assert (norm(through) <= limit).all()
+
+
+def test_a_peephole_of_the_input_gate_keeps_the_second_path_open(rng):
+    cell = cell_of(rng, "lstm1997", block_size=1, input_gate=Gate(peephole="previous"))
+    set_weights(cell, peephole=rng.uniform(0.05, 0.1, size=(1, N)))
+    s = tf.constant(rng.choice([-1.0, 1.0], size=(B, N)) * 15.0)
+    x = inputs(rng, B, 2, F)
+    through = one_step_from(cell, x, s) - np.eye(N)
+    weights = {net: norm(weight) for net, weight in read_back(cell).items()}
+    limit = 2 * np.exp(-15.0) * (weights["input_gate"] / 2 + weights["candidate"])
+    zeros = [tf.zeros((B, size), "float64") for size in cell.state_size]
+    _, states = cell.step(x[:, 0], zeros, touch=lambda name, value: s if name == "cell_state" else value)
+    values, _ = cell.step(x[:, 1], states)
+    i, g = values["input_gate"].numpy(), values["candidate"].numpy()
+    seen = diagonal(g * i * (1 - i) * cell.peephole.numpy()[0])
+    assert (norm(through) > 100 * limit).all()
+    assert (norm(through - seen) <= limit).all()
 
 
 def one_step_from(cell, x, s) -> np.ndarray:
