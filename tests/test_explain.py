@@ -21,6 +21,7 @@ from lstmlab.diagnostics import Probe
 from lstmlab.diagnostics.base import trace
 from lstmlab.diagnostics.terms import terms
 from lstmlab.explain import claims
+from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Formula, Page, number
 from lstmlab.explain.sections import measure, what_was_run
 from lstmlab.learners import BPTT, SequenceChunker
@@ -87,6 +88,14 @@ def verdicts(text: str) -> dict[str, tuple[bool, str]]:
     return {html.unescape(claim): (kind == "holds", html.unescape(numbers)) for kind, claim, _, numbers in found}
 
 
+def facts(text: str) -> dict[str, str]:
+    """{what holds by construction: the numbers}."""
+    found = re.findall(
+        r'<div class="claim fact"><b>(.*?)</b> <span class="verdict">by construction</span>(?:: )?(.*?)</div>', text, re.DOTALL
+    )
+    return {html.unescape(fact): html.unescape(numbers) for fact, numbers in found}
+
+
 # ---- the page of a run
 
 
@@ -142,9 +151,13 @@ def test_verdicts_follow_from_the_tables(explained):
     flow = tables["error_flow"].pivot_table(index="lag", columns="path", values="norm")
     end = flow.index.max()
     carousel, nets = flow.loc[end, "carousel"], flow.loc[end, "nets"]
-    holds, numbers = next(value for claim, value in said.items() if "error arrives" in claim)
+    if run.model.cell.forget_gate == "closed":
+        numbers = facts(text)["Without a carousel, all of the error arrives through the nets."]
+        assert carousel == 0.0
+    else:
+        holds, numbers = next(value for claim, value in said.items() if "error arrives" in claim)
+        assert holds == (carousel > nets)
     assert f"at lag {end} steps: carousel {carousel:.3g}, nets {nets:.3g}" in numbers
-    assert holds == (carousel > nets or run.model.cell.forget_gate == "closed")
     lags = tables["jacobians"][tables["jacobians"]["measure"] == "norm"].pivot_table(
         index="lag", columns="path", values="value"
     )
@@ -157,17 +170,51 @@ def test_verdicts_follow_from_the_tables(explained):
         ratio = lags["cell_state"] / lags["carousel"]
         assert holds == bool(((ratio < 2) & (ratio > 0.5)).all())
         assert f"measured {lags['cell_state'][np.log(ratio).abs().idxmax()]:.3g}" in numbers
-    if "interventions" in tables:
-        table = tables["interventions"]
-        change = (table["retention_carousel_after"] - table["retention_carousel_before"]).abs().groupby(table["gate"]).max()
-        holds, numbers = next(value for claim, value in said.items() if claim.startswith(("Held open", "No gate of this cell")))
-        assert f"{change.drop('forget_gate', errors='ignore').max():.3g}" in numbers
-        assert holds == (change.idxmax() == "forget_gate" if "forget_gate" in change else change.max() == 0)
+
+
+def test_what_is_said_of_held_gates_agrees_with_the_table_below_it(explained):
+    """By every path: the row that changes retention most is named with its numbers, and the verdict is on those numbers."""
+    _, text, run, tables = explained
+    if "interventions" not in tables:
+        assert "held fast" not in text
+        return
+    table, said = tables["interventions"], verdicts(text)
+    change = (table["retention_after"] - table["retention_before"]).abs()
+    row = table.loc[change.idxmax()]
+    named = f"the {row['gate'].replace('_', ' ')} {'at its mean' if row['value'] == 'mean' else row['value']}: "
+    holds, numbers = next(value for claim, value in said.items() if claim.startswith("By every path"))
+    assert f"{named}{row['retention_before']:.3g} -> {row['retention_after']:.3g}" in numbers
+    assert ("through what the nets read back" in numbers) == (row["gate"] != "forget_gate")
+    rows = table.set_index(["gate", "value"])
+    if run.model.cell.forget_gate is None:
+        assert holds == (change.max() < 1e-6)
+        holds, _ = next(value for claim, value in said.items() if claim.startswith("With the input gate closed"))
+        assert holds == (abs(rows.loc[("input_gate", "closed"), "retention_after"] - 1) < 1e-6)
+        return
+    others = table[table["gate"] != "forget_gate"]
+    left = rows.loc[("forget_gate", "closed"), "retention_after"]
+    assert holds == (abs(left) < min(others["retention_after"].abs().min(), abs(row["retention_before"])))
+    ratio = others["retention_carousel_after"] / others["retention_carousel_before"]
+    holds, numbers = next(value for claim, value in said.items() if claim.startswith("No other gate"))
+    assert holds == bool(((ratio <= 2) & (ratio >= 0.5)).all())
+    assert f"{others['retention_carousel_after'][np.log(ratio).abs().idxmax()]:.3g}; so far" in numbers
+
+
+def test_a_constant_gets_no_verdict(explained):
+    _, text, run, _ = explained
+    constants = {"lstm1997": 2, "vanilla": 1, "elman": 1}
+    assert len(facts(text)) == constants[run.row["cell"]]
+    begins = (
+        "Without a carousel, all",
+        "No gate of this cell",
+        "Along the carousel" if run.model.cell.forget_gate is None else "-",
+    )
+    assert not [claim for claim in verdicts(text) if claim.startswith(begins)]
 
 
 def test_every_claim_carries_its_units(explained):
     said = verdicts(explained[1])
-    assert len(said) >= 5
+    assert len(said) + len(facts(explained[1])) >= 5
     assert all(re.search(r"\(.*(no unit|per unit of|steps).*\)", numbers) for _, numbers in said.values())
 
 
@@ -200,12 +247,19 @@ def flow(carousel, nets) -> pd.DataFrame:
     return curves("path", **rows).rename(columns={"value": "norm"})
 
 
-def held(**changes) -> pd.DataFrame:
-    """Interventions by which each gate changes the carousel's retention from 0.5 by so much."""
+def held(before: float = 0.5, carousel: float = 0.5, **after) -> pd.DataFrame:
+    """Interventions by name, gate__value=(retention after, that along the carousel), on what is kept before."""
+    if "forget_gate__closed" in after:
+        after = {"forget_gate__open": (before, 1.0), **after}
     return pd.DataFrame(
-        [{"gate": gate, "value": "open", "retention_carousel_before": 0.5, "retention_carousel_after": 0.5 + change}
-         for gate, change in changes.items()]
+        [{"gate": name.split("__")[0], "value": name.split("__")[1], "retention_before": before, "retention_after": left,
+          "retention_carousel_before": carousel, "retention_carousel_after": along} for name, (left, along) in after.items()]
     )  # fmt: skip
+
+
+def said_of(number: int):
+    """That of what `forgets` says, in its order."""
+    return lambda *arguments: forgets(*arguments)[number]
 
 
 def ways(**norms) -> pd.DataFrame:
@@ -226,18 +280,43 @@ MADE_UP = {
         (curves("path", cell_state=[0, 0.5, 0.2, -0.1], carousel=[0]),),
         (curves("path", cell_state=[0, -0.5, -0.2, 0.1], carousel=[0]),),
     ),
-    "forgets": (claims.forgets, (held(input_gate=0.1, forget_gate=-0.5),), (held(input_gate=0.6, forget_gate=0.5),)),
-    "no forget gate": (claims.forgets, (held(input_gate=0.0, output_gate=0.0),), (held(input_gate=0.0, output_gate=1e-3),)),
-    "arrives": (claims.arrives, (flow([3, 2, 2, 2], [0, 5, 5, 1.9]),), (flow([3, 2, 2, 2], [0, 1, 1, 2.1]),)),
+    "others answer": (
+        said_of(1),
+        (held(forget_gate__closed=(0.0, 0.0), input_gate__open=(3.0, 0.9)), "a gate"),
+        (held(forget_gate__closed=(0.0, 0.0), input_gate__open=(3.0, 0.2)), "a gate"),
+    ),
+    "leaves least": (
+        said_of(2),
+        (held(forget_gate__closed=(-0.01, 0.0), input_gate__open=(3.0, 0.5)), "a gate"),
+        (held(forget_gate__closed=(-0.3, 0.0), input_gate__open=(0.2, 0.5)), "a gate"),
+    ),
+    "alone": (said_of(1), (held(forget_gate__closed=(0.1, 0.0)), "a gate"), (held(forget_gate__closed=(0.6, 0.0)), "a gate")),
+    "no forget gate": (
+        said_of(1),
+        (held(0.97, 1.0, input_gate__closed=(0.97, 1.0), input_gate__open=(0.97, 1.0)), "absent"),
+        (held(0.97, 1.0, input_gate__closed=(0.97, 1.0), input_gate__open=(0.69, 1.0)), "absent"),
+    ),
+    "added": (
+        said_of(2),
+        (held(0.97, 1.0, input_gate__closed=(1.0, 1.0)), "absent"),
+        (held(0.97, 1.0, input_gate__closed=(0.98, 1.0)), "absent"),
+    ),
+    "arrives": (claims.arrives, (flow([3, 2, 2, 2], [0, 5, 5, 1.9]), "a gate"), (flow([3, 2, 2, 2], [0, 1, 1, 2.1]), "a gate")),
     "bounded": (
         claims.bounded,
-        (curves("kind", log10_norm=[0, -1, -2, -3], log10_bound_spectral=[0, -0.5, -1, -1.5]).drop(columns="measure"),),
-        (curves("kind", log10_norm=[0, -1, -2, -1.4], log10_bound_spectral=[0, -0.5, -1, -1.5]).drop(columns="measure"),),
+        (
+            curves("kind", log10_norm=[0, -1, -2, -3], log10_bound_spectral=[0, -0.5, -1, -1.5]).drop(columns="measure"),
+            "closed",
+        ),
+        (
+            curves("kind", log10_norm=[0, -1, -2, -1.4], log10_bound_spectral=[0, -0.5, -1, -1.5]).drop(columns="measure"),
+            "closed",
+        ),
     ),
     "constant": (
         claims.bounded,
-        (curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0.0, 0, 0, 0]),),
-        (curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0, -0.1, -0.2, -0.3]),),
+        (curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0.0, 0, 0, 0]), "a gate"),
+        (curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0, -0.1, -0.2, -0.3]), "a gate"),
     ),
 }
 
@@ -259,10 +338,26 @@ def test_numbers_of_made_up_claims():
     assert claims.retention(curves("path", cell_state=[0, -400, -800, -900], carousel=[0, -400, -800, -950])).numbers.endswith(
         "predicted 10^-950, measured 10^-900 (no unit)"
     )
-    assert "closest at lag 3 steps: measured 0.0398, bound 0.0316" in claims.bounded(MADE_UP["bounded"][2][0]).numbers
-    assert claims.bounded(curves("kind", log10_norm=[0, 1, 2, 3])) is None, "gates, but neither a bound nor a carousel"
-    unread = claims.arrives(flow([1, 0, 0, 0], [0, 1, 1, 1]))
-    assert (unread.text, unread.holds) == ("Without a carousel, all of the error arrives through the nets.", True)
+    assert "closest at lag 3 steps: measured 0.0398, bound 0.0316" in claims.bounded(*MADE_UP["bounded"][2]).numbers
+    assert claims.bounded(curves("kind", log10_norm=[0, 1, 2, 3]), "closed") is None, (
+        "gates, but neither a bound nor a carousel"
+    )
+
+
+def test_what_follows_from_the_switches_is_a_fact():
+    """Whatever the numbers: a verdict on them would be one on a constant."""
+    unread = claims.arrives(flow([1, 0, 0, 0], [0, 1, 1, 1]), "closed")
+    absent = claims.bounded(curves("kind", log10_norm=[0, 1, 2, 3], log10_carousel=[0.0, 0, 0, 0]), "absent")
+    first, moved, *_ = forgets(held(0.966, 1.0, input_gate__open=(0.687, 1.0), input_gate__closed=(1.0, 1.0)), "absent")
+    factor = forgets(held(forget_gate__closed=(0.0, 0.0)), "a gate")[0]
+    assert [type(one) for one in (unread, absent, first, factor)] == [claims.Fact] * 4
+    assert factor.numbers.startswith("the forget gate closed: 0.5 -> 0; the forget gate open: 0.5 -> 1 (")
+    assert "times 0" in forgets(held(input_gate__closed=(0.1, 0.0)), "closed")[0].text
+    assert not moved.holds
+    assert (
+        "the input gate open: 0.966 -> 0.687, through what the nets read back (outputs, peepholes), by addition"
+        in moved.numbers
+    )
 
 
 # ---- terms

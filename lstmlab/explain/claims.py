@@ -17,6 +17,13 @@ class Claim(NamedTuple):
     numbers: str
 
 
+class Fact(NamedTuple):
+    """text: what follows from the cell's switches, so that no measurement can contradict it; numbers: what was found, or ''."""
+
+    text: str
+    numbers: str = ""
+
+
 def symbols(difference: float, steps: int) -> Claim:
     """difference: as diagnostics.terms.Measured.symbols."""
     return Claim(
@@ -89,41 +96,21 @@ def retention(jacobians: pd.DataFrame) -> Claim:
     )
 
 
-def forgets(interventions: pd.DataFrame) -> Claim:
-    """interventions: the table of diagnostics.Interventions."""
-    change = (interventions["retention_carousel_after"] - interventions["retention_carousel_before"]).abs()
-    largest = change.groupby(interventions["gate"]).max()
-    others = largest.drop("forget_gate", errors="ignore")
-    unit = "(change of the state's derivative along the carousel over the interval, no unit)"
-    if "forget_gate" not in largest:
-        return Claim(
-            "No gate of this cell can make it forget: held open, shut or at its mean, none changes what is kept.",
-            bool(others.max() == 0),
-            f"largest change: {others.max():.3g}, by the {others.idxmax().replace('_', ' ')} {unit}",
-        )
-    strongest = f"the {others.idxmax().replace('_', ' ')}: {others.max():.3g}" if len(others) else "no other gate"
-    return Claim(
-        "Held open, shut or at its mean, the forget gate changes what is kept more than any other gate does.",
-        bool(largest["forget_gate"] > others.max()) if len(others) else bool(largest["forget_gate"] > 0),
-        f"the forget gate: {largest['forget_gate']:.3g}; {strongest} {unit}",
-    )
-
-
-def arrives(flow: pd.DataFrame) -> Claim:
-    """flow: the table of diagnostics.ErrorFlow."""
+def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
+    """flow: the table of diagnostics.ErrorFlow; forget_gate: as in `scales`."""
     paths = _by_lag(flow.rename(columns={"norm": "value"}), "path")
     end = paths.index.max()
     carousel, nets, whole = (paths[path][end] for path in ("carousel", "nets", "cell_state"))
     numbers = f"at lag {end} steps: carousel {carousel:.3g}, nets {nets:.3g}, together {whole:.3g}"
     numbers += " (|dE/ds|, error per unit of state)"
-    if not (paths["carousel"][paths.index > 0] > 0).any():
-        return Claim("Without a carousel, all of the error arrives through the nets.", bool(nets == whole), numbers)
+    if forget_gate == "closed":
+        return Fact("Without a carousel, all of the error arrives through the nets.", numbers)
     text = "Over the longest lag, the error arrives along the carousel rather than through the nets."
     return Claim(text, bool(carousel > nets), numbers)
 
 
-def bounded(bound: pd.DataFrame) -> Claim | None:
-    """bound: the table of diagnostics.Bound. None for a cell that has neither a bound nor a carousel."""
+def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
+    """bound: the table of diagnostics.Bound; forget_gate: as in `scales`. None without a bound and without a carousel."""
     logs = _by_lag(bound, "kind")
     if "log10_bound_spectral" in logs:
         apart = (logs["log10_norm"] - logs["log10_bound_spectral"]).dropna()
@@ -139,6 +126,10 @@ def bounded(bound: pd.DataFrame) -> Claim | None:
         return None
     kept = logs["log10_carousel"].dropna()
     end = kept.index[-1]
+    if forget_gate == "absent":
+        return Fact(
+            "Along the carousel every cell keeps its derivative, 1 over every lag: no gate stands before the old state."
+        )
     return Claim(
         "Along the carousel at least one cell keeps its derivative: 1 over every lag.",
         bool(kept.abs().max() <= np.log10(1 + ROUNDING)),

@@ -61,6 +61,13 @@ class Page:
             f'<div class="claim {kind}"><b>{escape(text)}</b> <span class="verdict">{verdict}:</span> {escape(numbers)}</div>'
         )
 
+    def fact(self, text: str, numbers: str = "") -> None:
+        """A sentence that the cell's switches make true, whatever is measured, and numbers for it; without a verdict."""
+        found = f": {escape(numbers)}" if numbers else ""
+        self.parts.append(
+            f'<div class="claim fact"><b>{escape(text)}</b> <span class="verdict">by construction</span>{found}</div>'
+        )
+
     def picture(self, path: Path, caption: str) -> None:
         """A PNG file, within the page."""
         data = base64.b64encode(path.read_bytes()).decode("ascii")

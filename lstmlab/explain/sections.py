@@ -105,6 +105,11 @@ def multiplied(cell, gate: str):
     return Formula(factors.get(gate) or applied(cell.output_activation, read_out(cell)))
 
 
+def forget_gate(cell) -> str:
+    """'a gate', 'absent' (the constant 1) or 'closed' (0)."""
+    return "a gate" if "forget_gate" in cell.gates else cell.forget_gate or "absent"
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
@@ -138,10 +143,10 @@ def measured(page: Page, model, probe, out: Path) -> None:
         _gates(page, model.cell, tables["gates"])
     page.heading("The terms, measured")
     _terms(page, model.cell, found)
-    _against_lag(page, tables, out)
+    _against_lag(page, model.cell, tables, out)
     if "interventions" in tables:
         page.heading("Which gate forgets: each of them held fast for a while")
-        _interventions(page, tables["interventions"])
+        _interventions(page, model.cell, tables["interventions"])
 
 
 def _gates(page: Page, cell, table) -> None:
@@ -157,8 +162,7 @@ def _terms(page: Page, cell, found) -> None:
 
     page.claim(*claims.symbols(found.symbols, found.steps))
     if found.carousel is not None:
-        kind = "a gate" if "forget_gate" in cell.gates else cell.forget_gate or "absent"
-        page.claim(*claims.scales(found.carousel, found.steps, kind))
+        page.claim(*claims.scales(found.carousel, found.steps, forget_gate(cell)))
     page.claim(*claims.one_step(found.table))
     rows = [[_words(row["value"]), _words(row["part"]), Formula(row["term"]), _words(row["way"]), number(row["norm"])]
             for row in found.table.to_dict("records")]  # fmt: skip
@@ -167,7 +171,12 @@ def _terms(page: Page, cell, found) -> None:
                    "value over that of what it is derived by: none, from state to state.", note=True)  # fmt: skip
 
 
-def _against_lag(page: Page, tables: dict, out: Path) -> None:
+def _say(page: Page, found) -> None:
+    """A Claim with its verdict, or a Fact."""
+    (page.claim if len(found) == 3 else page.fact)(*found)
+
+
+def _against_lag(page: Page, cell, tables: dict, out: Path) -> None:
     """What is left over many steps: retention, error flow, bound."""
     from lstmlab.explain import claims, pictures
 
@@ -176,19 +185,21 @@ def _against_lag(page: Page, tables: dict, out: Path) -> None:
          "How the state at the last target depends on the state so many steps earlier; median over sequences of the probe."),
         ("error_flow", "The error on its way back, by path", claims.arrives, pictures.flow,
          "How much of the error at the last target arrives so many steps earlier; mean over sequences of the probe."),
-        ("bound", "The bound of 1991, or the carousel's constant", claims.bounded, pictures.bound,
+        ("bound", "The bound of 1991, or what the carousel keeps", claims.bounded, pictures.bound,
          "The largest over sequences of the probe, beside the bound of the current weights or the carousel."),
     ):  # fmt: skip
-        if name in tables and (found := claim(tables[name])) is not None:
+        more = () if name == "jacobians" else (forget_gate(cell),)
+        if name in tables and (found := claim(tables[name], *more)) is not None:
             page.heading(title)
-            page.claim(*found)
+            _say(page, found)
             page.picture(draw(tables[name], out / f"explain_{name}.png"), caption)
 
 
-def _interventions(page: Page, table) -> None:
-    from lstmlab.explain import claims
+def _interventions(page: Page, cell, table) -> None:
+    from lstmlab.explain.held import forgets
 
-    page.claim(*claims.forgets(table))
+    for found in forgets(table, forget_gate(cell)):
+        _say(page, found)
     columns = {"error": "mean error", "recalled": "recalled", "retention": "retention", "retention_carousel": "by the carousel"}
     first, there = table.iloc[0], [name for name in columns if f"{name}_after" in table]
     rows = [["none", "", "0", *(number(first[f"{name}_before"]) for name in there)]]
