@@ -234,13 +234,16 @@ def test_the_carousel_of_1997_is_exactly_one(units, rng):
 
 def test_a_factor_of_one_plus_epsilon_is_a_power(rng):
     q = 1000
-    epsilon = np.array([2 ** (1 / q) - 1, 2 ** (-1 / q) - 1, 0.0, 0.01, -0.01])
-    assert -epsilon[1] < np.log(2) / q < epsilon[0]
+    limits = np.array([2 ** (1 / q) - 1, 2 ** (-1 / q) - 1])
+    epsilon = np.array([*limits, 0.0, 0.01, -0.01, *(limits * 0.999), *(limits * 1.001), -2.0])
+    assert -limits[1] < np.log(2) / q < limits[0]
+    np.testing.assert_allclose(limits, [np.log(2) / q, -np.log(2) / q], rtol=1 / q)
+    units = len(epsilon)
     cell = cell_of(
-        rng, "elman", units=5, features=1, candidate_activation="linear", candidate_recurrent="by_element", scale=0.1
+        rng, "elman", units=units, features=1, candidate_activation="linear", candidate_recurrent="by_element", scale=0.1
     )
     set_weights(cell, recurrent_elements=1 + epsilon)
-    tap, x = tf.zeros((1, q + 1, 5), "float64"), tf.zeros((1, q + 1, 1), "float64")
+    tap, x = tf.zeros((1, q + 1, units), "float64"), tf.zeros((1, q + 1, 1), "float64")
 
     @tf.function(autograph=False)
     def of_last():
@@ -252,6 +255,8 @@ def test_a_factor_of_one_plus_epsilon_is_a_power(rng):
     flow = of_last().numpy()[0]
     np.testing.assert_allclose(flow, (1 + epsilon) ** np.arange(q, -1, -1)[:, None], rtol=1e-10)
     np.testing.assert_allclose(flow[0, :3], [2, 0.5, 1], rtol=1e-10)
+    assert [0.5 < left < 2 for left in flow[0, 5:9]] == [True, True, False, False]
+    assert (flow[0, -1], flow[1, -1]) == (1.0, -1.0)  # a factor of -1 over an even number of steps, and over an odd one
     for number in (f"{np.log(2) / q:.5f}", f"{flow[0, 3]:,.0f}", f"{flow[0, 4]:.6f}"):
         assert number in PAGE, number
 
@@ -649,6 +654,30 @@ def test_half_life_of_changing_gates_is_that_of_their_geometric_mean(rng):
     kept = np.diagonal(flow[:, 0], axis1=1, axis2=2)
     np.testing.assert_allclose(kept, 0.5 ** (29 / (np.log(0.5) / mean_log)), rtol=1e-10)
     assert (np.log(0.5) / mean_log < np.log(0.5) / np.log(values["forget_gate"][:, 1:].mean(axis=1))).all()
+
+
+def kept_from_one(gates) -> np.ndarray:
+    """The state after 1, 2, ... steps of a cell with these forget gates [q], from the state 1."""
+    gates = tf.constant(gates[None, :, None])
+    cell = counting(0.5)
+    x = tf.concat([tf.ones((1, 1, 1), "float64"), tf.zeros(gates.shape, "float64")], axis=1)  # the first step makes the state
+    held_at = tf.ones((1, x.shape[1], 1)), tf.concat([tf.ones((1, 1, 1), "float64"), gates], axis=1)
+    return trace(cell, x, clamps={"forget_gate": held_at})["cell_state"].numpy()[0, 1:, 0]
+
+
+def test_half_is_gone_where_the_logarithms_add_up_to_it_not_after_a_half_life(rng):
+    for gates in (np.r_[0.1, np.ones(29)], np.r_[np.ones(29), 0.1], rng.uniform(0.8, 1, size=30)):
+        states = kept_from_one(gates)
+        first = np.flatnonzero(states <= 0.5)[0] + 1
+        rate = np.log(0.5) / np.log(gates).mean()
+        assert first == np.flatnonzero(np.cumsum(-np.log(gates)) >= np.log(2))[0] + 1
+        assert states[-1] == pytest.approx(0.5 ** (30 / rate), rel=1e-12)
+        if gates[0] == 0.1:
+            assert first == 1
+            assert f"{rate:.2f} steps" in PAGE
+            assert rate == pytest.approx(9.03, abs=0.005)
+        if gates[-1] == 0.1:
+            assert first == 30
 
 
 # 6. Truncation
