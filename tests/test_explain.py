@@ -14,7 +14,7 @@ from composed import NO_DIAGNOSTICS, SMALL, composed
 from omegaconf import OmegaConf
 from oracles import randomize
 
-from lstmlab import Head, Recurrent, build, explain, train, variant, variants
+from lstmlab import Head, Recurrent, __version__, build, explain, train, variant, variants
 from lstmlab.cells import CascadeCell
 from lstmlab.cells.equations import equations, jacobian, legend
 from lstmlab.diagnostics import Probe
@@ -23,6 +23,7 @@ from lstmlab.diagnostics.terms import terms
 from lstmlab.explain import claims
 from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Formula, Page, number
+from lstmlab.explain.pictures import drawn
 from lstmlab.explain.sections import measure, what_was_run
 from lstmlab.learners import BPTT, SequenceChunker
 
@@ -466,7 +467,9 @@ def run_folder(tmp_path, *without: str):
     [
         (["nowhere"], r"expected a folder with a run\. Received: folder='nowhere', which is none"),
         (["."], r"expected a folder with a run, result\.json\. Received: folder='\.', with none"),
-        (["cell=peehole"], r"expected a cell of cascade, chrono, .*, vanilla\. Received: cell=peehole"),
+        (["cell=peehole"], rf"expected a cell of {', '.join(variants())}\. Received: cell=peehole"),
+        (["cell=gru", "--out", "taken/below"], r"expected a folder, .*Received: --out='taken/below': Not a directory"),
+        (["cell=gru", "--out", "taken"], r"expected a folder, .*Received: --out='taken': File exists"),
         (["cell=cascade"], r"equations: expected a GatedCell, whose switches tell them\. Received: cell=CascadeCell"),
         (["cell=gru", "gate=1"], r"expected a setting of the cell as name=value, name one of units, .*\. Received: gate=1"),
         (["cell=gru", "units"], r"expected a setting of the cell as name=value, .*\. Received: units"),
@@ -479,6 +482,7 @@ def run_folder(tmp_path, *without: str):
 )
 def test_what_it_refuses(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
     with pytest.raises(SystemExit) as stopped:
         explain.main(arguments)
     assert stopped.value.code == 1
@@ -508,6 +512,47 @@ def test_a_run_without_weights_and_one_of_another_version(tmp_path, capsys):
         assert not (folder / "explain.html").exists()
 
 
+def reopened(monkeypatch, folder, model, probe, **row):
+    """The command finds this model in the folder."""
+    row = {"status": "budget", "task": "adding", "cell": "vanilla", "version.lstmlab": __version__} | row
+    (folder / "result.json").write_text("{}")
+    monkeypatch.setattr(build, "reopen", lambda folder: types.SimpleNamespace(row=row, model=model, probe=probe))
+
+
+@pytest.mark.parametrize("version", [{"version.lstmlab": "0.0.9"}, {"version.lstmlab": __version__}])
+def test_a_run_of_another_version_is_named_with_both_versions(version, tmp_path, monkeypatch, capsys):
+    grown = types.SimpleNamespace(cell=CascadeCell(3), learner=BPTT(), weights=[])
+    reopened(monkeypatch, tmp_path, grown, Probe(*[np.ones((2, 3, 2))] * 2, *[np.ones((2, 3))] * 3), **version)
+    explain.main([str(tmp_path)])
+    said = f"lstmlab-explain: {tmp_path} was written by version 0.0.9 of lstmlab; this is version {__version__}\n"
+    assert capsys.readouterr().err == (said if "0.0.9" in version.values() else "")
+
+
+def test_of_a_run_whose_weights_are_not_finite_there_are_the_symbols_alone(tmp_path, monkeypatch, capsys, rng):
+    model, probe = small(rng, variant("vanilla", units=3))
+    kernel = model.cell.kernel.numpy()
+    kernel[0, 1] = np.nan
+    model.cell.kernel.assign(kernel)
+    reopened(monkeypatch, tmp_path, model, probe)
+    explain.main([str(tmp_path)])
+    error = capsys.readouterr().err
+    assert re.search(r"the weights of this run are not finite \([^ ]*kernel\): nothing can be measured", error)
+    assert error.count("\n") == 1
+    text = (tmp_path / "explain.html").read_text(encoding="utf-8")
+    assert "weights of this run are not finite" in text
+    assert all(Formula(line.latex).mathml() in text for line in equations(model.cell))
+    assert verdicts(text) == {}
+    assert list(tmp_path.glob("explain_*")) == []
+
+
+@pytest.mark.parametrize(("values", "span"), [([0, -0.005, -0.01, -0.013], 1.0), ([0, -1, -2, -3], 3.3)])
+def test_the_axis_of_a_picture_shows_a_decade_or_more(values, span):
+    rows = curves("kind", log10_norm=values)
+    low, high = drawn(rows, {"log10_norm": "measured"}, "log10").axes[0].get_ylim()
+    assert high - low == pytest.approx(span)
+    assert low <= min(values) <= max(values) <= high
+
+
 def test_other_runs_are_written_when_one_cannot_be(tmp_path, monkeypatch, capsys):
     def of_run(folder, out):
         if "nowhere" in folder:
@@ -529,7 +574,7 @@ def test_other_runs_are_written_when_one_cannot_be(tmp_path, monkeypatch, capsys
 def test_a_net_that_is_no_gated_cell_says_so(tmp_path, monkeypatch, rng):
     """As recurrent cascade-correlation grows it: how the run ended, and a line for what cannot be said."""
     model, probe = small(rng, variant("vanilla", units=3))
-    grown = types.SimpleNamespace(cell=CascadeCell(3), learner=BPTT())
+    grown = types.SimpleNamespace(cell=CascadeCell(3), learner=BPTT(), weights=[])
     row = {"status": "solved", "sequences_to_solution": 1234, "task": "parity", "cell": "cascade", "weights": 20}
     (tmp_path / "result.json").write_text("{}")
     monkeypatch.setattr(build, "reopen", lambda folder: types.SimpleNamespace(row=row, model=grown, probe=probe))

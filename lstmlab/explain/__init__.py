@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lstmlab import __version__
 from lstmlab.explain.page import Page
-from lstmlab.explain.sections import measured, symbolic, what_was_run
+from lstmlab.explain.sections import measured, not_finite, symbolic, what_was_run
 from lstmlab.results import ROW
 
 PAGE = "explain.html"
@@ -29,7 +30,10 @@ def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
 def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     """Write explain.html, its pictures (PNG) and its tables (csv), named explain_*, into the run's folder or `out`.
 
-    Raises ValueError, in one line, for a folder without a run, a run without weights, and one of another version.
+    A run of another version of lstmlab is explained like any, with one line on stderr; of one whose weights are not finite
+    there are the symbols alone, and one line on stderr.
+    Raises ValueError, in one line, for a folder without a run, a run without weights, one whose config or weights this version
+    does not take, and an `out` that is no folder and cannot be made one.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -40,18 +44,23 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     from lstmlab.build import reopen
 
     run = reopen(folder)
-    out = Path(folder if out is None else out)
-    out.mkdir(parents=True, exist_ok=True)
+    _check_version(folder, run.row)
+    out = _made(Path(folder if out is None else out))
     page = Page(
         f"{run.row.get('task')}, cell {run.row.get('cell')}, learner {run.row.get('learner')}, seed {run.row.get('seed')}"
     )
     what_was_run(page, run)
+    broken = not_finite(run.model.weights)
     try:
-        symbolic(page, run.model.cell, measured=True)
+        symbolic(page, run.model.cell, measured=not broken)
     except ValueError as error:
         page.paragraph(f"Nothing in symbols, and no gate to measure: {error}", note=True)
     else:
-        measured(page, run.model, run.probe, out)
+        if broken:
+            page.paragraph(f"The {broken}: nothing can be measured.", note=True)
+            _warn(f"{folder}: the {broken}: nothing can be measured, and the page has the symbols alone")
+        else:
+            measured(page, run.model, run.probe, out)
     (out / PAGE).write_text(page.text(), encoding="utf-8")
     return out / PAGE
 
@@ -63,9 +72,11 @@ def build(name: str, settings: Sequence[str] = ()):
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    if name not in names():
-        raise ValueError(f"expected a cell of {', '.join(names())}. Received: cell={name}")
+    from lstmlab.cells.variants import variants
+
     _load()
+    if f"{name}.yaml" not in [path.name for path in _folder().iterdir()]:
+        raise ValueError(f"expected a cell of {', '.join(variants())}. Received: cell={name}")
     config = OmegaConf.create({"cell": OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))})
     try:
         for key, value in _parsed(settings, _known(config.cell["_target_"])):
@@ -73,11 +84,6 @@ def build(name: str, settings: Sequence[str] = ()):
         return instantiate(config.cell, _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:
         raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
-
-
-def names() -> list[str]:
-    """The cells of conf/cell/."""
-    return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -131,11 +137,28 @@ def _jobs(options: argparse.Namespace) -> list:
 
 def _write_cell(name: str, settings: Sequence[str], out: Path | None) -> Path:
     page = of_cell(name, settings)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    path = (Path() if out is None else out) / f"explain-{name}.html"
+    path = (Path() if out is None else _made(out)) / f"explain-{name}.html"
     path.write_text(page.text(), encoding="utf-8")
     return path
+
+
+def _made(out: Path) -> Path:
+    """The folder, with all above it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"expected a folder, there or to be made. Received: --out={str(out)!r}: {error.strerror}") from error
+    return out
+
+
+def _check_version(folder: Path, row: dict) -> None:
+    written = row.get("version.lstmlab", "unknown")
+    if written != __version__:
+        _warn(f"{folder} was written by version {written} of lstmlab; this is version {__version__}")
+
+
+def _warn(line: str) -> None:
+    print(f"lstmlab-explain: {line}", file=sys.stderr)
 
 
 def _folder():

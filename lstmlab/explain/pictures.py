@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 FLOOR = -40  # log10 below which a curve is cut off
+SPAN = 1  # decades that the log10 axis shows at least, so that a change of some percent looks like one
 
 
 def retention(jacobians: pd.DataFrame, path: Path) -> Path:
@@ -33,6 +34,12 @@ def bound(table: pd.DataFrame, path: Path) -> Path:
 
 
 def _curves(rows: pd.DataFrame, names: dict[str, str], label: str, path: Path) -> Path:
+    FigureCanvasAgg(drawn(rows, names, label)).print_png(path)
+    return path
+
+
+def drawn(rows: pd.DataFrame, names: dict[str, str], label: str) -> Figure:
+    """rows: lag, kind, value (log10); names: {kind: its name in the legend}; label: of the log10 axis."""
     figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=110)
     axes = figure.subplots()
     for colour, (kind, name) in enumerate(names.items()):
@@ -44,5 +51,7 @@ def _curves(rows: pd.DataFrame, names: dict[str, str], label: str, path: Path) -
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    FigureCanvasAgg(figure).print_png(path)
-    return path
+    low, high = axes.get_ylim()
+    wider = max(SPAN - (high - low), 0) / 2
+    axes.set_ylim(low - wider, high + wider)
+    return figure

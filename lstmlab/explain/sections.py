@@ -121,6 +121,14 @@ def _value(name: str) -> str:
 # ---- measured
 
 
+def not_finite(weights) -> str:
+    """In words, which of the weights of a run are not finite; '' if all are."""
+    import numpy as np
+
+    broken = [weight.path for weight in weights if not np.isfinite(weight.numpy()).all()]
+    return f"weights of this run are not finite ({', '.join(broken)})" if broken else ""
+
+
 def measure(model, probe) -> dict:
     """{name: table} of those DIAGNOSTICS that serve the model."""
     from lstmlab.diagnostics import Bound, ErrorFlow, GateActivations, Interventions, Jacobians
