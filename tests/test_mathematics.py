@@ -209,6 +209,25 @@ def test_a_larger_weight_does_not_help(rng):
         assert abs(one_step(cell, 0.7)[0]) < 1
 
 
+def test_the_best_weight_with_any_other_input_is_a_hyperbolic_cotangent(rng):
+    cell = cell_of(rng, "elman", units=1, features=1, candidate_activation="sigmoid")
+    for y, a in itertools.product((0.2, 0.7, 1.0), (-4.0, -1.3, 0.4, 3.0)):
+        set_weights(cell, kernel=0.0, bias=a)
+
+        def at(w, y=y):
+            set_weights(cell, recurrent_kernel=w)
+            return one_step(cell, y)
+
+        best = brentq(
+            lambda w, at=at: at(w)[1], max(0.0, -a) / y + 0.1, 12 / y, xtol=1e-13
+        )  # where the slope of the factor is 0
+        net = best * y + a
+        assert best == pytest.approx(1 / (y * np.tanh(net / 2)), rel=1e-9)
+        others = [at(w)[0] for w in np.linspace(-30, 30, 121) / y]
+        assert max(others) < at(best)[0] < 2 * max(others)
+        assert max(abs(at(w)[0]) for w in (-60 / y, 60 / y)) < 1e-12
+
+
 # 2. The constant error carousel
 
 
@@ -892,20 +911,41 @@ def test_with_a_forget_gate_below_one_the_state_stays_bounded(rng):
     assert (np.abs(values["cell_state"]).max(axis=1) <= added / (1 - largest)).all()
 
 
+def test_what_a_bounded_state_began_with_decays(rng):
+    first, t = tf.constant(np.eye(1, 61)[:, :, None]), np.arange(61)
+    for f, s_0 in itertools.product((0.5, 0.9), (-40.0, 3.0, 40.0)):
+        began = {"cell_state": (first, tf.fill((1, 61, 1), tf.constant(s_0, "float64")))}  # the state after the first step
+        u = np.r_[0.0, rng.uniform(-1, 1, size=60)]
+        s = trace(counting(f), tf.constant(u[None, :, None]), clamps=began)["cell_state"].numpy()[0, :, 0]
+        bound = f**t * abs(s_0) + np.abs(u).max() / (1 - f)
+        assert (np.abs(s) <= bound).all()
+        if abs(s_0) == 40.0:
+            assert (np.abs(s) > np.abs(u).max() / (1 - f)).any()  # not without the first term
+        s = trace(counting(f), tf.ones((1, 61, 1), "float64"), clamps=began)["cell_state"].numpy()[0, :, 0]
+        np.testing.assert_allclose(s, f**t * s_0 + (1 - f**t) / (1 - f), rtol=1e-9)
+        if s_0 > 0:  # as near to the bound as one likes
+            np.testing.assert_allclose(f**t * s_0 + 1 / (1 - f) - s, f**t / (1 - f), rtol=1e-9, atol=1e-12)
+
+
 def test_a_constant_decay_cannot_keep_and_forget(rng):
-    for f in (0.01, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99):
+    for f in (0.01, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, None):
         _, flow = jacobian(counting(f), tf.zeros((1, 8, 1), "float64"), "cell_state")
         kept = flow[0, ::-1, 0, 0]  # after 0, 1, ... steps
-        assert max(kept[1], 1 - kept[7]) >= 0.5 - 1e-12
-    cell = cell_of(rng, units=1, features=1, feedback="none")
-    a = 20.0  # a mark at the last step says: forget
-    set_weights(cell, kernel=[[0.0, -2 * a, 0.0, 0.0]], bias=[0.0, a, 0.0, 0.0])
-    x = np.zeros((1, 8, 1))
-    _, before = jacobian(cell, tf.constant(x), "cell_state")
-    x[0, -1] = 1.0
-    _, after = jacobian(cell, tf.constant(x), "cell_state")
-    assert 1 - before[0, 0].item() < 1e-7
-    assert 0 < after[0, 0].item() < 1e-7
+        for q in range(1, 8):
+            assert max(kept[1], 1 - kept[q]) >= 0.5 - 1e-12
+        assert (max(kept[1], 1 - kept[1]) == pytest.approx(0.5, abs=1e-12)) == (f == 0.5)  # reached over one step
+    cell, x = cell_of(rng, units=1, features=1, feedback="none"), np.zeros((1, 9, 1))
+    x[0, -1] = 1.0  # a mark at the last step says: forget
+    for a in (0.0, 0.5, 2.0, 5.0, 12.0):
+        set_weights(cell, kernel=[[0.0, -2 * a, 0.0, 0.0]], bias=[0.0, a, 0.0, 0.0])
+        for q in (1, 2, 7):
+            _, keeping = jacobian(cell, tf.constant(x[:, -q - 2 : -1]), "cell_state")
+            _, losing = jacobian(cell, tf.constant(x[:, -q - 2 :]), "cell_state")
+            lost, left = 1 - keeping[0, 0].item(), losing[0, 0].item()
+            assert lost <= q * sigmoid(-a) * (1 + 1e-9)
+            assert lost == pytest.approx(1 - sigmoid(a) ** q, rel=1e-9)
+            assert 0 < left <= sigmoid(-a)
+            assert left == pytest.approx(sigmoid(a) ** q * sigmoid(-a), rel=1e-9)
 
 
 # The page
