@@ -305,7 +305,11 @@ def test_wrong_arguments(rng):
             (model, x, y, w * [[1], [0]]),
             "error_flow: expected at least one step with w > 0 in every sequence. Received: w without one",
         ),
-    ]:
+        ((model, x[..., :2], y), "error_flow: expected x [B, T, 3]. Received: x=(2, 5, 2)"),
+        ((model, x[:0], y[:0]), "error_flow: expected at least one sequence of at least one step. Received: x=(0, 5, 3), "
+                                "y=(0, 5, 2), w=(0, 5)"),
+        ((model, x * np.nan, y), "error_flow: expected finite numbers. Received: x with 30 of 30 not finite"),
+    ]:  # fmt: skip
         with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
             error_flow(*arguments)
         assert str(e.value) == message

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe, thinned, trace
+from lstmlab.diagnostics.base import Diagnostic, Probe, checked, thinned, trace
 
 PATHS = ("cell_state", "output", "carousel", "nets", "used")  # as vectors over the cells; the others are net_<name>
 
@@ -43,19 +43,10 @@ def error_flow(model, x, y, w=None) -> pd.DataFrame:
     """DataFrame(lag, path, norm): the curves of ErrorFlow for a `Recurrent` model on a batch.
 
     x [B, T, F], y [B, T, K], w [B, T]: weight of the error at each step (default: 1 everywhere).
-    Raises ValueError for a cell without `step`, for no step with an error, and for shapes that do not fit.
+    Raises ValueError for a cell without `step`, for no step with an error, for shapes that do not fit, and for numbers that are
+    not finite.
     """
-    if not hasattr(getattr(model, "cell", None), "step"):
-        raise ValueError(f"error_flow: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}")
-    dtype = model.cell.variable_dtype
-    x, y = np.asarray(x, dtype), np.asarray(y, dtype)
-    w = np.ones(x.shape[:2], dtype) if w is None else np.asarray(w, dtype)
-    if x.ndim != 3 or y.ndim != 3 or x.shape[:2] != y.shape[:2] or w.shape != x.shape[:2]:
-        raise ValueError(
-            f"error_flow: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x={x.shape}, y={y.shape}, w={w.shape}"
-        )
-    if not (w > 0).any(axis=1).all():
-        raise ValueError("error_flow: expected at least one step with w > 0 in every sequence. Received: w without one")
+    x, y, w = checked("error_flow", model, x, y, w)
     return _by_lag(lambda *batch: _norms(model, *batch), x, y, w)
 
 
