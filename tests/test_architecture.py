@@ -28,7 +28,7 @@ ARROWS = {
     "diagnostics.recorder": {"diagnostics.base", "diagnostics.parts", "diagnostics.tensorboard"},
     "diagnostics.callback": {"cells", *(f"diagnostics.{name}" for name in ("base", "parts", "recorder", "tensorboard"))},
     "diagnostics.reading": {""},
-    "explain": {"explain", "build", "cells", "conf", "diagnostics", "learners.base", "results"},
+    "explain": {"", "explain", "build", "cells", "conf", "diagnostics", "learners.base", "results"},
     "diagnostics.gradient_norm": {"diagnostics.base", "learners.base"},
     "diagnostics.learner_comparison": {"diagnostics.base", "learners.base", "learners.bptt", "unroll"},
     "tasks": {"task", "tasks"},  # a task may build on another

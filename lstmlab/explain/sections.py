@@ -52,14 +52,18 @@ def symbolic(page: Page, cell, measured: bool = False) -> None:
     Raises ValueError for what is not given in symbols, the page as it was.
     """
     from lstmlab.cells.equations import equations, jacobian, legend
+    from lstmlab.explain.why import forget_gate, paragraphs, title
 
     lines, words, blocks = equations(cell), legend(cell), jacobian(cell)
     page.heading("The equations, as switched")
     page.table(["value", "equation"], [[_value(line.name), Formula(line.latex)] for line in lines])
     page.table(["symbol", "stands for"], [[Formula(symbol), text] for symbol, text in words.items()])
     page.heading("What one step makes of the step before, in symbols")
-    page.paragraph("Each derivative is a sum of terms, one for each path. The carousel leads from state to state by the forget "
-                   "gate or by its absence; every other term leads through a net input, and is added.")  # fmt: skip
+    carousel = (
+        "The carousel leads from state to state by the forget gate or by its absence; every other term leads through a net"
+    )
+    nets = "Every one leads through a net" if forget_gate(cell) == "closed" else carousel
+    page.paragraph(f"Each derivative is a sum of terms, one for each path. {nets} input, and is added.")
     if cell.normaliser == "state":
         page.paragraph(
             "The stabiliser is no net: it sets the unit in which state and normaliser are kept, and leaves their ratio."
@@ -68,7 +72,9 @@ def symbolic(page: Page, cell, measured: bool = False) -> None:
         page.paragraph("The output is the state: what the nets read of the step before is the old state itself.")
     for block in blocks.values():
         page.table(["derivative", "terms", "path"], _lines(block))
-    _why(page, cell)
+    page.heading(title(cell))
+    for pieces in paragraphs(cell):
+        page.paragraph(*pieces)
     if cell.gates and not measured:
         page.table(["gate", "multiplies"], [[_words(gate), multiplied(cell, gate)] for gate in cell.gates])
 
@@ -83,18 +89,6 @@ def _lines(block) -> list[list]:
     return [[first, term, _words(of.way)] for first, term, of in zip(firsts, signed, block.terms, strict=False)]
 
 
-def _why(page: Page, cell) -> None:
-    page.heading("Why the forget gate forgets, and no other gate")
-    if cell.forget_gate is None:
-        text = "There is no forget gate: along the carousel the old state goes on times 1."
-    elif cell.forget_gate == "closed":
-        text = "The forget gate is closed: of the old state nothing goes on but what the nets have read."
-    else:
-        text = "The forget gate alone stands as a factor before the old state."
-    others = " The other gates stand before something else; what they do to the state is a term that is added."
-    page.paragraph(text + (others if set(cell.gates) - {"forget_gate"} else ""))
-
-
 def multiplied(cell, gate: str):
     """What a gate stands before."""
     from lstmlab.cells.symbols import applied, read_out
@@ -103,11 +97,6 @@ def multiplied(cell, gate: str):
         return "nothing of the state: it moves the forget gate"
     factors = {"forget_gate": "s_{t-1}", "input_gate": "g_t", "reset_gate": "p_t" if cell.reset_after else "y_{t-1}"}
     return Formula(factors.get(gate) or applied(cell.output_activation, read_out(cell)))
-
-
-def forget_gate(cell) -> str:
-    """'a gate', 'absent' (the constant 1) or 'closed' (0)."""
-    return "a gate" if "forget_gate" in cell.gates else cell.forget_gate or "absent"
 
 
 def _words(name: str) -> str:
@@ -167,6 +156,7 @@ def _gates(page: Page, cell, table) -> None:
 
 def _terms(page: Page, cell, found) -> None:
     from lstmlab.explain import claims
+    from lstmlab.explain.why import forget_gate
 
     page.claim(*claims.symbols(found.symbols, found.steps))
     if found.carousel is not None:
@@ -187,6 +177,7 @@ def _say(page: Page, found) -> None:
 def _against_lag(page: Page, cell, tables: dict, out: Path) -> None:
     """What is left over many steps: retention, error flow, bound."""
     from lstmlab.explain import claims, pictures
+    from lstmlab.explain.why import forget_gate
 
     for name, title, claim, draw, caption in (
         ("jacobians", "The retention product beside what is measured", claims.retention, pictures.retention,
@@ -205,7 +196,10 @@ def _against_lag(page: Page, cell, tables: dict, out: Path) -> None:
 
 def _interventions(page: Page, cell, table) -> None:
     from lstmlab.explain.held import forgets
+    from lstmlab.explain.why import forget_gate, of_held
 
+    if of_held(cell):
+        page.paragraph(of_held(cell))
     for found in forgets(table, forget_gate(cell)):
         _say(page, found)
     columns = {"error": "mean error", "recalled": "recalled", "retention": "retention", "retention_carousel": "by the carousel"}
