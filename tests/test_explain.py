@@ -431,7 +431,7 @@ def test_every_formula_of_every_cell_is_typeset(name):
 
 def moved_together(rng, cell) -> dict[str, bool]:
     """{gate: whether it opens as e_t falls} of the gates that a nudge of one net input moves together with the forget gate."""
-    model, probe = small(rng, cell)
+    _, probe = small(rng, cell)
     states = [tf.constant(rng.uniform(0.2, 0.9, size=(3, size))) for size in cell.state_size]
 
     def gates(nudged):
@@ -479,7 +479,7 @@ def test_what_is_said_of_cells_without_a_gate_before_the_state():
 
 
 def test_of_a_normalised_state_both_shares_are_given(rng):
-    """z_t = s_t / n_t: its shares of old and new, as typeset, from the values of a step; raising net_i by 1, their odds by e."""
+    """z_t = s_t / n_t: its shares of old and new, as typeset, from the values of a step; net_i + 1 makes the odds e-fold."""
     cell = variant("slstm", units=2, dtype="float64", heads=1)
     _, probe = small(rng, cell)
     shown = " ".join(piece.latex for pieces in paragraphs(cell) for piece in pieces if isinstance(piece, Formula))
