@@ -728,15 +728,14 @@ def test_half_is_gone_where_the_logarithms_add_up_to_it_not_after_a_half_life(rn
 # 6. Truncation
 
 
-@pytest.mark.parametrize("name", ["lstm1997", "lstm2000", "vanilla"])
+@pytest.mark.parametrize("name", ["lstm1997", "lstm2000", "vanilla", "peephole", "nfg"])
 def test_error_leaves_through_the_nets_without_a_factor_of_the_lag_but_e(name, rng):
     cell, x = cell_of(rng, name), inputs(rng)
     flows = {net: jacobian(cell, x, f"net_{net}", "output", **CUT) for net in cell.nets}
     values = flows["candidate"][0]
     i, o, g, s = (values[key] for key in ("input_gate", "output_gate", "candidate", "cell_state"))
-    of_1997 = name != "vanilla"
-    h = np.tanh(s / 2) if of_1997 else np.tanh(s)
-    slope_h, slope_g = ((1 - h**2) / 2, 1 - g**2 / 4) if of_1997 else (1 - h**2, 1 - g**2)
+    slope_h = SLOPES[cell.output_activation.__name__](cell.output_activation(tf.constant(s)).numpy())
+    slope_g = SLOPES[cell.candidate_activation.__name__](g)
     s_tm1 = np.concatenate([np.zeros((B, 1, N)), s[:, :-1]], axis=1)
     leaves = {"candidate": slope_g * wide(cell, i), "input_gate": g * wide(cell, i * (1 - i))}
     if "forget_gate" in values:
@@ -744,7 +743,7 @@ def test_error_leaves_through_the_nets_without_a_factor_of_the_lag_but_e(name, r
     arrives, e = (wide(cell, o) * slope_h)[:, -1], factor(cell, values)
     for t in range(T):
         kept = np.prod(e[:, t + 1 :], axis=1)
-        assert (kept == 1).all() == (name == "lstm1997" or t == T - 1)
+        assert (kept == 1).all() == (cell.forget_gate is None or t == T - 1)
         for net, leaving in leaves.items():
             into = diagonal(arrives * kept * leaving[:, t])
             if cell.nets[net] < N:  # a block's gate gathers the errors of its cells
