@@ -72,10 +72,10 @@ def build(name: str, settings: Sequence[str] = ()):
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from lstmlab.cells.variants import variants
-
     _load()
     if f"{name}.yaml" not in [path.name for path in _folder().iterdir()]:
+        from lstmlab.cells.variants import variants
+
         raise ValueError(f"expected a cell of {', '.join(variants())}. Received: cell={name}")
     config = OmegaConf.create({"cell": OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))})
     try:

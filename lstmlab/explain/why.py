@@ -1,7 +1,5 @@
 """Which gate forgets, in words, from the switches of a cell."""
 
-import keras
-
 from lstmlab.cells.equations import equations
 from lstmlab.cells.gates import Coupled
 from lstmlab.cells.symbols import coupled, over_cells
@@ -64,7 +62,9 @@ def paragraphs(cell) -> list[list]:
 def of_held(cell) -> str:
     """What an intervention does not show; '' where it shows all."""
     if cell.normaliser == "state":
-        return "Retention is that of the state alone, not of what is read: of its ratio to the normaliser both gates set what is left."
+        return (
+            "Retention is that of the state alone. Of what is read, its ratio to the normaliser, both gates set what is left."
+        )
     if beside(cell):
         return "A gate's value is held here, not its net: gates that one net sets together are told apart."
     return ""
@@ -89,7 +89,7 @@ def _of_a_ratio(cell) -> list[list]:
     old, new = (over_cells(cell, rf"\frac{{{value}}}{{n_t}}") for value in (r"\bar{f}_t \odot n_{t-1}", r"\bar{i}_t"))
     ratio = rf"z_t = {old} \odot z_{{t-1}} + {new} \odot g_t"
     text = ". The two shares add up to 1: both gates set what is left of the old, and opening the input gate is forgetting."
-    if cell.input_gate.activation is keras.activations.exponential:
+    if cell.input_gate.get_config()["activation"] == "exponential":
         text += " Raising its net by 1 multiplies the odds of the new against the old by e."
     return [
         ["The factor before the old state is ", Formula(lines["forget_gate"]), ", in which ", Formula(lines["stabiliser"]),
