@@ -608,13 +608,14 @@ def test_of_a_run_whose_weights_are_not_finite_there_are_the_symbols_alone(tmp_p
     kernel = model.cell.kernel.numpy()
     kernel[0, 1] = np.nan
     model.cell.kernel.assign(kernel)
-    reopened(monkeypatch, tmp_path, model, probe)
+    reopened(monkeypatch, tmp_path, model, probe, test_wrong=9, test_size=9, test_error=None)
     explain.main([str(tmp_path)])
     error = capsys.readouterr().err
     assert re.search(r"the weights of this run are not finite \([^ ]*kernel\): nothing can be measured", error)
     assert error.count("\n") == 1
     text = (tmp_path / "explain.html").read_text(encoding="utf-8")
     assert "weights of this run are not finite" in text
+    assert "9 of 9 sequences wrong, no finite mean error" in text
     assert all(Formula(line.latex).mathml() in text for line in equations(model.cell))
     assert verdicts(text) == {}
     assert list(tmp_path.glob("explain_*")) == []

@@ -20,7 +20,9 @@ def what_was_run(page: Page, run) -> None:
         lines.append(["reason", row["reason"]])
     if row.get("test_wrong") is not None:
         wrong = f"{row['test_wrong']:,} of {row['test_size']:,} sequences wrong"
-        lines.append(["test set", f"{wrong}, mean absolute error {row['test_error']:.4f} (units of the target)"])
+        error = row.get("test_error")
+        mean = "no finite mean error" if error is None else f"mean absolute error {error:.4f} (units of the target)"
+        lines.append(["test set", f"{wrong}, {mean}"])
     steps = int(run.probe.valid.sum(axis=1).max())
     lines.append(["probe", f"{len(run.probe.x)} sequences of up to {steps} steps, on which all is measured that follows"])
     page.table(["run", ""], lines)
