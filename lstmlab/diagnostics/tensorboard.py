@@ -40,8 +40,8 @@ STORY = (
         "3 Where does the error go? (against lag)",
         [
             ("error flow", r"error_flow_against_lag/.*"),
-            ("state to state: log10 of the norm", r"jacobians_log10_norm_against_lag/.*"),
-            ("bound of 1991 and what decays under it: log10", r"bound_log10_against_lag/.*"),
+            ("state to state: log10 of the norm (diagnostic=full)", r"jacobians_log10_norm_against_lag/.*"),
+            ("bound of 1991, log10 (diagnostic=full)", r"bound_log10_against_lag/.*"),
         ],
     ),
     (
@@ -55,8 +55,8 @@ STORY = (
     (
         "5 Which gate does it?",
         [
-            ("error with a gate clamped", r"interventions_error/.*"),
-            ("retention with a gate clamped", r"interventions_retention/.*"),
+            ("error with a gate clamped (diagnostic=full)", r"interventions_error/.*"),
+            ("retention with a gate clamped (diagnostic=full)", r"interventions_retention/.*"),
         ],
     ),
 )

@@ -35,9 +35,9 @@ class ForwardMode(OnLine):
     def finish(self, cell, total) -> list:
         """The gradients of cell.trainable_variables from the sum over the steps."""
 
-    @abc.abstractmethod
     def groups(self, cell) -> list[str]:
-        """Names of the groups of weights whose traces are watched."""
+        """Names of the groups of weights whose traces are watched. Default: each of the cell's weights."""
+        return [weight.name for weight in cell.trainable_variables]
 
     @abc.abstractmethod
     def sizes(self, cell, memory):

@@ -87,9 +87,6 @@ class RTRL(ForwardMode):
     def nothing(self, cell):
         return tf.zeros((sum(_sizes(cell)),), cell.trainable_variables[0].dtype)
 
-    def groups(self, cell) -> list[str]:
-        return [weight.name for weight in cell.trainable_variables]
-
     def sizes(self, cell, memory):
         return by_weight(cell, tf.reduce_sum(tf.abs(memory["sensitivity"]), axis=1))
 

@@ -113,9 +113,6 @@ class SnAp(ForwardMode):
         total = {"kept": [tf.zeros(bucket.weights.shape, dtype) for bucket in reach.buckets]}
         return total | ({"direct": tf.zeros((reach.places.size,), dtype)} if reach.output_apart else {})
 
-    def groups(self, cell) -> list[str]:
-        return [weight.name for weight in cell.trainable_variables]
-
     def sizes(self, cell, memory):
         sums = [tf.reduce_sum(tf.abs(part), axis=2) for part in memory["sensitivity"]]
         flat = tf.concat([tf.reshape(part, (part.shape[0], -1)) for part in sums], axis=1)

@@ -84,9 +84,6 @@ class UORO(ForwardMode):
         weights = sum(part.value.shape.num_elements() for part in cell.trainable_variables)
         return tf.zeros((weights,), cell.trainable_variables[0].dtype)
 
-    def groups(self, cell) -> list[str]:
-        return [weight.name for weight in cell.trainable_variables]
-
     def sizes(self, cell, memory):
         return tf.reduce_sum(tf.abs(memory["a"]), axis=1, keepdims=True) * by_weight(cell, tf.abs(memory["b"]))
 
