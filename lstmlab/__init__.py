@@ -43,7 +43,18 @@ _HOMES = {
     "Recurrent": "lstmlab.model",
     "error_flow": "lstmlab.diagnostics.error_flow",
 }
-_ROOMS = ("cells", "learners", "trainers", "diagnostics", "tasks", "results", "report", "model", "task", "criterion")
+_ROOMS = (
+    "cells",
+    "learners",
+    "trainers",
+    "diagnostics",
+    "tasks",
+    "results",
+    "report",
+    "model",
+    "task",
+    "criterion",
+)
 
 __all__ = ["__version__", *_HOMES, *_ROOMS]
 

@@ -18,8 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lstmlab import sweep
-from lstmlab.errors import one_line
+from lstmlab.config import one_line
+from lstmlab.runs import sweep
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 _failures: list[BaseException] = []  # of the run, kept for main
@@ -28,12 +28,16 @@ _failures: list[BaseException] = []  # of the run, kept for main
 def main() -> None:
     """Entry point of the command: every error as one line on stderr, the traceback only with HYDRA_FULL_ERROR=1."""
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us instead of being printed by Hydra
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # so that errors reach us instead of being printed by Hydra
+    )
     try:
         _check_flags()
         _lead()
     except KeyboardInterrupt:
-        print("lstmlab: interrupted; what was measured so far is in the run folder", file=sys.stderr)
+        print(
+            "lstmlab: interrupted; what was measured so far is in the run folder", file=sys.stderr
+        )
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         if asked_for_traceback:
@@ -51,7 +55,9 @@ def _check_flags() -> None:
     except argparse.ArgumentError as error:
         raise ValueError(f"flags: {error.message}. Received: {shlex.join(sys.argv[1:])}") from None
     if unknown:
-        raise ValueError(f"flags: expected those that `lstmlab --hydra-help` lists. Received: {shlex.join(unknown)}")
+        raise ValueError(
+            f"flags: expected those that `lstmlab --hydra-help` lists. Received: {shlex.join(unknown)}"
+        )
 
 
 def _lead() -> None:
@@ -82,7 +88,10 @@ def _job(config: DictConfig) -> None:
     from lstmlab.results import Run, first_row
 
     about = HydraConfig.get()
-    settings, choices = cast(dict, OmegaConf.to_container(config, resolve=True)), dict(about.runtime.choices)
+    settings, choices = (
+        cast(dict, OmegaConf.to_container(config, resolve=True)),
+        dict(about.runtime.choices),
+    )
     run = Run(about.runtime.output_dir)
     run.begin(first_row(settings, choices))
     _environment(settings["threads"])
@@ -95,7 +104,9 @@ def _job(config: DictConfig) -> None:
 def _environment(threads) -> None:
     """What must be set before TensorFlow is imported: threads, the backend, and quiet."""
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(threads if threads in range(1, (os.cpu_count() or 1) + 1) else 1)  # train says what is wrong
+        os.environ[name] = str(
+            threads if threads in range(1, (os.cpu_count() or 1) + 1) else 1
+        )  # train says what is wrong
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -104,7 +115,7 @@ def _run_here(run, settings: dict, choices: dict) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _stderr_to(run.folder / "log.txt"):
-            from lstmlab import train
+            from lstmlab.runs import train
 
         train.run(settings, run.folder, choices)
     except KeyboardInterrupt:

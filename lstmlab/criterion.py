@@ -9,7 +9,9 @@ MEASURES = ("absolute", "squared")
 ENOUGH = 1000  # sequences of a set after which a first error ends the trial
 
 
-def sequence_errors(y: np.ndarray, prediction: np.ndarray, w: np.ndarray, measure: str) -> np.ndarray:
+def sequence_errors(
+    y: np.ndarray, prediction: np.ndarray, w: np.ndarray, measure: str
+) -> np.ndarray:
     """Error of each sequence, float64 [n].
 
     'absolute': mean |y - prediction| over outputs and steps with an error; 'squared': sum (y - prediction)^2, eq. 16 of 1997.
@@ -18,7 +20,9 @@ def sequence_errors(y: np.ndarray, prediction: np.ndarray, w: np.ndarray, measur
     if measure == "squared":
         return np.sum(w[..., None] * difference**2, axis=(1, 2))
     counts = (w > 0)[..., None]
-    return np.sum(counts * np.abs(difference), axis=(1, 2)) / (counts.sum(axis=(1, 2)) * y.shape[-1])
+    return np.sum(counts * np.abs(difference), axis=(1, 2)) / (
+        counts.sum(axis=(1, 2)) * y.shape[-1]
+    )
 
 
 class SlidingWindow:
@@ -29,12 +33,27 @@ class SlidingWindow:
     Source: "ST3" of Hochreiter & Schmidhuber 1997, Table 11.
     """
 
-    def __init__(self, sequences: int = 2000, wrong: int = 0, error_below: float | None = 0.01, measure: str = "absolute"):
+    def __init__(
+        self,
+        sequences: int = 2000,
+        wrong: int = 0,
+        error_below: float | None = 0.01,
+        measure: str = "absolute",
+    ):
         if not isinstance(sequences, int) or isinstance(sequences, bool) or sequences < 1:
-            raise ValueError(f"SlidingWindow: expected a positive integer. Received: criterion.sequences={sequences!r}")
+            raise ValueError(
+                f"SlidingWindow: expected a positive integer. Received: criterion.sequences={sequences!r}"
+            )
         if not isinstance(wrong, int) or isinstance(wrong, bool) or not 0 <= wrong < sequences:
-            raise ValueError(f"SlidingWindow: expected an integer in 0..{sequences - 1}. Received: criterion.wrong={wrong!r}")
-        self.sequences, self.wrong, self.error_below, self.measure = sequences, wrong, error_below, measure
+            raise ValueError(
+                f"SlidingWindow: expected an integer in 0..{sequences - 1}. Received: criterion.wrong={wrong!r}"
+            )
+        self.sequences, self.wrong, self.error_below, self.measure = (
+            sequences,
+            wrong,
+            error_below,
+            measure,
+        )
         _check_bound("SlidingWindow", error_below, measure)
         self.solved_at: int | None = None
         self.recent_wrong: int | None = None
@@ -49,7 +68,9 @@ class SlidingWindow:
         self._seen += len(y)
         if len(wrongs) >= self.sequences and self.solved_at is None:
             bound = np.inf if self.error_below is None else self.error_below * self.sequences
-            met = (_window_sums(wrongs, self.sequences) <= self.wrong) & (_window_sums(errors, self.sequences) < bound)
+            met = (_window_sums(wrongs, self.sequences) <= self.wrong) & (
+                _window_sums(errors, self.sequences) < bound
+            )
             if met.any():
                 self.solved_at = first + int(np.argmax(met)) + self.sequences
         self._wrongs, self._errors = wrongs[-self.sequences :], errors[-self.sequences :]
@@ -79,19 +100,40 @@ class WholeSets:
         sets: list[str] | None = None,
         redraw: bool = False,
     ):
-        if isinstance(wrong, bool) or not isinstance(wrong, (int, float)) or wrong < 0 or (wrong % 1 and wrong >= 1):
-            raise ValueError(f"WholeSets: expected an integer >= 0 or a share below 1. Received: criterion.wrong={wrong!r}")
-        if sets is not None and not (isinstance(sets, list) and sets and all(isinstance(name, str) for name in sets)):
-            raise ValueError(f"WholeSets: expected a list of names, or null for all. Received: criterion.sets={sets!r}")
+        if (
+            isinstance(wrong, bool)
+            or not isinstance(wrong, (int, float))
+            or wrong < 0
+            or (wrong % 1 and wrong >= 1)
+        ):
+            raise ValueError(
+                f"WholeSets: expected an integer >= 0 or a share below 1. Received: criterion.wrong={wrong!r}"
+            )
+        if sets is not None and not (
+            isinstance(sets, list) and sets and all(isinstance(name, str) for name in sets)
+        ):
+            raise ValueError(
+                f"WholeSets: expected a list of names, or null for all. Received: criterion.sets={sets!r}"
+            )
         if not isinstance(redraw, bool):
-            raise ValueError(f"WholeSets: expected true or false. Received: criterion.redraw={redraw!r}")
+            raise ValueError(
+                f"WholeSets: expected true or false. Received: criterion.redraw={redraw!r}"
+            )
         _check_bound("WholeSets", error_below, measure)
-        self.wrong, self.error_below, self.measure, self.sets, self.redraw = wrong, error_below, measure, sets, redraw
+        self.wrong, self.error_below, self.measure, self.sets, self.redraw = (
+            wrong,
+            error_below,
+            measure,
+            sets,
+            redraw,
+        )
         self.solved_at: int | None = None
         self.recent_wrong: int | None = None
         self._seen = self._tried = 0
 
-    def observe(self, task, y, prediction, w, evaluate: Callable[[list | None, int], Iterator[tuple]]) -> bool:
+    def observe(
+        self, task, y, prediction, w, evaluate: Callable[[list | None, int], Iterator[tuple]]
+    ) -> bool:
         """Take in a window of training and try the sets; True once solved.
 
         evaluate(sets, draw) -> blocks of (y, prediction, w). draw: 0, or with redraw how often they were tried, from 1 on.
@@ -105,7 +147,11 @@ class WholeSets:
                 break
         allowed = self.wrong * len(errors) if isinstance(self.wrong, float) else self.wrong
         self.recent_wrong = wrong
-        if wrong <= allowed and (self.error_below is None or errors.mean() < self.error_below) and self.solved_at is None:
+        if (
+            wrong <= allowed
+            and (self.error_below is None or errors.mean() < self.error_below)
+            and self.solved_at is None
+        ):
             self.solved_at = self._seen
         return self.solved_at is not None
 
@@ -132,12 +178,16 @@ RULES = {"sliding_window": SlidingWindow, "whole_sets": WholeSets, "budget": Bud
 def criterion(rule: str, **arguments) -> SlidingWindow | WholeSets | Budget:
     """The rule of that name with its arguments. Raises ValueError for another name or argument."""
     if rule not in RULES:
-        raise ValueError(f"criterion: expected one of {sorted(RULES)}. Received: criterion.rule={rule!r}")
+        raise ValueError(
+            f"criterion: expected one of {sorted(RULES)}. Received: criterion.rule={rule!r}"
+        )
     try:
         return RULES[rule](**arguments)
     except TypeError:
         allowed = ", ".join(inspect.signature(RULES[rule]).parameters) or "none"
-        raise ValueError(f"criterion: unknown setting for rule {rule!r}; expected: {allowed}. Received: {arguments}") from None
+        raise ValueError(
+            f"criterion: unknown setting for rule {rule!r}; expected: {allowed}. Received: {arguments}"
+        ) from None
 
 
 def _check_bound(rule: str, error_below, measure) -> None:
@@ -147,7 +197,9 @@ def _check_bound(rule: str, error_below, measure) -> None:
             f"{rule}: expected a positive number, or null for none. Received: criterion.error_below={error_below!r}"
         )
     if measure not in MEASURES:
-        raise ValueError(f"{rule}: expected one of {MEASURES}. Received: criterion.measure={measure!r}")
+        raise ValueError(
+            f"{rule}: expected one of {MEASURES}. Received: criterion.measure={measure!r}"
+        )
 
 
 def _window_sums(values: np.ndarray, length: int) -> np.ndarray:

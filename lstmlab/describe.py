@@ -1,16 +1,14 @@
 """What a task shows and asks: one drawn sequence as text and as a picture; also the command `lstmlab-tasks`."""
 
 import argparse
-import difflib
 import inspect
 import sys
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
+from lstmlab import config
 from lstmlab.criterion import criterion
 from lstmlab.task import Task, valid_steps
 
@@ -29,10 +27,21 @@ class Example:
     def __init__(self, task: Task, seed: int, position: int):
         x, y, w = task.sequence(seed, "train", position)
         steps = int(valid_steps(w).sum())
-        self.x, self.y, self.w, self.events = x[0, :steps], y[0, :steps], w[0, :steps], task.events(x, w)[0, :steps]
+        self.x, self.y, self.w, self.events = (
+            x[0, :steps],
+            y[0, :steps],
+            w[0, :steps],
+            task.events(x, w)[0, :steps],
+        )
         self.asked = self.w > 0
-        self.inputs, self.targets = _names(task.inputs, task.features), _names(task.targets, task.outputs)
-        self.symbols, self.classes = is_one_hot(self.x), is_one_hot(self.y[self.asked], several=True)
+        self.inputs, self.targets = (
+            _names(task.inputs, task.features),
+            _names(task.targets, task.outputs),
+        )
+        self.symbols, self.classes = (
+            is_one_hot(self.x),
+            is_one_hot(self.y[self.asked], several=True),
+        )
         self.title = f"{type(task).__name__}: training sequence {position} of seed {seed}"
 
 
@@ -60,7 +69,9 @@ def picture(task: Task, seed: int = 0, position: int = 0):
     example = Example(task, seed, position)
     total, asked = len(example.w), np.flatnonzero(example.asked)
     parts = _panels(np.arange(total), example.x, example.inputs, example.symbols, "C0", "", total)
-    parts += _panels(asked, example.y[asked], example.targets, example.classes, "C3", "asked", total)
+    parts += _panels(
+        asked, example.y[asked], example.targets, example.classes, "C3", "asked", total
+    )
     heights = [height for _, height, _ in parts]
     figure = Figure(figsize=(8, 0.8 + sum(heights)), layout="constrained", dpi=100)
     panels = figure.subplots(len(parts), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
@@ -70,91 +81,46 @@ def picture(task: Task, seed: int = 0, position: int = 0):
     return figure
 
 
-def names() -> list[str]:
-    """The tasks of conf/task/."""
-    return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
-
-
 def build(name: str, settings: Sequence[str] = (), seed: int = 0) -> Task:
     """The task of that name in conf/task/, with settings as 'T=50', 'criterion.wrong=3', read as `lstmlab` reads them.
 
     Raises ValueError for an unknown name or setting, with the nearest that there is, and for what the task itself or its
     criterion refuses.
     """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    config = OmegaConf.create({"seed": seed, "task": OmegaConf.create(settings_text(name))})
-    known = _leaves(cast(dict, OmegaConf.to_container(config.task)))
-    for setting in settings:
-        key, equals, _ = setting.partition("=")
-        if not equals:
-            raise ValueError(f"{name}: a setting is written as name=value. Received: {setting}")
-        if key not in known and not any(one.startswith(f"{key}.") for one in known):
-            raise ValueError(f"{name}: expected one of {', '.join(known)}{_nearest(key, known)}. Received: {setting}")
-    OmegaConf.set_struct(config, True)
-    try:
-        for key, value in _parsed(name, settings):
-            OmegaConf.update(config, f"task.{key}", value, merge=True)
-        task = instantiate(config.task, _convert_="all")
-    except (InstantiationException, OmegaConfBaseException) as error:
-        cause = error.__cause__ or error
-        raise ValueError(" ".join(str(cause).split())) from cause
+    task = config.changed("task", name, settings, seed)
     _check_criterion(name, task, seed)
     return task
-
-
-def _parsed(name: str, settings: Sequence[str]) -> list[tuple[str, Any]]:
-    """Names and values, by the rules of the command line of `lstmlab`."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(settings))
-    except OverrideParseException as error:
-        raise ValueError(f"{name}: a value is written as for `lstmlab`, quoted where it needs it: \"separator=';'\". "
-                         f"Received: {error.override}") from None  # fmt: skip
-    for one in parsed:
-        if one.is_sweep_override():
-            raise ValueError(f"{name}: expected one value, for a list [value, value]. Received: {one.input_line}")
-    return [(one.key_or_group, one.value()) for one in parsed]
 
 
 def _check_criterion(name: str, task: Task, seed: int) -> None:
     """What training would say of the criterion. Raises ValueError."""
     wanted = getattr(criterion(**task.criterion), "sets", None) or []
     if wanted and not set(wanted) <= set(known := task.sets(seed)):
-        raise ValueError(f"{name}: expected names among {sorted(known)}. Received: criterion.sets={wanted}")
-
-
-def settings_text(name: str) -> str:
-    """The file of a task in conf/task/. Raises ValueError for a task that is not there, with the nearest name."""
-    known = names()
-    if name not in known:
-        raise ValueError(f"expected a task of {', '.join(known)}{_nearest(name, known)}. Received: {name}")
-    return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def task_class(name: str) -> type[Task]:
-    """The class that conf/task/<name>.yaml names."""
-    from hydra.utils import get_class
-    from omegaconf import OmegaConf
-
-    return get_class(OmegaConf.create(settings_text(name))._target_)
+        raise ValueError(
+            f"{name}: expected names among {sorted(known)}. Received: criterion.sets={wanted}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command."""
     parser = argparse.ArgumentParser(
-        prog="lstmlab-tasks", description="The tasks there are; with a name: the card of that task, and one drawn sequence."
+        prog="lstmlab-tasks",
+        description="The tasks there are; with a name: the card of that task, and one drawn sequence.",
     )
     parser.add_argument("name", nargs="?", help="a task of conf/task/")
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="settings of the task, as T=50")
+    parser.add_argument(
+        "settings", nargs="*", metavar="SETTING=VALUE", help="settings of the task, as T=50"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the drawn sequence (default 0)")
-    parser.add_argument("--position", type=int, default=0, help="of the sequence in the training stream (default 0)")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write the sequence as a picture, too (png, svg, pdf)")
+    parser.add_argument(
+        "--position", type=int, default=0, help="of the sequence in the training stream (default 0)"
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="write the sequence as a picture, too (png, svg, pdf)",
+    )
     options = parser.parse_intermixed_args(argv)
     try:
         print(_list() if options.name is None else _one(options))
@@ -163,38 +129,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _list() -> str:
-    known = names()
+    known = config.options("task")
+    docs = {name: inspect.getdoc(config.target("task", name)) or "" for name in known}
     width = max(map(len, known))
-    return "\n".join(f"{name:<{width}}  {(inspect.getdoc(task_class(name)) or '').splitlines()[0]}" for name in known)
+    return "\n".join(f"{name:<{width}}  {docs[name].splitlines()[0]}" for name in known)
 
 
 def _one(options: argparse.Namespace) -> str:
     task = build(options.name, options.settings, options.seed)
-    settings = settings_text(options.name).partition("\n")[2].rstrip()
-    parts = [inspect.getdoc(type(task)) or "", f"Settings of task={options.name}, with their defaults:\n{settings}"]
+    settings = config.text("task", options.name).partition("\n")[2].rstrip()
+    parts = [
+        inspect.getdoc(type(task)) or "",
+        f"Settings of task={options.name}, with their defaults:\n{settings}",
+    ]
     parts.append(describe(task, options.seed, options.position))
     if options.picture is not None:
         picture(task, options.seed, options.position).savefig(options.picture)
         parts.append(f"picture: {options.picture}")
     return "\n\n".join(part for part in parts if part)
-
-
-def _folder():
-    return files("lstmlab.conf") / "task"
-
-
-def _leaves(settings: dict, before: str = "") -> list[str]:
-    """Names of the settings, those within others with a dot."""
-    found = []
-    for key, value in settings.items():
-        if key != "_target_":
-            found += _leaves(value, f"{before}{key}.") if isinstance(value, dict) and value else [f"{before}{key}"]
-    return found
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (nearest: {near[0]})" if near else ""
 
 
 # ---- text
@@ -207,7 +159,9 @@ def important(example: Example) -> np.ndarray:
     if example.asked.sum() <= MOST:
         shown |= example.asked
     else:
-        changed = (np.diff(example.y, axis=0) != 0).any(axis=-1)  # where all steps are asked: those with another answer
+        changed = (np.diff(example.y, axis=0) != 0).any(
+            axis=-1
+        )  # where all steps are asked: those with another answer
         shown[1:] |= changed & example.asked[1:]
     if len(steps) <= MOST:
         shown[:] = True
@@ -240,7 +194,12 @@ def _rows(example: Example, parts: list) -> list[str]:
         else:
             event = "*" if example.events[part] else ""
             columns.append(
-                [str(part + 1), _symbol(example.x[part], example.inputs), _answer(example, part), event][: len(heads)]
+                [
+                    str(part + 1),
+                    _symbol(example.x[part], example.inputs),
+                    _answer(example, part),
+                    event,
+                ][: len(heads)]
             )
     lines: list[str] = []
     block: list[list[str]] = []
@@ -258,7 +217,10 @@ def _width(column: list[str]) -> int:
 
 def _side_by_side(columns: list[list[str]]) -> list[str]:
     head, *rest = columns
-    rows = ([f"{entry:<{_width(head)}}", *(f"{c[k]:>{_width(c)}}" for c in rest)] for k, entry in enumerate(head))
+    rows = (
+        [f"{entry:<{_width(head)}}", *(f"{c[k]:>{_width(c)}}" for c in rest)]
+        for k, entry in enumerate(head)
+    )
     return [" ".join(row).rstrip() for row in rows]
 
 
@@ -274,12 +236,18 @@ def _table(example: Example, parts: list) -> list[str]:
             continue
         shown = [_number(value) for value in example.x[part, :MOST_LINES]]
         event = "*" if example.events[part] else ""
-        body.append([str(part + 1), *shown, *([""] if left_out else []), _answer(example, part), event])
+        body.append(
+            [str(part + 1), *shown, *([""] if left_out else []), _answer(example, part), event]
+        )
     cells = [heads, *(row for row in body if not isinstance(row, str))]
     widths = [max(len(row[k]) for row in cells) for k in range(len(heads))]
 
     def line(row) -> str:
-        return f"  {row}" if isinstance(row, str) else "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
+        return (
+            f"  {row}"
+            if isinstance(row, str)
+            else "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
+        )
 
     return [line(row) for row in [heads, *body]]
 
@@ -309,7 +277,9 @@ def _names(given: Sequence[str], lines: int) -> list[str]:
 # ---- picture
 
 
-def _panels(steps, values, line_names, one_hot: bool, colour: str, label: str, total: int) -> list[tuple]:
+def _panels(
+    steps, values, line_names, one_hot: bool, colour: str, label: str, total: int
+) -> list[tuple]:
     """(function that draws, inches, its arguments without the panel): one panel for all lines, or few numbers one each."""
     lines = values.shape[1]
     high = 0.4 + min(0.2 * lines, 2.6)
@@ -331,7 +301,14 @@ def _curve(panel, steps, values, label: str, colour: str) -> None:
     panel.set_ylim(values.min() - room, values.max() + room)
     panel.set_ylabel(label, fontsize=9)
     if len(steps) == 1:
-        panel.annotate(f"{_number(values[0])}  ", (steps[0] + 1, values[0]), ha="right", va="center", fontsize=9, color=colour)
+        panel.annotate(
+            f"{_number(values[0])}  ",
+            (steps[0] + 1, values[0]),
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=colour,
+        )
         panel.lines[0].set_markersize(10)
         panel.set_yticks([])
 
@@ -342,10 +319,26 @@ def _dots(panel, steps, values, line_names, colour: str, label: str, total: int)
     at, lines = steps[where] + 1, values.shape[1]
     if total <= FEW or len(at) == 1:
         for step, k in zip(at, line, strict=True):
-            panel.text(step, k, line_names[k], color=colour, ha="center", va="center", fontsize=9, weight="bold")
+            panel.text(
+                step,
+                k,
+                line_names[k],
+                color=colour,
+                ha="center",
+                va="center",
+                fontsize=9,
+                weight="bold",
+            )
     else:
         room = 480 / total, 360 / lines  # points between neighbours, to the side and above
-        panel.plot(at, line, "s", color=colour, markersize=float(np.clip(min(room), 4.0 if len(at) < FEW else 2.0, 7.0)), mew=0)
+        panel.plot(
+            at,
+            line,
+            "s",
+            color=colour,
+            markersize=float(np.clip(min(room), 4.0 if len(at) < FEW else 2.0, 7.0)),
+            mew=0,
+        )
     panel.set_ylim(lines - 0.4, -0.6)
     panel.set_ylabel(label, fontsize=9)
     _ticks(panel, line_names)
@@ -380,16 +373,32 @@ def _mark(panels, example: Example) -> None:
             panel.axvline(step, color="black", linestyle=":", linewidth=0.9, zorder=0)
         panel.tick_params(labelsize=8, length=2)
         panel.spines[["top", "right"]].set_visible(False)
-    if example.symbols and len(example.inputs) > TICKS and len(at) <= TICKS and len(example.w) > FEW:
+    if (
+        example.symbols
+        and len(example.inputs) > TICKS
+        and len(at) <= TICKS
+        and len(example.w) > FEW
+    ):
         for step in at:  # beside the panel there is no room for all names
             k = int(example.x[step - 1].argmax())
-            panels[0].annotate(example.inputs[k], (step, k), (4, 0), textcoords="offset points", va="center", fontsize=9)
+            panels[0].annotate(
+                example.inputs[k],
+                (step, k),
+                (4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+            )
     if len(at) > TICKS:
         top = offset_copy(panels[0].get_xaxis_transform(), panels[0].figure, y=5, units="points")
-        panels[0].plot(at, np.ones(len(at)), "v", color="black", markersize=3, transform=top, clip_on=False)
+        panels[0].plot(
+            at, np.ones(len(at)), "v", color="black", markersize=3, transform=top, clip_on=False
+        )
     panels[-1].set_xlim(0.5 - 0.01 * len(example.w), len(example.w) + 0.5 + 0.01 * len(example.w))
     marked = "; dotted" if 0 < len(at) <= TICKS else "; arrow heads"
-    panels[-1].set_xlabel("step" + (f"{marked}: the steps that the answer hangs on" if len(at) else ""), fontsize=9)
+    panels[-1].set_xlabel(
+        "step" + (f"{marked}: the steps that the answer hangs on" if len(at) else ""), fontsize=9
+    )
     panels[0].set_title(example.title, fontsize=10, pad=12 if len(at) > TICKS else 4)
 
 

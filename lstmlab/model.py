@@ -48,34 +48,57 @@ class Head(keras.Layer):
         self.activation = squashing("Head", "activation", activation)
         self.initial_bias = bias
         if isinstance(bias, (list, tuple)) and len(bias) != outputs:
-            raise ValueError(f"Head: expected {outputs} numbers, one per output. Received: bias={list(bias)}")
+            raise ValueError(
+                f"Head: expected {outputs} numbers, one per output. Received: bias={list(bias)}"
+            )
         self.bias_initializer = bias_initializer("Head", "bias", bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         if not isinstance(shortcuts, bool):
             raise ValueError(f"Head: expected true or false. Received: shortcuts={shortcuts!r}")
-        if isinstance(prime_offset, bool) or not isinstance(prime_offset, (int, float)) or not prime_offset >= 0:
-            raise ValueError(f"Head: expected a number >= 0. Received: prime_offset={prime_offset!r}")
+        if (
+            isinstance(prime_offset, bool)
+            or not isinstance(prime_offset, (int, float))
+            or not prime_offset >= 0
+        ):
+            raise ValueError(
+                f"Head: expected a number >= 0. Received: prime_offset={prime_offset!r}"
+            )
         if prime_offset and self.activation is not keras.activations.sigmoid:
-            raise ValueError(f"Head: prime_offset needs activation='sigmoid'. Received: prime_offset={prime_offset!r}")
+            raise ValueError(
+                f"Head: prime_offset needs activation='sigmoid'. Received: prime_offset={prime_offset!r}"
+            )
         if loss not in ("squared", "crossentropy"):
             raise ValueError(f"Head: expected 'squared' or 'crossentropy'. Received: loss={loss!r}")
-        if loss == "crossentropy" and self.activation not in (keras.activations.softmax, keras.activations.sigmoid):
-            raise ValueError(f"Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation={activation!r}")
+        if loss == "crossentropy" and self.activation not in (
+            keras.activations.softmax,
+            keras.activations.sigmoid,
+        ):
+            raise ValueError(
+                f"Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation={activation!r}"
+            )
         self.shortcuts, self.prime_offset, self.loss = shortcuts, float(prime_offset), loss
 
     def build(self, cells_shape, inputs_shape=None) -> None:
         initial, initial_shortcut, initial_bias = apart(
             [self.kernel_initializer, self.kernel_initializer, self.bias_initializer]
         )
-        self.kernel = self.add_weight(shape=(cells_shape[-1], self.outputs), initializer=initial, name="head_kernel")
+        self.kernel = self.add_weight(
+            shape=(cells_shape[-1], self.outputs), initializer=initial, name="head_kernel"
+        )
         self.shortcut_kernel = self.bias = None
         if self.shortcuts:
             if inputs_shape is None:
-                raise ValueError("Head: shortcuts lead from the inputs; expected them as well. Received: inputs=None")
+                raise ValueError(
+                    "Head: shortcuts lead from the inputs; expected them as well. Received: inputs=None"
+                )
             shape = (inputs_shape[-1], self.outputs)
-            self.shortcut_kernel = self.add_weight(shape=shape, initializer=initial_shortcut, name="head_shortcut_kernel")
+            self.shortcut_kernel = self.add_weight(
+                shape=shape, initializer=initial_shortcut, name="head_shortcut_kernel"
+            )
         if initial_bias is not None:
-            self.bias = self.add_weight(shape=(self.outputs,), initializer=initial_bias, name="head_bias")
+            self.bias = self.add_weight(
+                shape=(self.outputs,), initializer=initial_bias, name="head_bias"
+            )
 
     def call(self, cells, inputs=None):
         """cells: the cell outputs y [..., n]; inputs: x [..., F], used by shortcuts alone."""
@@ -92,7 +115,9 @@ class Head(keras.Layer):
         """
         dtype = keras.backend.result_type(prediction.dtype, "float32")
         # of the prediction as the activation gave it: a cast would hide its net input from Keras
-        crossentropy = ops.cast(self._crossentropy(ops.cast(y, prediction.dtype), prediction), dtype)
+        crossentropy = ops.cast(
+            self._crossentropy(ops.cast(y, prediction.dtype), prediction), dtype
+        )
         y, prediction, w = (ops.cast(value, dtype) for value in (y, prediction, w))
         squared = self.loss == "squared"
         error = 0.5 * ops.square(y - prediction) + crossentropy if squared else crossentropy
@@ -101,7 +126,11 @@ class Head(keras.Layer):
     def _crossentropy(self, y, prediction):
         """[B, T, K] or [B, T, 1]; with squared errors prime_offset times it, or 0."""
         if self.loss == "squared":
-            return self.prime_offset * ops.binary_crossentropy(y, prediction) if self.prime_offset else 0.0
+            return (
+                self.prime_offset * ops.binary_crossentropy(y, prediction)
+                if self.prime_offset
+                else 0.0
+            )
         if self.activation is keras.activations.softmax:
             return ops.categorical_crossentropy(y, prediction)[..., None]
         return ops.binary_crossentropy(y, prediction)
@@ -170,7 +199,9 @@ class SequenceLog(keras.metrics.Metric):
         super().__init__(name="sequences", **kwargs)
         self.readouts, self.outputs = readouts, outputs
         self.count = self.add_weight(shape=(), dtype="int32", initializer="zeros", name="count")
-        self.rows = self.add_weight(shape=(length, readouts, 2 * outputs + 1), initializer="zeros", name="rows")
+        self.rows = self.add_weight(
+            shape=(length, readouts, 2 * outputs + 1), initializer="zeros", name="rows"
+        )
 
     def update_state(self, y, prediction, w):
         steps = tf.sort(tf.math.top_k(w, self.readouts, sorted=False).indices, axis=1)
@@ -199,11 +230,21 @@ class Recurrent(keras.Model):
     log: the SequenceLog of training, one window long. Raises ValueError where the learner cannot serve the cell.
     """
 
-    def __init__(self, cell: keras.Layer, head: Head, learner: Learner, features: int, log: SequenceLog | None = None):
+    def __init__(
+        self,
+        cell: keras.Layer,
+        head: Head,
+        learner: Learner,
+        features: int,
+        log: SequenceLog | None = None,
+    ):
         super().__init__()
         learner.check(cell)
         self.cell, self.head, self.learner, self.log = cell, head, learner, log
-        for layer, shapes in ((cell, [(None, features)]), (head, [(None, cell.output_size), (None, features)])):
+        for layer, shapes in (
+            (cell, [(None, features)]),
+            (head, [(None, cell.output_size), (None, features)]),
+        ):
             if not layer.built:
                 layer.build(*shapes)
         self.built = True
@@ -228,7 +269,9 @@ class Recurrent(keras.Model):
                 f"trainer.chunk=null, or a learner that goes forward. Received: learner={type(self.learner).__name__}"
             )
         self.learner.check_chunk(steps)
-        self.carried = tf.nest.map_structure(lambda value: tf.Variable(value, trainable=False), self.learner.start(self, x))
+        self.carried = tf.nest.map_structure(
+            lambda value: tf.Variable(value, trainable=False), self.learner.start(self, x)
+        )
 
     def train_step(self, data):
         x, y, w = data[:3]

@@ -41,7 +41,9 @@ def first_row(config: dict, choices: dict[str, str]) -> dict:
         "seconds": None,
         "peak_memory_mb": None,
         "weights": None,
-        **{f"version.{name}": version(name) for name in ("lstmlab", "tensorflow", "keras", "numpy")},
+        **{
+            f"version.{name}": version(name) for name in ("lstmlab", "tensorflow", "keras", "numpy")
+        },
         "version.python": platform.python_version(),
         **{key: value for key, value in flat(config).items() if key != "seed"},
     }
@@ -58,7 +60,9 @@ class Run:
         try:
             (self.folder / ROW).open("x").close()
         except FileExistsError:
-            raise ValueError(f"results: expected a folder without a run. Received: folder={str(self.folder)!r}") from None
+            raise ValueError(
+                f"results: expected a folder without a run. Received: folder={str(self.folder)!r}"
+            ) from None
         self.write_row(row)
 
     def write_row(self, row: dict) -> None:
@@ -74,11 +78,16 @@ class Run:
             if not isinstance(row, dict):
                 raise ValueError("not a JSON object")
             if row.get("status") not in STATUSES:
-                raise ValueError(f"expected status in {STATUSES}. Received: status={row.get('status')!r}")
+                raise ValueError(
+                    f"expected status in {STATUSES}. Received: status={row.get('status')!r}"
+                )
             if row["status"] == "solved" and not isinstance(row.get("sequences_to_solution"), int):
                 raise ValueError("expected a solved run to say after how many sequences")
         except (OSError, ValueError) as error:
-            row = {"status": "unreadable", "reason": f"{ROW}: {getattr(error, 'strerror', None) or error}"}
+            row = {
+                "status": "unreadable",
+                "reason": f"{ROW}: {getattr(error, 'strerror', None) or error}",
+            }
         return row
 
     def end_if_running(self, status: str, reason: str) -> dict:
@@ -114,10 +123,14 @@ def load(folder: str | Path) -> pd.DataFrame:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"results: expected a folder with runs. Received: folder={str(folder)!r}, which is none")
+        raise FileNotFoundError(
+            f"results: expected a folder with runs. Received: folder={str(folder)!r}, which is none"
+        )
     rows = [{"run": str(run.folder), **run.read_row()} for run in runs(folder)]
     if not rows:
-        raise FileNotFoundError(f"results: expected runs, folders with a {ROW}. Received: folder={str(folder)!r}, with none")
+        raise FileNotFoundError(
+            f"results: expected runs, folders with a {ROW}. Received: folder={str(folder)!r}, with none"
+        )
     return pd.DataFrame(rows)
 
 

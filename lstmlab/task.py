@@ -7,7 +7,10 @@ from itertools import count, repeat
 import numpy as np
 
 STREAMS = ("weights", "train", "test", "probe", "sets", "chunks")
-BLOCK, BLOCK_BYTES = 1000, 2**26  # sequences that are drawn together: so many, or fewer if they would need more memory
+BLOCK, BLOCK_BYTES = (
+    1000,
+    2**26,
+)  # sequences that are drawn together: so many, or fewer if they would need more memory
 Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]  # x [n, T, F], y [n, T, K], w [n, T]
 LOSSES = ("squared", "crossentropy")
 
@@ -21,7 +24,9 @@ def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
         raise ValueError(f"generator: expected stream in {STREAMS}. Received: stream={stream!r}")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"generator: expected a non-negative integer. Received: seed={seed!r}")
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(stream), block)))
+    return np.random.default_rng(
+        np.random.SeedSequence(seed, spawn_key=(STREAMS.index(stream), block))
+    )
 
 
 def loss(kind: str, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
@@ -92,13 +97,17 @@ class Task(abc.ABC):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if cls.sample is Task.sample and cls.pieces is Task.pieces:
-            raise TypeError(f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither")
+            raise TypeError(
+                f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither"
+            )
 
     def sample(self, rng: np.random.Generator, n: int) -> Sequences:
         """n training sequences: x [n, T, F], y [n, T, K], w [n, T], all float32; w says at which steps there is an error."""
         return next(self.pieces(rng, n, [self.steps]))
 
-    def pieces(self, rng: np.random.Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
+    def pieces(
+        self, rng: np.random.Generator, n: int, lengths: Iterable[int]
+    ) -> Iterator[Sequences]:
         """The same n sequences in consecutive pieces of the given numbers of steps: cutting changes no number.
 
         lengths: their sum is T, or, of an endless task, anything. A task that draws its sequences piece by piece, step after
@@ -152,13 +161,24 @@ class Task(abc.ABC):
         counted from 0; of 'train' and 'chunks' it is the sequence that training meets there.
         Raises ValueError for another stream or a position outside it.
         """
-        if isinstance(position, bool) or not isinstance(position, (int, np.integer)) or position < 0:
-            raise ValueError(f"Task: expected a non-negative integer. Received: position={position!r}")
+        if (
+            isinstance(position, bool)
+            or not isinstance(position, (int, np.integer))
+            or position < 0
+        ):
+            raise ValueError(
+                f"Task: expected a non-negative integer. Received: position={position!r}"
+            )
         if stream == "train":
             number, position = divmod(position, self.block)
-            blocks: Iterable[Sequences] = [self.sample(generator(seed, "train", number), self.block)]
+            blocks: Iterable[Sequences] = [
+                self.sample(generator(seed, "train", number), self.block)
+            ]
         elif stream == "chunks":
-            blocks, position = [next(self.pieces(generator(seed, "chunks", position), 1, [self.steps]))], 0
+            blocks, position = (
+                [next(self.pieces(generator(seed, "chunks", position), 1, [self.steps]))],
+                0,
+            )
         elif stream == "probe":
             blocks = [self.probe(seed, position + 1)]
         else:
@@ -173,18 +193,6 @@ class Task(abc.ABC):
         raise ValueError(
             f"Task: expected a position inside one of the streams {streams}. Received: stream={stream!r}, position={position}"
         )
-
-    def describe(self, seed: int = 0, position: int = 0) -> str:
-        """The training sequence at that position as text (see lstmlab.describe)."""
-        from lstmlab.describe import describe
-
-        return describe(self, seed, position)
-
-    def picture(self, seed: int = 0, position: int = 0):
-        """The training sequence at that position as a matplotlib Figure (see lstmlab.describe)."""
-        from lstmlab.describe import picture
-
-        return picture(self, seed, position)
 
     @property
     def block(self) -> int:
@@ -208,12 +216,19 @@ class Task(abc.ABC):
         import tensorflow as tf
 
         shapes = [(self.features,), (self.outputs,), ()]
-        for name, value in {"batch_size": batch_size, **({} if chunk is None else {"chunk": chunk})}.items():
+        for name, value in {
+            "batch_size": batch_size,
+            **({} if chunk is None else {"chunk": chunk}),
+        }.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"Task: expected a positive integer. Received: {name}={value!r}")
         if chunk is None:
-            signature = tuple(tf.TensorSpec((self.block, self.steps, *shape), "float32") for shape in shapes)
-            sequences = tf.data.Dataset.from_generator(lambda: self._blocks(seed), output_signature=signature)
+            signature = tuple(
+                tf.TensorSpec((self.block, self.steps, *shape), "float32") for shape in shapes
+            )
+            sequences = tf.data.Dataset.from_generator(
+                lambda: self._blocks(seed), output_signature=signature
+            )
             return sequences.unbatch().batch(batch_size, drop_remainder=True).prefetch(64)
         signature = tuple(tf.TensorSpec((batch_size, chunk, *shape), "float32") for shape in shapes)
         begins = tf.TensorSpec((batch_size,), "bool")
@@ -232,7 +247,10 @@ class Task(abc.ABC):
             for number, together in enumerate(rows):
                 piece = [np.concatenate(parts) for parts in zip(*together, strict=True)]
                 missing = chunk - piece[0].shape[1]
-                parts = [np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim]) if missing else part for part in piece]
+                parts = [
+                    np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim]) if missing else part
+                    for part in piece
+                ]
                 yield *parts, np.full(batch_size, number == 0)
 
     def _blocks(self, seed: int) -> Iterator[Sequences]:
@@ -288,7 +306,9 @@ def cut_off(part: np.ndarray, start: int, last: np.ndarray) -> None:
     part[:, first:][padding] = 0.0
 
 
-def one_hot(codes: np.ndarray, lines: int, start: int = 0, last: np.ndarray | None = None) -> np.ndarray:
+def one_hot(
+    codes: np.ndarray, lines: int, start: int = 0, last: np.ndarray | None = None
+) -> np.ndarray:
     """float32 [n, length, lines] of a piece that begins at step `start`: 1 on the line of each code, up to the step `last` [n].
 
     codes: integers [n, length]; last: None for no padding.
@@ -301,18 +321,34 @@ def one_hot(codes: np.ndarray, lines: int, start: int = 0, last: np.ndarray | No
     return x.reshape(n, length, lines)
 
 
-def whole(owner: str, name: str, value, least: int = 1, most: int | None = None, why: str = "") -> int:
+def whole(
+    owner: str, name: str, value, least: int = 1, most: int | None = None, why: str = ""
+) -> int:
     """`value` if it is an integer in least..most; else ValueError that names the setting, and says why."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or value < least
+        or (most is not None and value > most)
+    ):
         expected = f"an integer >= {least}" if most is None else f"an integer in {least}..{most}"
-        raise ValueError(f"{owner}: expected {expected}{why and f', {why}'}. Received: task.{name}={value!r}")
+        raise ValueError(
+            f"{owner}: expected {expected}{why and f', {why}'}. Received: task.{name}={value!r}"
+        )
     return value
 
 
 def real(owner: str, name: str, value, least: float = -np.inf, most: float = np.inf) -> float:
     """`value` if it is a finite number in least..most; else ValueError that names the setting."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most or not np.isfinite(value):
-        raise ValueError(f"{owner}: expected a number in {least:g}..{most:g}. Received: task.{name}={value!r}")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not least <= value <= most
+        or not np.isfinite(value)
+    ):
+        raise ValueError(
+            f"{owner}: expected a number in {least:g}..{most:g}. Received: task.{name}={value!r}"
+        )
     return float(value)
 
 

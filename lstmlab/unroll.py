@@ -34,7 +34,9 @@ def unroll(step: Callable, states: list, xs, every_step: bool = True, backwards:
         return t + 1, flat, list(states)
 
     loop = tf.constant(1), kept, list(states)
-    most = tf.maximum(steps - 1, 1) if tf.is_tensor(steps) else max(steps - 1, 1)  # XLA makes no stacks of 0 places
+    most = (
+        tf.maximum(steps - 1, 1) if tf.is_tensor(steps) else max(steps - 1, 1)
+    )  # XLA makes no stacks of 0 places
     _, kept, states = tf.while_loop(lambda t, *_: t < steps, body, loop, maximum_iterations=most)
     kept = [_time_major(stack.stack()) for stack in kept] if every_step else kept
     return tf.nest.pack_sequence_as(values, kept), list(states)
@@ -50,7 +52,9 @@ def _stack(steps, value) -> tf.TensorArray:
 
 def _written(stack: tf.TensorArray, t, value) -> tf.TensorArray:
     stack = stack.write(t, value)
-    if not tf.executing_eagerly():  # where there is a graph: TensorFlow asks the operation before its registry of gradients
+    if (
+        not tf.executing_eagerly()
+    ):  # where there is a graph: TensorFlow asks the operation before its registry of gradients
         stack.flow.op._gradient_function = _gradient_of_one_write
     return stack
 

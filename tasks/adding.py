@@ -39,7 +39,9 @@ class Adding(Task):
     test_size = 2560
     tolerance = 0.04
     least, neutral = -1.0, 0.0  # of the values; what a marked first pair counts as
-    chance = memoryless = (0.9 * 2 / 3 + 0.1 / 3) / 16  # variance of (X1 + X2) / 4; in a tenth of the cases X1 = 0
+    chance = memoryless = (
+        0.9 * 2 / 3 + 0.1 / 3
+    ) / 16  # variance of (X1 + X2) / 4; in a tenth of the cases X1 = 0
 
     def __init__(self, T: int = 100, inclusive: bool = True, criterion: dict | None = None):
         owner = type(self).__name__
@@ -69,11 +71,21 @@ class Adding(Task):
         start = 0
         for length in lengths:
             x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((2,), (1,), ()))
-            shown = rng.random((length, n), dtype="float32").T  # step after step, so that cuts change nothing
+            shown = rng.random(
+                (length, n), dtype="float32"
+            ).T  # step after step, so that cuts change nothing
             x[..., 0] = (1 - self.least) * shown + self.least
-            for at, value in ((np.where(first_mark == 0, -1, first_mark), marked[0]), (second_mark, marked[1])):
+            for at, value in (
+                (np.where(first_mark == 0, -1, first_mark), marked[0]),
+                (second_mark, marked[1]),
+            ):
                 mark(x, start, at, value, line=0)
-            for at, marker in ((first_mark, 1.0), (second_mark, 1.0), (np.zeros(n, int), -1.0), (last, -1.0)):
+            for at, marker in (
+                (first_mark, 1.0),
+                (second_mark, 1.0),
+                (np.zeros(n, int), -1.0),
+                (last, -1.0),
+            ):
                 mark(x, start, at, marker, line=1)
             cut_off(x, start, last)
             mark(y, start, last, answer, line=0)

@@ -40,8 +40,16 @@ class AddingModern(Task):
         self.tolerance = real("AddingModern", "tolerance", tolerance, least=0.0, most=1.0)
         self.half = T // 2
         self.lag = T - self.half
-        self.memoryless = 1 / 6 - 1 / 12 / (T - self.half)  # a last pair that is marked tells one of the two values
-        self.criterion = {"rule": "sliding_window", "sequences": 2000, "wrong": 20, "error_below": None, **(criterion or {})}
+        self.memoryless = 1 / 6 - 1 / 12 / (
+            T - self.half
+        )  # a last pair that is marked tells one of the two values
+        self.criterion = {
+            "rule": "sliding_window",
+            "sequences": 2000,
+            "wrong": 20,
+            "error_below": None,
+            **(criterion or {}),
+        }
 
     published = [
         {
@@ -61,7 +69,9 @@ class AddingModern(Task):
         start = 0
         for length in lengths:
             x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((2,), (1,), ()))
-            x[..., 0] = rng.random((length, n), dtype="float32").T  # step after step, so that cuts change nothing
+            x[..., 0] = rng.random(
+                (length, n), dtype="float32"
+            ).T  # step after step, so that cuts change nothing
             for at, value in zip(marks, marked, strict=True):
                 mark(x, start, at, value, line=0)
                 mark(x, start, at, line=1)

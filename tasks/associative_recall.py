@@ -34,7 +34,14 @@ class AssociativeRecall(Task):
     readouts = 1
     test_size = 2560
 
-    def __init__(self, pairs: int = 4, keys: int = 26, values: int = 10, delay: int = 2, criterion: dict | None = None):
+    def __init__(
+        self,
+        pairs: int = 4,
+        keys: int = 26,
+        values: int = 10,
+        delay: int = 2,
+        criterion: dict | None = None,
+    ):
         self.keys = whole("AssociativeRecall", "keys", keys)
         why = "at most task.keys, for each pair has a key of its own"
         self.pairs = whole("AssociativeRecall", "pairs", pairs, most=keys, why=why)
@@ -43,20 +50,35 @@ class AssociativeRecall(Task):
         self.lag, self.steps = delay + 1, 2 * pairs + delay + 1
         self.features, self.outputs = keys + values + 1, values
         self.targets = tuple(str(k) for k in range(values))
-        self.inputs = (*(chr(ord("a") + k) if keys <= 26 else f"k{k + 1}" for k in range(keys)), *self.targets, "?")
+        self.inputs = (
+            *(chr(ord("a") + k) if keys <= 26 else f"k{k + 1}" for k in range(keys)),
+            *self.targets,
+            "?",
+        )
         self.chance = self.memoryless = math.log(values)
-        self.criterion = {"rule": "sliding_window", "sequences": 2000, "wrong": 20, "error_below": None, **(criterion or {})}
+        self.criterion = {
+            "rule": "sliding_window",
+            "sequences": 2000,
+            "wrong": 20,
+            "error_below": None,
+            **(criterion or {}),
+        }
 
     def pieces(self, rng, n, lengths):
         keys, values = self._keys(rng, n), rng.integers(0, self.values, size=(self.pairs, n))
         rows, asked = np.arange(n), rng.integers(0, self.pairs, size=n)
         shown = {
-            2 * k + part: codes for part, all_codes in ((0, keys), (1, self.keys + values)) for k, codes in enumerate(all_codes)
+            2 * k + part: codes
+            for part, all_codes in ((0, keys), (1, self.keys + values))
+            for k, codes in enumerate(all_codes)
         }
         shown[self.steps - 1] = keys[asked, rows]
         start = 0
         for length in lengths:
-            x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((self.features,), (self.outputs,), ()))
+            x, y, w = (
+                np.zeros((n, length, *lines), "float32")
+                for lines in ((self.features,), (self.outputs,), ())
+            )
             x[..., -1] = 1.0
             for at, codes in shown.items():
                 if start <= at < start + length:

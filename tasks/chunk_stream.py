@@ -1,7 +1,7 @@
 """The stream of the sequence chunker: what does not follow from the last symbol is rare, and that is what counts."""
 
 import numpy as np
-from lstmlab.tasks.yardsticks import yardsticks
+from lstmlab.tasks.common.yardsticks import yardsticks
 
 from lstmlab.task import Task, whole
 
@@ -72,7 +72,11 @@ class ChunkStream(Task):
     def _cases(self):
         """Every case of input and target in a stream, and how often it is met: 2 at each symbol, 4 at the last."""
         x, y = (np.zeros((4 * (self.lag + 1), lines)) for lines in (self.features, self.outputs))
-        place, first, following = np.arange(len(x)) // 4, np.arange(len(x)) // 2 % 2, np.arange(len(x)) % 2
+        place, first, following = (
+            np.arange(len(x)) // 4,
+            np.arange(len(x)) // 2 % 2,
+            np.arange(len(x)) % 2,
+        )
         rows, last = np.arange(len(x)), place == self.lag
         x[rows, np.where(place == 0, first, place + 1)] = 1.0
         y[rows, np.where(last, following, place + 2)] = 1.0

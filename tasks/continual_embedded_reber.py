@@ -1,10 +1,10 @@
 """The continual embedded Reber grammar (2000): strings without end, and nothing resets the net between them."""
 
 import numpy as np
-from lstmlab.tasks.continual import Continual
+from lstmlab.tasks.common.continual import Continual
+from lstmlab.tasks.common.yardsticks import yardsticks
 from lstmlab.tasks.embedded_reber import embedded_automaton
 from lstmlab.tasks.reber import SYMBOLS
-from lstmlab.tasks.yardsticks import yardsticks
 
 
 class ContinualEmbeddedReber(Continual):
@@ -36,9 +36,13 @@ class ContinualEmbeddedReber(Continual):
     tolerance = 0.49
     lag = 5
 
-    def __init__(self, steps: int = 500, test_symbols: int = 100_000, criterion: dict | None = None):
+    def __init__(
+        self, steps: int = 500, test_symbols: int = 100_000, criterion: dict | None = None
+    ):
         self._edges = _edge_tables(embedded_automaton())
-        self.set_codes(self._edges["shown"], self._edges["asked"], np.ones(len(self._edges["shown"])))
+        self.set_codes(
+            self._edges["shown"], self._edges["asked"], np.ones(len(self._edges["shown"]))
+        )
         self.set_streams(steps, test_symbols, typical=12)
         self.readouts = self.steps
         self.criterion = {
@@ -86,15 +90,25 @@ class ContinualEmbeddedReber(Continual):
 
     def events(self, x, w):
         """The second symbol of each string and the step at which it is asked for; every other B and E is an outer one."""
-        begins = (x[..., SYMBOLS.index("B")] > 0) & (np.cumsum(x[..., SYMBOLS.index("B")], axis=1) % 2 == 1)
-        ends = (x[..., SYMBOLS.index("E")] > 0) & (np.cumsum(x[..., SYMBOLS.index("E")], axis=1) % 2 == 1)
+        begins = (x[..., SYMBOLS.index("B")] > 0) & (
+            np.cumsum(x[..., SYMBOLS.index("B")], axis=1) % 2 == 1
+        )
+        ends = (x[..., SYMBOLS.index("E")] > 0) & (
+            np.cumsum(x[..., SYMBOLS.index("E")], axis=1) % 2 == 1
+        )
         return np.pad(begins[:, :-1], ((0, 0), (1, 0))) | ends
 
 
 def _edge_tables(automaton: dict) -> dict:
     """For each edge of the automaton: its symbol, the legal symbols after it, and the two (or twice one) edges that follow."""
-    edges = [(state, symbol, "start" if to is None else to) for state, out in automaton.items() for symbol, to in out]
-    leaving = {state: [k for k, edge in enumerate(edges) if edge[0] == state] for state in automaton}
+    edges = [
+        (state, symbol, "start" if to is None else to)
+        for state, out in automaton.items()
+        for symbol, to in out
+    ]
+    leaving = {
+        state: [k for k, edge in enumerate(edges) if edge[0] == state] for state in automaton
+    }
     following = np.array([[leaving[to][0], leaving[to][-1]] for _, _, to in edges])
     shown = np.array([[symbol == line for line in SYMBOLS] for _, symbol, _ in edges])
     asked = shown[following].any(axis=1)

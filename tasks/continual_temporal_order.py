@@ -1,12 +1,16 @@
 """Continual noisy temporal order (2000): the order of three symbols, again and again, and nothing resets the net."""
 
 import numpy as np
-from lstmlab.tasks.continual import Continual
+from lstmlab.tasks.common.continual import Continual
 
 from lstmlab.task import valid_steps
 
 SYMBOLS = "EBabcdXY"
-PLACES = ((10, 20), (33, 43), (66, 76))  # of the three symbols that count, in steps from 0, both included
+PLACES = (
+    (10, 20),
+    (33, 43),
+    (66, 76),
+)  # of the three symbols that count, in steps from 0, both included
 LENGTHS = (100, 110)
 CLASSES = ("Q", "R", "S", "U", "V", "A", "B", "C")  # XXX, XXY, XYX, XYY, YXX, YXY, YYX, YYY
 
@@ -41,10 +45,16 @@ class ContinualTemporalOrder(Continual):
     lag = LENGTHS[0] - 1 - PLACES[-1][1]
     chance = memoryless = 7 / 64
 
-    def __init__(self, steps: int = 1050, test_symbols: int = 100_000, criterion: dict | None = None):
+    def __init__(
+        self, steps: int = 1050, test_symbols: int = 100_000, criterion: dict | None = None
+    ):
         lines = np.eye(8)
         ends = np.tile(lines[SYMBOLS.index("B")], (8, 1))
-        codes = np.concatenate([lines, ends]), np.concatenate([0 * lines, lines]), np.repeat([0, 1], 8)  # 8 + k: B of class k
+        codes = (
+            np.concatenate([lines, ends]),
+            np.concatenate([0 * lines, lines]),
+            np.repeat([0, 1], 8),
+        )  # 8 + k: B of class k
         self.set_codes(*codes)
         self.set_streams(steps, test_symbols, typical=LENGTHS[1], least=LENGTHS[1])
         self.readouts = self.steps // LENGTHS[0]
@@ -62,7 +72,13 @@ class ContinualTemporalOrder(Continual):
     ]  # fmt: skip
 
     def strings(self, rng, n):
-        codes = rng.integers(SYMBOLS.index("a"), SYMBOLS.index("d"), size=(n, LENGTHS[1]), dtype="uint8", endpoint=True)
+        codes = rng.integers(
+            SYMBOLS.index("a"),
+            SYMBOLS.index("d"),
+            size=(n, LENGTHS[1]),
+            dtype="uint8",
+            endpoint=True,
+        )
         lengths, rows = rng.integers(*LENGTHS, size=n, endpoint=True), np.arange(n)
         kind = np.zeros(n, int)
         codes[:, 0] = SYMBOLS.index("E")

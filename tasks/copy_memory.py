@@ -42,7 +42,12 @@ class CopyMemory(Task):
     test_size = 2560
 
     def __init__(
-        self, T: int = 100, length: int = 10, symbols: int = 8, delimiter: str = "once", criterion: dict | None = None
+        self,
+        T: int = 100,
+        length: int = 10,
+        symbols: int = 8,
+        delimiter: str = "once",
+        criterion: dict | None = None,
     ):
         self.T = whole("CopyMemory", "T", T)
         self.length = whole("CopyMemory", "length", length)
@@ -55,7 +60,13 @@ class CopyMemory(Task):
         self.inputs, self.targets = (*letters, "_", ":"), (*letters, "_")
         self.chance = self._uncertainty(T + length) / self.steps
         self.memoryless = self._uncertainty(T - 1 if delimiter == "once" else 0) / self.steps
-        self.criterion = {"rule": "sliding_window", "sequences": 2000, "wrong": 20, "error_below": None, **(criterion or {})}
+        self.criterion = {
+            "rule": "sliding_window",
+            "sequences": 2000,
+            "wrong": 20,
+            "error_below": None,
+            **(criterion or {}),
+        }
 
     published = [
         {
@@ -72,13 +83,17 @@ class CopyMemory(Task):
         shown = rng.integers(0, self.symbols, size=(self.length, n))
         blank, rows, start = self.symbols, np.arange(n), 0
         for length in lengths:
-            x, y = (np.zeros((n, length, lines), "float32") for lines in (self.features, self.outputs))
+            x, y = (
+                np.zeros((n, length, lines), "float32") for lines in (self.features, self.outputs)
+            )
             x[..., blank] = y[..., blank] = 1.0
             for part, first in ((x, 0), (y, self.T + self.length)):
                 for t in range(max(start, first), min(start + length, first + self.length)):
                     part[:, t - start, blank] = 0.0
                     part[rows, t - start, shown[t - first]] = 1.0
-            here = slice(max(0, self._delimiters.start - start), max(0, self._delimiters.stop - start))
+            here = slice(
+                max(0, self._delimiters.start - start), max(0, self._delimiters.stop - start)
+            )
             x[:, here, blank], x[:, here, blank + 1] = 0.0, 1.0
             yield x, y, np.ones((n, length), "float32")
             start += length

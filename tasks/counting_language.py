@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from lstmlab.tasks.yardsticks import yardsticks
+from lstmlab.tasks.common.yardsticks import yardsticks
 
 from lstmlab.task import BLOCK_BYTES, Sequences, Task, choice, whole
 
@@ -36,14 +36,22 @@ class CountingLanguage(Task):
     lag = 1
     output_activation = "sigmoid"
 
-    def __init__(self, language: str = "anbn", N: int = 10, M: int = 1000, criterion: dict | None = None):
+    def __init__(
+        self, language: str = "anbn", N: int = 10, M: int = 1000, criterion: dict | None = None
+    ):
         self.letters = LANGUAGES[choice("CountingLanguage", "language", language, tuple(LANGUAGES))]
         self.N = whole("CountingLanguage", "N", N)
         self.M = self.test_size = whole("CountingLanguage", "M", M, least=N, why="which is task.N")
         self.inputs, self.targets = ("S", *self.letters), (*self.letters, "T")
         self.features = self.outputs = len(self.letters) + 1
         self.steps = self.readouts = self.length(N)
-        self.criterion = {"rule": "whole_sets", "wrong": 0, "error_below": None, "sets": ["training"], **(criterion or {})}
+        self.criterion = {
+            "rule": "whole_sets",
+            "wrong": 0,
+            "error_below": None,
+            "sets": ["training"],
+            **(criterion or {}),
+        }
         self._training = self.encode(np.arange(1, N + 1))
         x, y, w = self._training
         self.chance, self.memoryless = yardsticks(x[w > 0], y[w > 0], w[w > 0])
@@ -56,10 +64,14 @@ class CountingLanguage(Task):
         """x, y, w of the strings with these n, padded to the length of the largest."""
         n = n[:, None]
         t = np.arange(self.length(int(n.max()) if largest is None else largest))
-        run = np.where(t == 0, 0, 1 + (t - 1) // n)  # which run of equal symbols the step lies in: S, a, b (, c)
+        run = np.where(
+            t == 0, 0, 1 + (t - 1) // n
+        )  # which run of equal symbols the step lies in: S, a, b (, c)
         valid = t < self.length(n)
         x = (run[..., None] == np.arange(self.features)) & valid[..., None]
-        y = ((t // n)[..., None] == np.arange(self.outputs)) & valid[..., None]  # the symbol that comes
+        y = ((t // n)[..., None] == np.arange(self.outputs)) & valid[
+            ..., None
+        ]  # the symbol that comes
         y[..., :2] |= x[..., 1:2]  # after an a, a and b are legal
         return x.astype("float32"), y.astype("float32"), valid.astype("float32")
 
@@ -71,13 +83,18 @@ class CountingLanguage(Task):
         return {"training": [self._training], "test": Strings(self)}
 
     def correct(self, y, prediction, w):
-        return np.all(((y > 0.5) == (prediction > 0.5)) & (prediction != 0.5) | (w == 0)[..., None], axis=(1, 2))
+        return np.all(
+            ((y > 0.5) == (prediction > 0.5)) & (prediction != 0.5) | (w == 0)[..., None],
+            axis=(1, 2),
+        )
 
     def summary(self, correct, losses):
         return {"generalises_to": int(np.argmin([*correct, False]))}
 
     def events(self, x, w):
-        begins = np.any(x[:, 1:, 1:] > x[:, :-1, 1:], axis=-1)  # where a run of equal symbols begins
+        begins = np.any(
+            x[:, 1:, 1:] > x[:, :-1, 1:], axis=-1
+        )  # where a run of equal symbols begins
         return np.pad(begins, ((0, 0), (1, 0)))
 
 

@@ -4,7 +4,18 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-from lstmlab.tasks.table import PARTS, Columns, Rows, Text, columns_of, fail, fill, in_order, one_each, read
+from lstmlab.tasks.common.table import (
+    PARTS,
+    Columns,
+    Rows,
+    Text,
+    columns_of,
+    fail,
+    fill,
+    in_order,
+    one_each,
+    read,
+)
 
 from lstmlab.task import Task, choice, generator, most_active, real, valid_steps, whole
 
@@ -93,19 +104,44 @@ class Csv(Task):
         self.missing = choice("Csv", "missing", missing, ("error", "drop", "fill"))
         self.short = choice("Csv", "short", short, ("error", "drop"))
         self.horizon, self.warmup = whole("Csv", "horizon", horizon), whole("Csv", "warmup", warmup)
-        self.window = None if window is None else whole("Csv", "window", window, least=self.warmup, why="which is task.warmup")
+        self.window = (
+            None
+            if window is None
+            else whole("Csv", "window", window, least=self.warmup, why="which is task.warmup")
+        )
         why = f"at most task.warmup={self.warmup}: the value one period before must have been seen"
-        self.period = None if period is None else whole("Csv", "period", period, most=self.warmup, why=why)
-        self.tolerance, self.split = real("Csv", "tolerance", tolerance, least=0), whole("Csv", "split", split, least=0)
-        self.shares = _shares({"train": 0.7, "validation": 0.15, "test": 0.15} if shares is None else shares)
+        self.period = (
+            None if period is None else whole("Csv", "period", period, most=self.warmup, why=why)
+        )
+        self.tolerance, self.split = (
+            real("Csv", "tolerance", tolerance, least=0),
+            whole("Csv", "split", split, least=0),
+        )
+        self.shares = _shares(
+            {"train": 0.7, "validation": 0.15, "test": 0.15} if shares is None else shares
+        )
         self.forecasts, self._series = kind == "forecasting", format == "long" and group is None
         self._check(target=target, group=group, time=time, part=part)
         rule = {"rule": "whole_sets", "sets": ["validation"], "wrong": 0.05, **(criterion or {})}
         self.criterion = {"rule": "budget"} if rule["rule"] == "budget" else rule
         self.notes: list[str] = []
-        self.counts = {"table_rows": 0, "rows_dropped": 0, "cells_filled": 0, "sequences_dropped": 0}
+        self.counts = {
+            "table_rows": 0,
+            "rows_dropped": 0,
+            "cells_filled": 0,
+            "sequences_dropped": 0,
+        }
         text = Text(file, separator, decimal, encoding, whole("Csv", "chunk", chunk))
-        columns = columns_of(text, target, features, group, time, part, wide=format == "wide", forecasts=self.forecasts)
+        columns = columns_of(
+            text,
+            target,
+            features,
+            group,
+            time,
+            part,
+            wide=format == "wide",
+            forecasts=self.forecasts,
+        )
         self.notes += columns.notes
         rows = read(text, columns, time_format, whole("Csv", "limit", limit))
         self.counts["table_rows"] = text.rows
@@ -120,19 +156,34 @@ class Csv(Task):
             if value is not None and not isinstance(value, str):
                 fail("the name of a column, or null", f"task.{name}={value!r}")
         if (names["target"] is None) != (wide and self.forecasts):
-            fail("a target, but for a wide table that is forecast, which has none", f"task.target={names['target']!r}")
+            fail(
+                "a target, but for a wide table that is forecast, which has none",
+                f"task.target={names['target']!r}",
+            )
         if wide and names["time"] is not None:
-            fail("no time column: the columns of a wide table are its steps", f"task.time={names['time']!r}")
-        if not wide and names["group"] is None and (not self.forecasts or names["part"] is not None):
+            fail(
+                "no time column: the columns of a wide table are its steps",
+                f"task.time={names['time']!r}",
+            )
+        if (
+            not wide
+            and names["group"] is None
+            and (not self.forecasts or names["part"] is not None)
+        ):
             fail("a group column, which says what one sequence is", "task.group=None")
         for name, default in (("horizon", 1), ("warmup", 1), ("window", None)):
             if not self.forecasts and getattr(self, name) != default:
-                fail(f"task.{name} with task.kind=forecasting alone", f"task.{name}={getattr(self, name)}")
+                fail(
+                    f"task.{name} with task.kind=forecasting alone",
+                    f"task.{name}={getattr(self, name)}",
+                )
 
     def _take(self, rows: Rows, columns: Columns) -> None:
         """From rows to sequences, parts, standardised numbers and windows."""
         in_order(rows)
-        known = ~np.isnan(rows.numbers[:, 0]) if self.forecasts else np.ones(len(rows.numbers), bool)
+        known = (
+            ~np.isnan(rows.numbers[:, 0]) if self.forecasts else np.ones(len(rows.numbers), bool)
+        )
         known = self._without_missing(rows, known, columns)
         self._known = None if known.all() else known
         labels = np.zeros(0, int)
@@ -140,13 +191,23 @@ class Csv(Task):
             cuts = np.rint(np.cumsum([0, *self.shares.values()]) * len(rows.numbers)).astype(int)
             self._starts, lengths, parts, names = cuts[:3], np.diff(cuts), np.arange(3), list(PARTS)
         else:
-            self._starts = np.flatnonzero(np.r_[True, np.diff(rows.sequence) != 0]) if len(rows.numbers) else np.zeros(0, int)
+            self._starts = (
+                np.flatnonzero(np.r_[True, np.diff(rows.sequence) != 0])
+                if len(rows.numbers)
+                else np.zeros(0, int)
+            )
             lengths = np.diff(np.r_[self._starts, len(rows.numbers)])
             names = [rows.names[k] for k in rows.sequence[self._starts]]
             if rows.labels is not None:
-                labels = one_each(rows.labels, self._starts, "class", columns.target, rows.classes, names)
+                labels = one_each(
+                    rows.labels, self._starts, "class", columns.target, rows.classes, names
+                )
         keep = self._long_enough(lengths, names)
-        self._starts, lengths, names = self._starts[keep], lengths[keep], [names[k] for k in np.flatnonzero(keep)]
+        self._starts, lengths, names = (
+            self._starts[keep],
+            lengths[keep],
+            [names[k] for k in np.flatnonzero(keep)],
+        )
         labels = labels[keep] if len(labels) else labels
         if not self._series:
             units = rows.units[self._starts] if rows.units is not None else np.arange(len(lengths))
@@ -158,7 +219,10 @@ class Csv(Task):
         self._parts = {part: np.flatnonzero(parts == k) for k, part in enumerate(PARTS)}
         for part, chosen in self._parts.items():
             if not len(chosen):
-                fail(f"at least one sequence for {part}", f"{len(lengths)} sequences, task.shares={self.shares}")
+                fail(
+                    f"at least one sequence for {part}",
+                    f"{len(lengths)} sequences, task.shares={self.shares}",
+                )
         self._check_classes()
         self._standardise(rows.numbers, columns)
         self._describe(columns)
@@ -183,10 +247,14 @@ class Csv(Task):
         self.counts["cells_filled"] = int(absent[keep].sum())
         self.counts["rows_dropped"] = int((~keep).sum())
         if self.counts["cells_filled"]:
-            self.notes.append(f"{self.counts['cells_filled']} missing values filled with the value before")
+            self.notes.append(
+                f"{self.counts['cells_filled']} missing values filled with the value before"
+            )
         if self.counts["rows_dropped"]:
             why = "that no value precedes " if self.missing == "fill" else ""
-            self.notes.append(f"{self.counts['rows_dropped']} rows with missing values {why}dropped")
+            self.notes.append(
+                f"{self.counts['rows_dropped']} rows with missing values {why}dropped"
+            )
         gone = len(np.unique(rows.sequence)) - len(np.unique(rows.sequence[keep]))
         if gone:
             self.counts["sequences_dropped"] = gone
@@ -208,7 +276,9 @@ class Csv(Task):
                 drop = "" if self._series else ", or task.short=drop"
                 fail(f"sequences of at least {least} rows{drop}", what)
             self.counts["sequences_dropped"] += int((~asked).sum())
-            self.notes.append(f"of {len(names)} sequences {what} rows: dropped; expected at least {least}")
+            self.notes.append(
+                f"of {len(names)} sequences {what} rows: dropped; expected at least {least}"
+            )
         return asked
 
     def _deal(self, units: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -222,7 +292,10 @@ class Csv(Task):
         for number, name in ((2, "test"), (1, "validation")):
             wanted = max(1, round(self.shares[name] * len(first)))
             if wanted > len(rest):
-                fail(f"enough sequences for {name} beside one of each class", f"{len(first)} groups, task.shares={self.shares}")
+                fail(
+                    f"enough sequences for {name} beside one of each class",
+                    f"{len(first)} groups, task.shares={self.shares}",
+                )
             places = ((np.arange(wanted) + 0.5) * len(rest) / wanted).astype(int)
             part[rest[places]] = number
             rest = np.delete(rest, places)
@@ -233,14 +306,21 @@ class Csv(Task):
             return
         if len(self.classes) < 2:
             fail("at least two classes", f"{self.classes}")
-        unseen = sorted(set(self._labels.tolist()) - set(self._labels[self._parts["train"]].tolist()))
+        unseen = sorted(
+            set(self._labels.tolist()) - set(self._labels[self._parts["train"]].tolist())
+        )
         if unseen:
-            fail("every class in the training part", f"classes that occur elsewhere alone: {[self.classes[k] for k in unseen]}")
+            fail(
+                "every class in the training part",
+                f"classes that occur elsewhere alone: {[self.classes[k] for k in unseen]}",
+            )
 
     def _standardise(self, values: np.ndarray, columns: Columns) -> None:
         training = np.zeros(len(values), bool)
         for sequence in self._parts["train"]:
-            training[self._starts[sequence] : self._starts[sequence] + self._lengths[sequence]] = True
+            training[self._starts[sequence] : self._starts[sequence] + self._lengths[sequence]] = (
+                True
+            )
         self.means, self.stds = np.zeros(values.shape[1]), np.ones(values.shape[1])
         for k, name in enumerate(columns.lines):
             column = values[training, k].astype("float64")
@@ -250,7 +330,9 @@ class Csv(Task):
             elif self.forecasts and k == 0:
                 fail("a target that varies in the training part", f"the constant {name!r}")
             else:
-                self.notes.append(f"column {name!r} is constant in the training part: it says nothing there")
+                self.notes.append(
+                    f"column {name!r} is constant in the training part: it says nothing there"
+                )
             values[:, k] -= self.means[k]
             values[:, k] /= self.stds[k]
         self.means += columns.offsets
@@ -263,18 +345,35 @@ class Csv(Task):
         self.steps = most if window is None else min(window, most)
         self.readouts = self.steps - self.warmup + 1 if self.forecasts else 1
         if self._series:
-            rows = ", ".join(f"{n} rows {part}" for n, part in zip(self._lengths, PARTS, strict=True))
-            self.notes.append(f"one series in the order of its rows: {rows}; windows of {self.steps} steps")
+            rows = ", ".join(
+                f"{n} rows {part}" for n, part in zip(self._lengths, PARTS, strict=True)
+            )
+            self.notes.append(
+                f"one series in the order of its rows: {rows}; windows of {self.steps} steps"
+            )
         if self.forecasts:
-            self.output_activation, self.loss, self.outputs, self.targets = "linear", "squared", 1, (columns.lines[0],)
+            self.output_activation, self.loss, self.outputs, self.targets = (
+                "linear",
+                "squared",
+                1,
+                (columns.lines[0],),
+            )
         else:
-            self.output_activation, self.loss, self.outputs = "softmax", "crossentropy", len(self.classes)
+            self.output_activation, self.loss, self.outputs = (
+                "softmax",
+                "crossentropy",
+                len(self.classes),
+            )
             self.targets = tuple(self.classes)
             counts = np.bincount(self._labels[self._parts["train"]], minlength=self.outputs)
             self._frequencies = (counts / counts.sum()).astype("float32")
         chosen = self._parts["train"]
         # places at which a training window may begin, added up over the training sequences
-        places = self._lengths[chosen] - self.horizon - self.steps + 1 if self.forecasts else np.ones(len(chosen), int)
+        places = (
+            self._lengths[chosen] - self.horizon - self.steps + 1
+            if self.forecasts
+            else np.ones(len(chosen), int)
+        )
         self._places = np.cumsum(np.maximum(1, places))
         self._windows = {part: self._cut(self._parts[part]) for part in ("validation", "test")}
         self.test_size = len(self._windows["test"][0])
@@ -300,7 +399,12 @@ class Csv(Task):
 
     def _rows(self, sequence: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row of the table at each step of the windows [n, T], and which steps lie inside."""
-        last = self._starts[sequence] + self._lengths[sequence] - 1 - (self.horizon if self.forecasts else 0)
+        last = (
+            self._starts[sequence]
+            + self._lengths[sequence]
+            - 1
+            - (self.horizon if self.forecasts else 0)
+        )
         rows = start[:, None] + np.arange(self.steps)
         return np.minimum(rows, last[:, None]), rows <= last[:, None]
 
@@ -356,19 +460,29 @@ class Csv(Task):
             return {"naive": np.broadcast_to(self._frequencies, (*w.shape, self.outputs))}
         rules = {"naive": x[..., :1], "mean": np.zeros_like(x[..., :1])}
         if self.period is not None:
-            back = -self.horizon % self.period  # the last row seen that lies whole periods before the one asked for
-            rules["seasonal"] = np.concatenate([x[:, :back, :1], x[:, : x.shape[1] - back, :1]], axis=1)
+            back = (
+                -self.horizon % self.period
+            )  # the last row seen that lies whole periods before the one asked for
+            rules["seasonal"] = np.concatenate(
+                [x[:, :back, :1], x[:, : x.shape[1] - back, :1]], axis=1
+            )
         return rules
 
     def summary(self, correct, losses):
-        right = [self.correct(y, self.baselines(x, w)["naive"], w) for x, y, w in self.sets(0)["test"]]
+        right = [
+            self.correct(y, self.baselines(x, w)["naive"], w) for x, y, w in self.sets(0)["test"]
+        ]
         naive = {**self.counts, "naive_wrong": int((~np.concatenate(right)).sum())}
         return naive | (self._in_the_unit_of_the_table(losses) if self.forecasts else {})
 
     def _in_the_unit_of_the_table(self, losses: dict[str, float]) -> dict[str, float]:
         """Root mean squared errors of the net and the baselines, and the scale by which they come from the losses."""
         mean, std = float(self.means[0]), float(self.stds[0])
-        return {"target_mean": mean, "target_std": std, **{f"{name}_rmse": loss**0.5 * std for name, loss in losses.items()}}
+        return {
+            "target_mean": mean,
+            "target_std": std,
+            **{f"{name}_rmse": loss**0.5 * std for name, loss in losses.items()},
+        }
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
         """Forecasts or targets in the unit of the table, from standard deviations around the training mean."""
@@ -388,8 +502,13 @@ class _Windows:
 
 
 def _shares(shares: dict) -> dict:
-    numbers = list(shares.values()) if isinstance(shares, dict) and set(shares) == set(PARTS) else []
-    right = all(isinstance(share, (int, float)) and not isinstance(share, bool) and 0 < share < 1 for share in numbers)
+    numbers = (
+        list(shares.values()) if isinstance(shares, dict) and set(shares) == set(PARTS) else []
+    )
+    right = all(
+        isinstance(share, (int, float)) and not isinstance(share, bool) and 0 < share < 1
+        for share in numbers
+    )
     if not numbers or not right or abs(sum(numbers) - 1) > 1e-6:
         fail(f"shares of {PARTS}, each between 0 and 1, that add up to 1", f"task.shares={shares}")
     return {part: float(shares[part]) for part in PARTS}

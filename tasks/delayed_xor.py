@@ -50,7 +50,9 @@ class DelayedXor(Task):
         start = 0
         for length in lengths:
             x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((2,), (1,), ()))
-            x[..., 0] = 2 * rng.random((length, n), dtype="float32").T - 1  # step after step, so that cuts change nothing
+            x[..., 0] = (
+                2 * rng.random((length, n), dtype="float32").T - 1
+            )  # step after step, so that cuts change nothing
             for at, bit in zip(marks, bits, strict=True):
                 mark(x, start, at, 2.0 * bit - 1, line=0)
                 mark(x, start, at, 1.0, line=1)

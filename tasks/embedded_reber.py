@@ -6,10 +6,16 @@ from lstmlab.tasks.reber import REBER, Reber, yardsticks
 
 def embedded_automaton() -> dict:
     """State -> edges of the embedded grammar: B, then T or P, then a Reber string, then that T or P again, then E."""
-    edges: dict = {"start": (("B", "choice"),), "choice": (("T", ("T", 0)), ("P", ("P", 0))), "end": (("E", None),)}
+    edges: dict = {
+        "start": (("B", "choice"),),
+        "choice": (("T", ("T", 0)), ("P", ("P", 0))),
+        "end": (("E", None),),
+    }
     for outer in "TP":
         for state, inner in REBER.items():
-            edges[outer, state] = tuple((s, (outer, "close") if to is None else (outer, to)) for s, to in inner)
+            edges[outer, state] = tuple(
+                (s, (outer, "close") if to is None else (outer, to)) for s, to in inner
+            )
         edges[outer, "close"] = ((outer, "end"),)
     return edges
 
@@ -69,6 +75,8 @@ class EmbeddedReber(Reber):
     ]  # fmt: skip
 
     def events(self, x, w):
-        last = (w > 0).sum(axis=1)[:, None]  # steps with an error; at the last but one the second symbol is asked for
+        last = (w > 0).sum(axis=1)[
+            :, None
+        ]  # steps with an error; at the last but one the second symbol is asked for
         t = np.arange(1, w.shape[1] + 1)
         return (t == 2) | (t == last - 1)

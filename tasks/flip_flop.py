@@ -46,16 +46,28 @@ class FlipFlop(Task):
         self.tolerance = real("FlipFlop", "tolerance", tolerance, least=0.0, most=1.0)
         self.inputs = tuple(f"pulse {k + 1}" for k in range(channels))
         self.targets = tuple(f"last {k + 1}" for k in range(channels))
-        silent = (1 - 1 / self.interval) ** np.arange(T + 1)  # probability of no pulse in so many steps
+        silent = (1 - 1 / self.interval) ** np.arange(
+            T + 1
+        )  # probability of no pulse in so many steps
         self.chance = float(1 - silent[1:].mean())
         self.memoryless = float((silent[1] - silent[1:]).mean())
-        self.criterion = {"rule": "sliding_window", "sequences": 2000, "wrong": 20, "error_below": None, **(criterion or {})}
+        self.criterion = {
+            "rule": "sliding_window",
+            "sequences": 2000,
+            "wrong": 20,
+            "error_below": None,
+            **(criterion or {}),
+        }
 
     def pieces(self, rng, n, lengths):
         p = np.float32(1 / self.interval)
-        kept = np.zeros((n, self.channels), "int32")  # code of the last pulse: 0 none, else odd if it was +1
+        kept = np.zeros(
+            (n, self.channels), "int32"
+        )  # code of the last pulse: 0 none, else odd if it was +1
         for length in lengths:
-            drawn = rng.random((length, n, self.channels), dtype="float32")  # step after step, so that cuts change nothing
+            drawn = rng.random(
+                (length, n, self.channels), dtype="float32"
+            )  # step after step, so that cuts change nothing
             codes = np.arange(4, 2 * length + 4, 2, dtype="int32")[:, None, None] + (drawn < p / 2)
             codes[drawn >= p] = 0
             x = _signs(codes)

@@ -16,7 +16,7 @@ class Latch(Task):
     Chance  Squared error 1 for always answering 0; the last input alone tells nothing more, for it is noise.
     Solved  The last 2000 training sequences all right.
     Published (random weight guessing)  22 trials on average with one tanh unit (variant II); 6 where the two first inputs are
-            weights too and the answer is 0.8 or -0.8 (variant I). Guessing is lstmlab.tasks.guessing.
+            weights too and the answer is 0.8 or -0.8 (variant I). Guessing is lstmlab.tasks.common.guessing.
 
     Decisions where the text leaves a choice:
     - training draws fresh sequences; guessing classifies a set of 100, 50 of each class, drawn once;
@@ -42,7 +42,9 @@ class Latch(Task):
         criterion: dict | None = None,
     ):
         self.shortest = whole("Latch", "shortest", shortest, least=2)
-        self.steps = whole("Latch", "longest", longest, least=shortest, why="which is task.shortest")
+        self.steps = whole(
+            "Latch", "longest", longest, least=shortest, why="which is task.shortest"
+        )
         self.deviation = real("Latch", "variance", variance, least=0.0) ** 0.5
         self.answer = choice("Latch", "answer", answer, (1.0, 0.8))
         self.lag = shortest - 1

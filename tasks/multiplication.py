@@ -32,7 +32,9 @@ class Multiplication(Adding):
     targets = ("product",)
     output_activation = "sigmoid"
     least, neutral = 0.0, 1.0
-    chance = memoryless = 0.9 / 9 + 0.1 / 3 - (0.9 / 4 + 0.1 / 2) ** 2  # variance of X1 X2; in a tenth of the cases X1 = 1
+    chance = memoryless = (
+        0.9 / 9 + 0.1 / 3 - (0.9 / 4 + 0.1 / 2) ** 2
+    )  # variance of X1 X2; in a tenth of the cases X1 = 1
 
     def __init__(self, T: int = 100, inclusive: bool = True, criterion: dict | None = None):
         super().__init__(T, inclusive, {"wrong": 139, "error_below": None, **(criterion or {})})

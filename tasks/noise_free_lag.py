@@ -64,7 +64,9 @@ class NoiseFreeLag(Task):
     ]  # fmt: skip
 
     def pieces(self, rng, n, lengths):
-        yield from self._pieces(rng, rng.integers(self.p - 1, self.p, size=n, endpoint=True), lengths)
+        yield from self._pieces(
+            rng, rng.integers(self.p - 1, self.p, size=n, endpoint=True), lengths
+        )
 
     def sets(self, seed, draw=0):
         both = np.array([self.p - 1, self.p])
@@ -84,7 +86,11 @@ class NoiseFreeLag(Task):
             following = self._middle(rng, n, start, length)
             mark(following, start, np.full(n, self.p - 1), first)
             codes = np.concatenate([shown[:, None], following], axis=1)
-            yield one_hot(codes[:, :-1], self.features), one_hot(following, self.outputs), np.ones((n, length), "float32")
+            yield (
+                one_hot(codes[:, :-1], self.features),
+                one_hot(following, self.outputs),
+                np.ones((n, length), "float32"),
+            )
             shown, start = codes[:, -1], start + length
 
     def _middle(self, rng, n, start, length):

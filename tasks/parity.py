@@ -18,7 +18,7 @@ class Parity(Task):
             input is the answer at the first step, which is one in (shortest + longest) / 2.
     Solved  The last 2000 training sequences all right.
     Published (random weight guessing, lengths 500-600)  2906 trials with one hidden unit (A1), 2797 with many sparse ones (A2),
-            250 with A2 without self-connections; with noise 0.2: 41,400 (A1). Guessing is lstmlab.tasks.guessing.
+            250 with A2 without self-connections; with noise 0.2: 41,400 (A1). Guessing is lstmlab.tasks.common.guessing.
             The 1997 paper: not solvable at 500 steps by gradient descent from small weights.
 
     Decisions where the text leaves a choice:
@@ -47,13 +47,17 @@ class Parity(Task):
         tolerance: float = 0.1,
     ):
         self.shortest = whole("Parity", "shortest", shortest, least=2)
-        self.steps = whole("Parity", "longest", longest, least=shortest, why="which is task.shortest")
+        self.steps = whole(
+            "Parity", "longest", longest, least=shortest, why="which is task.shortest"
+        )
         self.noise = real("Parity", "noise", noise, least=0.0, most=0.99)
         self.every_step = choice("Parity", "every_step", every_step, (True, False))
         self.tolerance = real("Parity", "tolerance", tolerance, least=1e-6, most=0.5)
         self.lag = 1 if every_step else shortest - 1
         self.readouts = self.steps if every_step else 1
-        first = 2 / (shortest + longest) if every_step else 0.0  # share of the steps at which the present input is the answer
+        first = (
+            2 / (shortest + longest) if every_step else 0.0
+        )  # share of the steps at which the present input is the answer
         self.memoryless = 0.25 * (1 - first**2)
         self.criterion = {
             "rule": "sliding_window", "sequences": 2000, "wrong": 0, "error_below": None, "measure": "absolute",
@@ -65,9 +69,13 @@ class Parity(Task):
         odd, start = np.zeros(n, bool), 0
         for length in lengths:
             x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((1,), (1,), ()))
-            drawn = 2 * rng.random((length, n), dtype="float32").T - 1  # its sign is the bit, its size the noise
+            drawn = (
+                2 * rng.random((length, n), dtype="float32").T - 1
+            )  # its sign is the bit, its size the noise
             bit = drawn >= 0
-            x[..., 0] = np.where(bit, 1 + self.noise * (2 * drawn - 1), -1 + self.noise * (2 * drawn + 1))
+            x[..., 0] = np.where(
+                bit, 1 + self.noise * (2 * drawn - 1), -1 + self.noise * (2 * drawn + 1)
+            )
             cut_off(x, start, last)
             so_far = (odd[:, None] + (x[..., 0] > 0).cumsum(axis=1)) % 2
             odd = so_far[:, -1] == 1

@@ -6,7 +6,11 @@ from lstmlab.task import Task, choice, generator, most_active, whole
 
 ORDERS = ("rows", "columns", "permuted")
 SPLIT = 0  # seed of the one split into training and held-out images; no setting, so that test images stay test images
-HELD_OUT = {"digits": (180, 360), "mnist": (10_000, None), "cifar10": (5_000, None)}  # validation, test; None: comes apart
+HELD_OUT = {
+    "digits": (180, 360),
+    "mnist": (10_000, None),
+    "cifar10": (5_000, None),
+}  # validation, test; None: comes apart
 
 
 class Pixels(Task):
@@ -56,13 +60,17 @@ class Pixels(Task):
         images, classes, test_images, test_classes = _load(data)
         pixels = images.shape[1] * images.shape[2]
         if pixels % per_step:
-            raise ValueError(f"Pixels: expected a divisor of {pixels} pixels. Received: task.per_step={per_step}")
+            raise ValueError(
+                f"Pixels: expected a divisor of {pixels} pixels. Received: task.per_step={per_step}"
+            )
         self.order, self.places = order, np.random.default_rng(permutation).permutation(pixels)
         self.steps, self.features = pixels // per_step, per_step * images.shape[3]
         self.lag, self.outputs = self.steps // 2, int(classes.max()) + 1
         self.inputs = ("pixel",) if self.features == 1 else ()
         self.targets = tuple(str(k) for k in range(self.outputs))
-        self._images, self._classes, self.parts = _split(data, images, classes, test_images, test_classes)
+        self._images, self._classes, self.parts = _split(
+            data, images, classes, test_images, test_classes
+        )
         self.test_size = len(self.parts["test"])
         self._white = np.float32(images.max())
         rule = {"rule": "whole_sets", "sets": ["validation"], "wrong": 0.05, **(criterion or {})}
@@ -82,7 +90,10 @@ class Pixels(Task):
         return {name: self._in_blocks(self.parts[name]) for name in ("validation", "test")}
 
     def _in_blocks(self, chosen: np.ndarray) -> list:
-        return [self.encode(chosen[start : start + self.block]) for start in range(0, len(chosen), self.block)]
+        return [
+            self.encode(chosen[start : start + self.block])
+            for start in range(0, len(chosen), self.block)
+        ]
 
     def encode(self, chosen: np.ndarray):
         """x, y, w of the images of those numbers."""
@@ -140,7 +151,10 @@ def _split(data: str, images, classes, test_images, test_classes) -> tuple:
     validation, test = HELD_OUT[data]
     if test is None:
         held_out = np.arange(len(images), len(images) + len(test_images))
-        images, classes = np.concatenate([images, test_images]), np.concatenate([classes, test_classes])
+        images, classes = (
+            np.concatenate([images, test_images]),
+            np.concatenate([classes, test_classes]),
+        )
     else:
         numbers, held_out = numbers[:-test], numbers[-test:]
     parts = {"train": numbers[:-validation], "validation": numbers[-validation:], "test": held_out}

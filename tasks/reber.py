@@ -26,14 +26,19 @@ def yardsticks(edges: dict) -> tuple[float, float]:
         for _, to in options:
             if to is not None:
                 move[number[to], number[state]] += 1 / len(options)
-    visits = np.linalg.solve(np.eye(len(edges)) - move, np.eye(len(edges))[0])  # of a state, per string
+    visits = np.linalg.solve(
+        np.eye(len(edges)) - move, np.eye(len(edges))[0]
+    )  # of a state, per string
     for state, options in edges.items():
         for symbol, to in options:
             for following, _ in edges.get(to, ()):
                 share = visits[number[state]] / len(options) / len(edges[to])
                 pairs[SYMBOLS.index(symbol), SYMBOLS.index(following)] += share
     pairs /= pairs.sum()
-    constant, known = np.sum(pairs.sum(axis=0) ** 2), np.sum(pairs**2 / np.maximum(pairs.sum(axis=1), 1e-9)[:, None])
+    constant, known = (
+        np.sum(pairs.sum(axis=0) ** 2),
+        np.sum(pairs**2 / np.maximum(pairs.sum(axis=1), 1e-9)[:, None]),
+    )
     return float(1 - constant) / len(SYMBOLS), float(1 - known) / len(SYMBOLS)
 
 
@@ -68,7 +73,13 @@ class Reber(Task):
     edges = REBER
     chance, memoryless = yardsticks(edges)
 
-    def __init__(self, pair: int = 0, distinct: bool = False, strings: int = 256, criterion: dict | None = None):
+    def __init__(
+        self,
+        pair: int = 0,
+        distinct: bool = False,
+        strings: int = 256,
+        criterion: dict | None = None,
+    ):
         name = type(self).__name__
         whole(name, "pair", pair, least=0)
         self.test_size = whole(name, "strings", strings, least=1, most=2000)
@@ -77,7 +88,9 @@ class Reber(Task):
             "rule": "whole_sets", "sets": None, "wrong": 0, "error_below": None, "measure": "absolute", **(criterion or {}),
         }  # fmt: skip
         self._legal, self._next = _tables(self.edges)
-        self.training_strings, self.test_strings = draw_sets(generator(pair, "sets"), self.edges, strings, distinct)
+        self.training_strings, self.test_strings = draw_sets(
+            generator(pair, "sets"), self.edges, strings, distinct
+        )
         self.steps = self.readouts = max(map(len, self.training_strings + self.test_strings)) - 1
         self._training = self.encode(self.training_strings)
 
@@ -96,7 +109,9 @@ class Reber(Task):
         legal = self.legal(y)
         least_legal = np.where(legal, prediction, np.inf).min(axis=-1)
         most_illegal = np.where(legal, -np.inf, prediction).max(axis=-1)
-        exact = np.all(prediction == y, axis=-1)  # where two symbols are legal, the target leaves one of them at zero
+        exact = np.all(
+            prediction == y, axis=-1
+        )  # where two symbols are legal, the target leaves one of them at zero
         return np.all((least_legal > most_illegal) | exact | (w == 0), axis=1)
 
     def legal(self, y: np.ndarray) -> np.ndarray:
@@ -129,7 +144,9 @@ def draw_string(rng: np.random.Generator, edges: dict) -> str:
     return string
 
 
-def draw_sets(rng: np.random.Generator, edges: dict, n: int, distinct: bool) -> tuple[list[str], list[str]]:
+def draw_sets(
+    rng: np.random.Generator, edges: dict, n: int, distinct: bool
+) -> tuple[list[str], list[str]]:
     """n training strings, then n test strings none of which is among the training strings."""
     training: list[str] = []
     test: list[str] = []

@@ -37,7 +37,14 @@ class SelectiveCopy(Task):
     output_activation, loss = "softmax", "crossentropy"
     test_size = 2560
 
-    def __init__(self, T: int = 100, tokens: int = 16, symbols: int = 14, noise: int = 1, criterion: dict | None = None):
+    def __init__(
+        self,
+        T: int = 100,
+        tokens: int = 16,
+        symbols: int = 14,
+        noise: int = 1,
+        criterion: dict | None = None,
+    ):
         self.tokens = whole("SelectiveCopy", "tokens", tokens)
         self.T = whole("SelectiveCopy", "T", T, least=tokens)
         self.symbols = whole("SelectiveCopy", "symbols", symbols, least=2)
@@ -46,9 +53,19 @@ class SelectiveCopy(Task):
         self.steps = T + tokens
         self.features, self.outputs = symbols + noise + 1, symbols
         self.targets = tuple(str(k + 1) for k in range(symbols))
-        self.inputs = (*self.targets, *("_" if noise == 1 else f"_{k + 1}" for k in range(noise)), "?")
+        self.inputs = (
+            *self.targets,
+            *("_" if noise == 1 else f"_{k + 1}" for k in range(noise)),
+            "?",
+        )
         self.chance = self.memoryless = math.log(symbols)
-        self.criterion = {"rule": "sliding_window", "sequences": 2000, "wrong": 20, "error_below": None, **(criterion or {})}
+        self.criterion = {
+            "rule": "sliding_window",
+            "sequences": 2000,
+            "wrong": 20,
+            "error_below": None,
+            **(criterion or {}),
+        }
 
     published = [
         {
@@ -62,7 +79,9 @@ class SelectiveCopy(Task):
         places, shown = self._places(rng, n), rng.integers(0, self.symbols, size=(self.tokens, n))
         start = 0
         for length in lengths:
-            x, y = (np.zeros((n, length, lines), "float32") for lines in (self.features, self.outputs))
+            x, y = (
+                np.zeros((n, length, lines), "float32") for lines in (self.features, self.outputs)
+            )
             asked = max(0, min(length, self.T - start))  # steps of this piece before the answer
             self._noise(rng, x[:, :asked])
             x[:, asked:, -1] = 1.0
@@ -91,7 +110,9 @@ class SelectiveCopy(Task):
             part[..., self.symbols] = 1.0
             return
         n, length, _ = part.shape
-        codes = rng.integers(0, self.noise, size=(length, n)).T  # step after step, so that cuts change nothing
+        codes = rng.integers(
+            0, self.noise, size=(length, n)
+        ).T  # step after step, so that cuts change nothing
         for code in range(self.noise):
             part[..., self.symbols + code] = codes == code
 

@@ -6,7 +6,10 @@ from lstmlab.task import Task, choice, mark, one_hot, whole, within
 
 LINES = "EBabcdXY"
 SYMBOLS = {2: "QRSU", 3: "QRSUVABC"}  # classes, in the order XX, XY, YX, YY, or XXX, XXY, ... YYY
-WINDOWS = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}  # where the symbols lie, in hundredths of T
+WINDOWS = {
+    2: ((10, 20), (50, 60)),
+    3: ((10, 20), (33, 43), (66, 76)),
+}  # where the symbols lie, in hundredths of T
 
 
 class TemporalOrder(Task):
@@ -41,11 +44,17 @@ class TemporalOrder(Task):
     test_size = 2560
     tolerance = 0.3
 
-    def __init__(self, symbols: int = 2, T: int = 100, inclusive: bool = True, criterion: dict | None = None):
+    def __init__(
+        self, symbols: int = 2, T: int = 100, inclusive: bool = True, criterion: dict | None = None
+    ):
         self.symbols = choice("TemporalOrder", "symbols", symbols, (2, 3))
         self.T = whole("TemporalOrder", "T", T, least=20)
-        self.longest = T + T // 10 - (not choice("TemporalOrder", "inclusive", inclusive, (True, False)))
-        self.windows = [(low * T // 100, high * T // 100) for low, high in WINDOWS[symbols]]  # elements counted from 1
+        self.longest = (
+            T + T // 10 - (not choice("TemporalOrder", "inclusive", inclusive, (True, False)))
+        )
+        self.windows = [
+            (low * T // 100, high * T // 100) for low, high in WINDOWS[symbols]
+        ]  # elements counted from 1
         self.steps, self.lag = self.longest, T - self.windows[-1][1]
         self.targets, self.outputs = tuple(SYMBOLS[symbols]), len(SYMBOLS[symbols])
         self.chance = self.memoryless = (1 - 1 / self.outputs) / self.outputs
@@ -73,7 +82,9 @@ class TemporalOrder(Task):
         answer = sum(second << k for k, second in enumerate(order[::-1]))
         start = 0
         for length in lengths:
-            codes = rng.integers(LINES.index("a"), LINES.index("d"), size=(length, n), endpoint=True).T
+            codes = rng.integers(
+                LINES.index("a"), LINES.index("d"), size=(length, n), endpoint=True
+            ).T
             mark(codes, start, np.zeros(n, int), LINES.index("E"))
             mark(codes, start, last, LINES.index("B"))
             for at, second in zip(places, order, strict=True):

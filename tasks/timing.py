@@ -1,8 +1,8 @@
 """Precise timing (2002): measure the time between spikes, produce it, or go on with a periodic function by oneself."""
 
 import numpy as np
-from lstmlab.tasks.continual import Continual
-from lstmlab.tasks.yardsticks import yardsticks
+from lstmlab.tasks.common.continual import Continual
+from lstmlab.tasks.common.yardsticks import yardsticks
 
 from lstmlab.task import Drawn, choice, whole
 
@@ -53,7 +53,10 @@ class Timing(Continual):
         criterion: dict | None = None,
     ):
         self.kind = choice("Timing", "kind", kind, KINDS)
-        self.F, self.I_max = whole("Timing", "F", F, least=2, most=10_000), whole("Timing", "I_max", I_max)
+        self.F, self.I_max = (
+            whole("Timing", "F", F, least=2, most=10_000),
+            whole("Timing", "I_max", I_max),
+        )
         self._wave = WAVES[choice("Timing", "wave", wave, tuple(WAVES))]
         self.endless = kind != "single"
         whole("Timing", "steps", steps, least=F + I_max, why="which is task.F + task.I_max")
@@ -69,7 +72,9 @@ class Timing(Continual):
             "rule": "whole_sets", "sets": ["test"], "wrong": 0, "error_below": None, "measure": "absolute",
             **(criterion or {}),
         }  # fmt: skip
-        self.chance, self.memoryless = yardsticks(self.shown, self.asked, self.weight * self._visits())
+        self.chance, self.memoryless = yardsticks(
+            self.shown, self.asked, self.weight * self._visits()
+        )
 
     def _measure(self):
         """Code 0 is silence, code 1 + I the spike after F + I steps."""
@@ -89,9 +94,13 @@ class Timing(Continual):
         """Code 2 I is a step of an interval of F + I steps, code 2 I + 1 its last."""
         extra = np.arange(self.I_max + 1)
         self._lengths = self.F + extra
-        self._strings = 2 * extra[:, None] + (np.arange(self.F + self.I_max) == self._lengths[:, None] - 1)
+        self._strings = 2 * extra[:, None] + (
+            np.arange(self.F + self.I_max) == self._lengths[:, None] - 1
+        )
         self.set_codes(
-            np.repeat(extra / self.I_max, 2)[:, None], np.tile([0, 1], self.I_max + 1)[:, None], np.ones(2 * len(extra))
+            np.repeat(extra / self.I_max, 2)[:, None],
+            np.tile([0, 1], self.I_max + 1)[:, None],
+            np.ones(2 * len(extra)),
         )
 
     def _periodic(self):
@@ -111,7 +120,9 @@ class Timing(Continual):
         begins[before] = 1.0
         for start in range(before + shortest, len(begins), shortest):
             end = min(start + shortest, len(begins))
-            begins[start:end] = np.mean([begins[start - length : end - length] for length in self._lengths], axis=0)
+            begins[start:end] = np.mean(
+                [begins[start - length : end - length] for length in self._lengths], axis=0
+            )
         begun = np.append(0.0, np.cumsum(begins[before:]))
         visits = np.zeros(len(self.shown))
         for string, length in zip(self._strings, self._lengths, strict=True):

@@ -8,7 +8,11 @@ from lstmlab.task import Drawn, Task, choice, cut_off, mark, whole, within
 
 VARIANCE, TARGET_VARIANCE = 0.2, 0.1
 # form -> targets of class 1 and class 2, tolerance, most of the 256 that may be wrong, bound of the mean error
-FORMS = {"3a": (1.0, 0.0, 0.2, 0, 0.01), "3b": (1.0, 0.0, 0.2, 5, 0.04), "3c": (0.2, 0.8, 0.1, 0, 0.015)}
+FORMS = {
+    "3a": (1.0, 0.0, 0.2, 0, 0.01),
+    "3b": (1.0, 0.0, 0.2, 5, 0.04),
+    "3c": (0.2, 0.8, 0.1, 0, 0.015),
+}
 
 
 class TwoSequence(Task):
@@ -102,7 +106,10 @@ class TwoSequence(Task):
         start = 0
         for length in lengths:
             x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((1,), (1,), ()))
-            x[..., 0] = np.sqrt(VARIANCE, dtype="float32") * rng.standard_normal((length, n), dtype="float32").T
+            x[..., 0] = (
+                np.sqrt(VARIANCE, dtype="float32")
+                * rng.standard_normal((length, n), dtype="float32").T
+            )
             telling = slice(0, max(0, self.N - start))
             if self.form != "3b":
                 x[:, telling] = 0.0

@@ -45,7 +45,9 @@ class VeryLongLag(Task):
     def __init__(self, p: int = 100, q: int = 100, extra: int = 131, criterion: dict | None = None):
         self.p, self.q = whole("VeryLongLag", "p", p), whole("VeryLongLag", "q", q)
         shares = GOES_ON ** np.arange(whole("VeryLongLag", "extra", extra, least=0) + 1)
-        self._extra = np.cumsum(shares[:-1] / shares.sum())  # probability of at most k more distractors
+        self._extra = np.cumsum(
+            shares[:-1] / shares.sum()
+        )  # probability of at most k more distractors
         self.features = p + 4
         self.steps, self.lag = q + extra + 3, q + 1
         self.inputs = (*(f"a{k}" for k in range(1, p + 1)), "e", "b", "x", "y")

@@ -13,7 +13,13 @@ import pytest
 from composed import SMALL
 
 PROGRAM = str(Path(sys.executable).parent / "lstmlab")
-ENDLESS = ("trainer.budget=10000000", "trainer.window=100", "task.T=24", "probe=2", "task.criterion.sequences=1000000")
+ENDLESS = (
+    "trainer.budget=10000000",
+    "trainer.window=100",
+    "task.T=24",
+    "probe=2",
+    "task.criterion.sequences=1000000",
+)
 LITTLE = (*SMALL, "diagnostic=[example]")
 PATIENCE = 180  # seconds until a test gives up: no measure of speed
 
@@ -68,7 +74,10 @@ def processes_about(folder: Path) -> list[int]:
         if not entry.name.isdigit():
             continue
         try:
-            about = str(folder).encode() in (entry / "cmdline").read_bytes() or (entry / "cwd").resolve() == folder
+            about = (
+                str(folder).encode() in (entry / "cmdline").read_bytes()
+                or (entry / "cwd").resolve() == folder
+            )
         except OSError:
             continue
         if about:
@@ -89,7 +98,9 @@ def twins(tmp_path_factory):
     """Two runs of the same seed, started in the same moment in the same folder."""
     folder = tmp_path_factory.mktemp("twins")
     processes = [start(folder, *LITTLE, "seed=1", name=name) for name in ("a", "b")]
-    return folder, [finish(process, folder, name) for process, name in zip(processes, "ab", strict=True)]
+    return folder, [
+        finish(process, folder, name) for process, name in zip(processes, "ab", strict=True)
+    ]
 
 
 def test_run_ends_with_a_summary_a_row_and_a_picture(twins):
@@ -98,7 +109,13 @@ def test_run_ends_with_a_summary_a_row_and_a_picture(twins):
         assert code == 0, err
         assert "Traceback" not in err
         assert len(err) < 2000, "greetings of libraries belong into the log"
-        for word in ("result ", "not solved in 200 sequences", "of 2560 wrong", "picture.png", "tensorboard --logdir outputs/"):
+        for word in (
+            "result ",
+            "not solved in 200 sequences",
+            "of 2560 wrong",
+            "picture.png",
+            "tensorboard --logdir outputs/",
+        ):
             assert word in out
         run = folder / next(line.split()[1] for line in out.splitlines() if line.startswith("run "))
         assert (run / "picture.png").read_bytes().startswith(b"\x89PNG")
@@ -125,11 +142,20 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["task.TT=3"], ["no such setting", "expected", "task.TT=3"]),
         (["task=nosuch"], ["expected one of adding, adding_modern, ", "task=nosuch"]),
         (["cell=null"], ["~part", "cell=null"]),
-        (["experiment=hs97/nosuch"], ["expected one of chunker/stream, ", "experiment=hs97/nosuch"]),
+        (
+            ["experiment=hs97/nosuch"],
+            ["expected one of chunker/stream, ", "experiment=hs97/nosuch"],
+        ),
         (["seed=0,1"], ["lstmlab -m", "seed=0,1"]),
-        (["cell.input_gate.bias=[-1,-2]"], ["cell.input_gate.bias: expected", "replaces it whole", "bias=[-1,-2]"]),
+        (
+            ["cell.input_gate.bias=[-1,-2]"],
+            ["cell.input_gate.bias: expected", "replaces it whole", "bias=[-1,-2]"],
+        ),
         (["outputs=file/below"], ["expected a folder that can be written", "file/below"]),
-        (["-m", "seed=0,1", "outputs=file/below"], ["expected a folder that can be written", "file/below"]),
+        (
+            ["-m", "seed=0,1", "outputs=file/below"],
+            ["expected a folder that can be written", "file/below"],
+        ),
         (["-m", "cell=vanilla,nosuch"], ["expected one of cascade, chrono, ", "cell=nosuch"]),
         (["hydra.run.dir=used"], ["expected a folder without a run", "used"]),
     ],
@@ -150,7 +176,11 @@ def test_bad_command_lines_are_one_line(arguments, words, tmp_path):
 
 def test_traceback_when_asked_for(tmp_path):
     asked = subprocess.run(
-        [PROGRAM, "task=nosuch"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "HYDRA_FULL_ERROR": "1"}
+        [PROGRAM, "task=nosuch"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HYDRA_FULL_ERROR": "1"},
     )
     assert asked.returncode == 1
     assert "Traceback" in asked.stderr
@@ -159,10 +189,18 @@ def test_traceback_when_asked_for(tmp_path):
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
 def test_answers_without_tensorflow(arguments, tmp_path):
     code = "import sys; from lstmlab.app import main\ntry: main()\nfinally: print(sorted(HEAVY & set(sys.modules)))"
-    code = code.replace("HEAVY", "{'tensorflow', 'keras', 'pandas', 'matplotlib', 'scipy', 'numpy'}")
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    code = code.replace(
+        "HEAVY", "{'tensorflow', 'keras', 'pandas', 'matplotlib', 'scipy', 'numpy'}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
     assert "[]" in done.stdout.splitlines()[-1], done
-    assert "embedded_reber" in done.stdout if arguments == ["--help"] else "learning_rate" in done.stdout
+    assert (
+        "embedded_reber" in done.stdout
+        if arguments == ["--help"]
+        else "learning_rate" in done.stdout
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -170,7 +208,13 @@ def test_bad_setting_and_divergence(tmp_path):
     """Both need TensorFlow, so they share the time: found by the classes themselves, and found in training."""
     cases = {
         "bad": ("cell.block_size=3",),
-        "nan": (*SMALL, "optimizer.learning_rate=1e30", "diagnostic=[]", "trainer.window=50", "trainer.steps_per_execution=10"),
+        "nan": (
+            *SMALL,
+            "optimizer.learning_rate=1e30",
+            "diagnostic=[]",
+            "trainer.window=50",
+            "trainer.steps_per_execution=10",
+        ),
     }
     for name in cases:
         (tmp_path / name).mkdir()
@@ -192,9 +236,17 @@ def test_interrupted_runs(tmp_path):
     """Ctrl-C in one, and in another the signal that ends programs when a machine is shut down."""
     for how in (signal.SIGINT, signal.SIGTERM):
         (tmp_path / how.name).mkdir()
-    processes = {how: start(tmp_path / how.name, *ENDLESS, "diagnostic=[]") for how in (signal.SIGINT, signal.SIGTERM)}
+    processes = {
+        how: start(tmp_path / how.name, *ENDLESS, "diagnostic=[]")
+        for how in (signal.SIGINT, signal.SIGTERM)
+    }
     for how, process in processes.items():
-        wait_until(lambda how=how: any(row["sequences"] >= 300 for row in rows(tmp_path / how.name).values()), process)
+        wait_until(
+            lambda how=how: any(
+                row["sequences"] >= 300 for row in rows(tmp_path / how.name).values()
+            ),
+            process,
+        )
         process.send_signal(how)
     for how, process in processes.items():
         code, out, err = finish(process, tmp_path / how.name)
@@ -213,7 +265,13 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     """The other three rows are complete, the same as alone, and the report is written."""
     sweep = [setting for setting in SMALL if "budget" not in setting]
     process = start(
-        tmp_path, "-m", "cell=vanilla,lstm1997", "seed=0,1", *sweep, "trainer.budget=200", "hydra.launcher.n_jobs=2"
+        tmp_path,
+        "-m",
+        "cell=vanilla,lstm1997",
+        "seed=0,1",
+        *sweep,
+        "trainer.budget=200",
+        "hydra.launcher.n_jobs=2",
     )
     victim = []
 
@@ -227,7 +285,12 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     os.kill(victim[0], signal.SIGKILL)
     code, out, err = finish(process, tmp_path)
     found = {folder.name.partition("-")[0]: row for folder, row in rows(tmp_path).items()}
-    assert {name: row["status"] for name, row in found.items()} == {"0": "killed", "1": "budget", "2": "budget", "3": "budget"}
+    assert {name: row["status"] for name, row in found.items()} == {
+        "0": "killed",
+        "1": "budget",
+        "2": "budget",
+        "3": "budget",
+    }
     assert "exit code -9" in found["0"]["reason"]
     assert (found["0"]["cell"], found["0"]["seed"], found["0"]["task.T"]) == ("vanilla", 0, 24)
     assert code == 1
@@ -243,8 +306,12 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
 
 def test_ctrl_c_in_a_sweep(tmp_path):
     """As a terminal sends it: to all processes of the group. Every job leaves a row, and no process is left."""
-    process = start(tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2")
-    wait_until(lambda: sum(row["sequences"] >= 200 for row in rows(tmp_path).values()) == 2, process)
+    process = start(
+        tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2"
+    )
+    wait_until(
+        lambda: sum(row["sequences"] >= 200 for row in rows(tmp_path).values()) == 2, process
+    )
     os.killpg(process.pid, signal.SIGINT)
     code, _, err = finish(process, tmp_path)
     assert code == 130
@@ -263,8 +330,12 @@ def test_ctrl_c_in_a_sweep(tmp_path):
 
 
 def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
-    process = start(tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2")
-    wait_until(lambda: sum(row["sequences"] >= 200 for row in rows(tmp_path).values()) == 2, process)
+    process = start(
+        tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2"
+    )
+    wait_until(
+        lambda: sum(row["sequences"] >= 200 for row in rows(tmp_path).values()) == 2, process
+    )
     process.kill()
     process.wait()
     end = time.monotonic() + PATIENCE

@@ -23,7 +23,9 @@ def chunks(rng, n):
 
 def brute_force(right, errors, length, wrong, below):
     for end in range(length, len(right) + 1):
-        if (~right[end - length : end]).sum() <= wrong and errors[end - length : end].mean() < below:
+        if (~right[end - length : end]).sum() <= wrong and errors[
+            end - length : end
+        ].mean() < below:
             return end
     return None
 
@@ -32,14 +34,19 @@ def test_sliding_window_against_brute_force():
     rng = np.random.default_rng(3)
     found = []
     for _ in range(300):
-        n, length, wrong = int(rng.integers(1, 120)), int(rng.integers(2, 25)), int(rng.integers(0, 2))
+        n, length, wrong = (
+            int(rng.integers(1, 120)),
+            int(rng.integers(2, 25)),
+            int(rng.integers(0, 2)),
+        )
         right = rng.random(n) < rng.choice([0.8, 0.95, 1.0])
         # the error of a sequence is |y - prediction|: y is 1 or 0, the prediction beside it by `errors`
         errors = np.round(rng.random(n) * 0.2, 3)
         y = right.astype(float)[:, None, None]
         rule = SlidingWindow(sequences=length, wrong=wrong, error_below=0.1)
         answers = [
-            rule.observe(Told(), y[a:b], y[a:b] - errors[a:b, None, None], np.ones((b - a, 1))) for a, b in chunks(rng, n)
+            rule.observe(Told(), y[a:b], y[a:b] - errors[a:b, None, None], np.ones((b - a, 1)))
+            for a, b in chunks(rng, n)
         ]
         expected = brute_force(right, errors, length, wrong, 0.1)
         assert rule.solved_at == expected
@@ -58,13 +65,19 @@ def test_sliding_window_keeps_the_first_solution():
 
 
 def test_sequence_errors_against_loops(rng):
-    y, prediction, w = rng.random((5, 4, 2)), rng.random((5, 4, 2)), (rng.random((5, 4)) < 0.5).astype(float)
+    y, prediction, w = (
+        rng.random((5, 4, 2)),
+        rng.random((5, 4, 2)),
+        (rng.random((5, 4)) < 0.5).astype(float),
+    )
     w[:, 0] = 1
     for n in range(5):
         asked = [t for t in range(4) if w[n, t]]
         absolute = np.mean([abs(y[n, t, k] - prediction[n, t, k]) for t in asked for k in range(2)])
         squared = sum((y[n, t, k] - prediction[n, t, k]) ** 2 for t in asked for k in range(2))
-        assert sequence_errors(y, prediction, w, "absolute")[n] == pytest.approx(absolute, rel=1e-12)
+        assert sequence_errors(y, prediction, w, "absolute")[n] == pytest.approx(
+            absolute, rel=1e-12
+        )
         assert sequence_errors(y, prediction, w, "squared")[n] == pytest.approx(squared, rel=1e-12)
 
 
@@ -87,7 +100,11 @@ def tries(rule, *windows):
 def test_whole_sets():
     rule = WholeSets()
     wrong = []
-    for sets in ({"training": [1, 0], "test": [0]}, {"training": [1, 1], "test": [1]}, {"test": [0]}):
+    for sets in (
+        {"training": [1, 0], "test": [0]},
+        {"training": [1, 1], "test": [1]},
+        {"test": [0]},
+    ):
         wrong.append((*tries(rule, sets)[0], rule.recent_wrong))
     assert wrong == [(False, 2), (True, 0), (True, 1)]
     assert rule.solved_at == 14
@@ -105,13 +122,18 @@ def test_whole_sets():
     ],
 )
 def test_whole_sets_with_bounds(settings, expected):
-    assert tries(WholeSets(**settings), {"test": [1, 1, 0, 0]}, {"test": [1, 0, 1, 1]})[0] == expected
+    assert (
+        tries(WholeSets(**settings), {"test": [1, 1, 0, 0]}, {"test": [1, 0, 1, 1]})[0] == expected
+    )
 
 
 def test_whole_sets_asks_for_its_sets_and_draws():
     both = {"a": [1], "b": [0]}
     assert tries(WholeSets(sets=["b"]), both, both) == ([False, False], [("b", 0), ("b", 0)])
-    assert tries(WholeSets(sets=["a"], redraw=True), both, both) == ([True, True], [("a", 1), ("a", 2)])
+    assert tries(WholeSets(sets=["a"], redraw=True), both, both) == (
+        [True, True],
+        [("a", 1), ("a", 2)],
+    )
 
 
 def test_a_large_set_is_given_up_once_it_failed():

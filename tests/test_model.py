@@ -25,7 +25,13 @@ def batch(rng, n: int = B):
 
 
 def model(rng, learner=None, log=None, dtype="float32") -> Recurrent:
-    net = Recurrent(variant("lstm1997", units=N, dtype=dtype), Head(K, "sigmoid", dtype=dtype), learner or BPTT(), F, log)
+    net = Recurrent(
+        variant("lstm1997", units=N, dtype=dtype),
+        Head(K, "sigmoid", dtype=dtype),
+        learner or BPTT(),
+        F,
+        log,
+    )
     for layer in (net.cell, net.head):
         randomize(layer, rng)
     return net
@@ -36,7 +42,10 @@ def model(rng, learner=None, log=None, dtype="float32") -> Recurrent:
     [
         (264, 7, 7, 4, {"block_size": 1, "candidate_bias": None}, {"bias": None}),
         (276, 7, 7, 6, {"candidate_bias": None}, {"bias": None}),
-        *((6 * (p + 10) + 4, p + 4, 2, 2, {"block_size": 1, **UNBIASED}, {"bias": None}) for p in (50, 100, 200, 500, 1000)),
+        *(
+            (6 * (p + 10) + 4, p + 4, 2, 2, {"block_size": 1, **UNBIASED}, {"bias": None})
+            for p in (50, 100, 200, 500, 1000)
+        ),
         (102, 1, 1, 3, {"block_size": 1}, {"bias": None}),
         (93, 2, 1, 4, {}, {}),
         (156, 8, 4, 4, {}, {}),
@@ -45,7 +54,9 @@ def model(rng, learner=None, log=None, dtype="float32") -> Recurrent:
     ids=lambda value: str(value) if isinstance(value, int) else "",
 )
 def test_weight_counts_of_table_10(weights, inputs, outputs, units, cell, head):
-    net = Recurrent(variant("lstm1997", units=units, **cell), Head(outputs, **head), Truncated1997(), inputs)
+    net = Recurrent(
+        variant("lstm1997", units=units, **cell), Head(outputs, **head), Truncated1997(), inputs
+    )
     assert net.count_params() == weights
     assert sum(int(np.prod(w.shape)) for w in net.trainable_variables) == weights
 
@@ -60,9 +71,16 @@ def test_head_and_error_against_numpy(rng):
     randomize(head, rng)
     y_c, y, w = rng.normal(size=(B, T, N)), rng.normal(size=(B, T, K)), rng.uniform(size=(B, T))
     prediction = head(tf.constant(y_c))
-    np.testing.assert_allclose(prediction, np.tanh((y_c @ head.kernel.numpy() + head.bias.numpy()) / 2), atol=1e-14)
+    np.testing.assert_allclose(
+        prediction, np.tanh((y_c @ head.kernel.numpy() + head.bias.numpy()) / 2), atol=1e-14
+    )
     expected = [
-        sum(w[b, t] * (y[b, t, k] - prediction[b, t, k]) ** 2 / 2 for t in range(T) for k in range(K)) for b in range(B)
+        sum(
+            w[b, t] * (y[b, t, k] - prediction[b, t, k]) ** 2 / 2
+            for t in range(T)
+            for k in range(K)
+        )
+        for b in range(B)
     ]
     np.testing.assert_allclose(head.error(y, prediction, w), expected, rtol=1e-12)
 
@@ -75,11 +93,14 @@ def test_crossentropy_against_numpy(activation, rng):
     y_c, w = rng.normal(size=(B, T, N)), rng.uniform(size=(B, T))
     y = np.eye(K)[rng.integers(0, K, size=(B, T))]
     net = y_c @ head.kernel.numpy() + head.bias.numpy()
-    if activation == "softmax":
-        each = np.log(np.exp(net).sum(-1)) - (y * net).sum(-1)
-    else:
-        each = (np.log1p(np.exp(net)) - y * net).sum(-1)
-    np.testing.assert_allclose(head.error(y, head(tf.constant(y_c)), w), (w * each).sum(1), rtol=1e-7)
+    of_nets = {
+        "softmax": np.log(np.exp(net).sum(axis=-1)),
+        "sigmoid": np.log1p(np.exp(net)).sum(axis=-1),
+    }
+    each = of_nets[activation] - (y * net).sum(axis=-1)
+    np.testing.assert_allclose(
+        head.error(y, head(tf.constant(y_c)), w), (w * each).sum(1), rtol=1e-7
+    )
     again = Head.from_config(head.get_config())
     assert again.loss == "crossentropy"
 
@@ -90,7 +111,10 @@ def test_error_of_half_precision_is_taken_in_single():
     assert Head(1).error(y, tf.ones((1, 300, 1), "bfloat16"), w).dtype == "float32"
 
 
-@pytest.mark.parametrize("bias", [None, 0.5, [0.5, -1.0], keras.initializers.RandomUniform(-1, 1, seed=2), Staggered(1, 2)])
+@pytest.mark.parametrize(
+    "bias",
+    [None, 0.5, [0.5, -1.0], keras.initializers.RandomUniform(-1, 1, seed=2), Staggered(1, 2)],
+)
 def test_head_config_round_trip(bias):
     head = Head(K, "g1997", bias, keras.initializers.RandomUniform(-1, 1, seed=3))
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(head)))
@@ -110,19 +134,27 @@ def test_shortcuts_lead_from_the_inputs_to_the_outputs(rng):
     assert [w.name for w in head.weights] == ["head_kernel", "head_shortcut_kernel", "head_bias"]
     y, x = rng.normal(size=(B, T, N)), rng.normal(size=(B, T, F))
     net = y @ head.kernel.numpy() + x @ head.shortcut_kernel.numpy() + head.bias.numpy()
-    np.testing.assert_allclose(head(tf.constant(y), tf.constant(x)), 1 / (1 + np.exp(-net)), atol=1e-14)
+    np.testing.assert_allclose(
+        head(tf.constant(y), tf.constant(x)), 1 / (1 + np.exp(-net)), atol=1e-14
+    )
     assert np.abs(x @ head.shortcut_kernel.numpy()).min() > 0
-    with pytest.raises(ValueError, match=r"Head: shortcuts lead from the inputs; expected them as well"):
+    with pytest.raises(
+        ValueError, match=r"Head: shortcuts lead from the inputs; expected them as well"
+    ):
         Head(K, shortcuts=True).build((None, N))
 
 
 def test_shortcuts_are_trained_by_a_model_and_read_by_its_answers(rng):
-    net = Recurrent(variant("lstm1997", units=N), Head(K, "sigmoid", shortcuts=True), Truncated1997(), F)
+    net = Recurrent(
+        variant("lstm1997", units=N), Head(K, "sigmoid", shortcuts=True), Truncated1997(), F
+    )
     net.compile("sgd")
     data = batch(rng)
     before, answers = [w.numpy() for w in net.head.weights], net.answers(data[0])
     net.train_on_batch(data[0], data[1], sample_weight=data[2])
-    assert all(np.abs(w.numpy() - b).max() > 0 for w, b in zip(net.head.weights, before, strict=True))
+    assert all(
+        np.abs(w.numpy() - b).max() > 0 for w, b in zip(net.head.weights, before, strict=True)
+    )
     net.head.shortcut_kernel.assign_add(np.ones((F, K)))
     assert np.abs(net.answers(data[0]) - answers).min() > 0
 
@@ -131,7 +163,11 @@ def test_prime_offset_is_added_to_the_slope_of_the_sigmoid(rng):
     """dE/dnet_k = -(f'(net_k) + c) (target_k - y_k) w, for targets in [0, 1]."""
     c = 0.3
     head = Head(K, "sigmoid", prime_offset=c, dtype="float64")
-    net, y, w = tf.constant(rng.normal(size=(B, T, K))), rng.uniform(size=(B, T, K)), rng.uniform(1, 2, size=(B, T))
+    net, y, w = (
+        tf.constant(rng.normal(size=(B, T, K))),
+        rng.uniform(size=(B, T, K)),
+        rng.uniform(1, 2, size=(B, T)),
+    )
     with tf.GradientTape() as tape:
         tape.watch(net)
         prediction = tf.sigmoid(net)
@@ -143,7 +179,9 @@ def test_prime_offset_is_added_to_the_slope_of_the_sigmoid(rng):
     assert np.abs(expected - without).min() > 1e-5
 
 
-@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 1e-3), ("float64", 1e-12)])
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 1e-3), ("float64", 1e-12)]
+)
 def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
     """There the slope itself is 0, and c (target - y) is all that is left: what the offset is for."""
     head = Head(1, "sigmoid", bias=None, kernel_initializer="ones", prime_offset=0.05, dtype=policy)
@@ -162,9 +200,15 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
     [
         ({"shortcuts": "yes"}, "Head: expected true or false. Received: shortcuts='yes'"),
         ({"prime_offset": -1}, "Head: expected a number >= 0. Received: prime_offset=-1"),
-        ({"prime_offset": 0.1}, "Head: prime_offset needs activation='sigmoid'. Received: prime_offset=0.1"),
+        (
+            {"prime_offset": 0.1},
+            "Head: prime_offset needs activation='sigmoid'. Received: prime_offset=0.1",
+        ),
         ({"loss": "hinge"}, "Head: expected 'squared' or 'crossentropy'. Received: loss='hinge'"),
-        ({"loss": "crossentropy"}, "Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation='linear'"),
+        (
+            {"loss": "crossentropy"},
+            "Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation='linear'",
+        ),
         ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
         (
@@ -205,9 +249,17 @@ def test_regularizers_and_constraints_of_the_cell_hold_in_training(rng):
     expected = BPTT().gradients(plain.cell, plain.head, *data)[2]
     net.compile(keras.optimizers.SGD(0.25))
     net.train_step(data)
-    moved = dict(zip(net.weight_names, (old - new for old, new in zip(weights, net.get_weights(), strict=True)), strict=True))
+    moved = dict(
+        zip(
+            net.weight_names,
+            (old - new for old, new in zip(weights, net.get_weights(), strict=True)),
+            strict=True,
+        )
+    )
     for name, weight, gradient in zip(net.weight_names, weights, expected, strict=True):
-        step = 0.25 * (gradient + (weight if name == "recurrent_kernel" else 0.0))  # the slope of 0.5 |W|^2 is W
+        step = 0.25 * (
+            gradient + (weight if name == "recurrent_kernel" else 0.0)
+        )  # the slope of 0.5 |W|^2 is W
         step = np.minimum(step, weight) if name == "bias" else step
         np.testing.assert_allclose(moved[name], step, rtol=1e-4, atol=1e-6, err_msg=name)
     assert (weights[2] < 0).any()
@@ -260,7 +312,10 @@ def test_log_keeps_every_sequence_in_order_at_the_steps_with_an_error(rng):
         log.update_state(*(tf.constant(v[part]) for v in (y, prediction, w)))
     steps = np.array([[1, 4], [0, 3], [2, 4], [3, 4]])
     for read, written in zip(log.read(), (y, prediction, w), strict=True):
-        np.testing.assert_array_equal(read, np.take_along_axis(written, steps.reshape(4, 2, *[1] * (written.ndim - 2)), axis=1))
+        np.testing.assert_array_equal(
+            read,
+            np.take_along_axis(written, steps.reshape(4, 2, *[1] * (written.ndim - 2)), axis=1),
+        )
     assert int(log.result()) == 4
     log.reset_state()
     assert [len(part) for part in log.read()] == [0, 0, 0]
@@ -272,9 +327,16 @@ def test_fit_changes_the_weights_and_logs_the_sequences(dtype, rng):
     x, y, w = batch(rng, 4)
     before, first = net.get_weights(), net(x[:1]).numpy()
     net.compile(keras.optimizers.SGD(0.1), jit_compile=True, steps_per_execution=2)
-    net.fit(tf.data.Dataset.from_tensor_slices((x, y, w)).batch(1, drop_remainder=True), shuffle=False, verbose=0)
+    net.fit(
+        tf.data.Dataset.from_tensor_slices((x, y, w)).batch(1, drop_remainder=True),
+        shuffle=False,
+        verbose=0,
+    )
     logged_y, prediction, logged_w = net.log.read()
     np.testing.assert_array_equal(logged_y, y)
     np.testing.assert_array_equal(logged_w, w)
     np.testing.assert_allclose(prediction[:1], first, atol=1e-6)
-    assert all(np.abs(old - new).max() > 1e-4 for old, new in zip(before, net.get_weights()[: len(before)], strict=False))
+    assert all(
+        np.abs(old - new).max() > 1e-4
+        for old, new in zip(before, net.get_weights()[: len(before)], strict=False)
+    )

@@ -20,8 +20,16 @@ def test_flat():
 
 
 def test_first_row():
-    row = first_row({"seed": 3, "task": {"T": 5}, "cell": {"units": 2}}, {"task": "adding", "cell": "vanilla", "hydra/x": "y"})
-    assert (row["seed"], row["task"], row["cell"], row["learner"]) == (3, "adding", "vanilla", "custom")
+    row = first_row(
+        {"seed": 3, "task": {"T": 5}, "cell": {"units": 2}},
+        {"task": "adding", "cell": "vanilla", "hydra/x": "y"},
+    )
+    assert (row["seed"], row["task"], row["cell"], row["learner"]) == (
+        3,
+        "adding",
+        "vanilla",
+        "custom",
+    )
     assert (row["task.T"], row["cell.units"], row["status"]) == (5, 2, "running")
     assert row["version.keras"].startswith("3.")
     assert json.loads(json.dumps(row)) == row
@@ -52,7 +60,9 @@ def test_end_if_running(tmp_path):
     assert [row["status"] for row in rows] == ["solved", "killed", "killed"]
     assert rows[0] == {"status": "solved", "sequences_to_solution": 5, "sequences": 7}
     assert (
-        rows[1] == {"status": "killed", "sequences_to_solution": 5, "sequences": 8, "reason": "gone"} == Run(open_).read_row()
+        rows[1]
+        == {"status": "killed", "sequences_to_solution": 5, "sequences": 8, "reason": "gone"}
+        == Run(open_).read_row()
     )
     assert Run(empty).read_row()["reason"] == "gone"
 
@@ -83,14 +93,23 @@ def test_load_drops_nothing(tmp_path):
 
 
 def test_load_of_nothing(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"expected a folder with runs. Received: folder='.*none'"):
+    with pytest.raises(
+        FileNotFoundError, match=r"expected a folder with runs. Received: folder='.*none'"
+    ):
         load(tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match=r"expected runs, folders with a result.json. Received: folder="):
+    with pytest.raises(
+        FileNotFoundError, match=r"expected runs, folders with a result.json. Received: folder="
+    ):
         load(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "row", ['{"task": "adding"}', '{"status": "done"}', '{"status": "solved", "sequences_to_solution": "abc"}']
+    "row",
+    [
+        '{"task": "adding"}',
+        '{"status": "done"}',
+        '{"status": "solved", "sequences_to_solution": "abc"}',
+    ],
 )
 def test_rows_that_make_no_sense_are_unreadable(tmp_path, row):
     (tmp_path / "result.json").write_text(row)

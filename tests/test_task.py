@@ -46,8 +46,14 @@ class Steps(Task):
     def pieces(self, rng, n, lengths):
         start = 0
         for length in lengths:
-            y = np.broadcast_to(np.arange(start, start + length, dtype="float32")[None, :, None], (n, length, 1))
-            yield rng.random((length, n), dtype="float32").T[..., None], y, np.ones((n, length), "float32")
+            y = np.broadcast_to(
+                np.arange(start, start + length, dtype="float32")[None, :, None], (n, length, 1)
+            )
+            yield (
+                rng.random((length, n), dtype="float32").T[..., None],
+                y,
+                np.ones((n, length), "float32"),
+            )
             start += length
 
     correct = Numbers.correct
@@ -58,7 +64,9 @@ class Endless(Steps):
 
 
 def joined(parts):
-    return [np.concatenate(part, axis=1) for part in zip(*(part[:3] for part in parts), strict=True)]
+    return [
+        np.concatenate(part, axis=1) for part in zip(*(part[:3] for part in parts), strict=True)
+    ]
 
 
 def draws(seed, stream, block=0):
@@ -121,7 +129,9 @@ def test_chunks_are_the_sequences_one_after_the_other(chunk):
     assert {part[0].shape for part in got} == {(4, chunk, 1)}
     for k in range(3):
         mine = got[k * per_sequence : (k + 1) * per_sequence]
-        assert [part[3].tolist() for part in mine] == [[number == 0] * 4 for number in range(per_sequence)]
+        assert [part[3].tolist() for part in mine] == [
+            [number == 0] * 4 for number in range(per_sequence)
+        ]
         alone = [task.sequence(2, "chunks", 4 * k + row) for row in range(4)]
         for one, other in zip(joined(mine), zip(*alone, strict=True), strict=True):
             assert np.array_equal(one[:, : task.steps], np.concatenate(other))
@@ -129,8 +139,13 @@ def test_chunks_are_the_sequences_one_after_the_other(chunk):
 
 
 def test_chunks_do_not_hang_on_the_batch():
-    by_two, by_three = (list(itertools.islice(Steps().chunks(2, size, 5), 12 // size)) for size in (2, 3))
-    sequences = [np.concatenate([joined(got[k : k + 2])[0] for k in range(0, len(got), 2)]) for got in (by_two, by_three)]
+    by_two, by_three = (
+        list(itertools.islice(Steps().chunks(2, size, 5), 12 // size)) for size in (2, 3)
+    )
+    sequences = [
+        np.concatenate([joined(got[k : k + 2])[0] for k in range(0, len(got), 2)])
+        for got in (by_two, by_three)
+    ]
     assert np.array_equal(*sequences)
     assert len(np.unique(sequences[0][:, 0])) == 6
 
@@ -143,12 +158,29 @@ def test_chunks_of_an_endless_task_go_on():
 
 def test_stream_of_chunks():
     task = Steps()
-    shapes = [(spec.shape.as_list(), spec.dtype.name) for spec in task.stream(0, 4, chunk=3).element_spec]
-    assert shapes == [([4, 3, 1], "float32"), ([4, 3, 1], "float32"), ([4, 3], "float32"), ([4], "bool")]
-    for one, other in zip(next(task.stream(0, 4, chunk=3).as_numpy_iterator()), next(task.chunks(0, 4, 3)), strict=True):
+    shapes = [
+        (spec.shape.as_list(), spec.dtype.name) for spec in task.stream(0, 4, chunk=3).element_spec
+    ]
+    assert shapes == [
+        ([4, 3, 1], "float32"),
+        ([4, 3, 1], "float32"),
+        ([4, 3], "float32"),
+        ([4], "bool"),
+    ]
+    for one, other in zip(
+        next(task.stream(0, 4, chunk=3).as_numpy_iterator()),
+        next(task.chunks(0, 4, 3)),
+        strict=True,
+    ):
         assert np.array_equal(one, other)
-    for settings, received in (({"chunk": 0}, "chunk=0"), ({"batch_size": 0}, "batch_size=0"), ({"batch_size": 1.5}, "=1.5")):
-        with pytest.raises(ValueError, match=rf"Task: expected a positive integer. Received: .*{received}"):
+    for settings, received in (
+        ({"chunk": 0}, "chunk=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 1.5}, "=1.5"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"Task: expected a positive integer. Received: .*{received}"
+        ):
             task.stream(0, **settings)
 
 
@@ -159,10 +191,14 @@ def test_a_sequence_alone_is_the_one_of_the_stream(position):
     for one, other in zip(task.sequence(4, "train", position), next(batches), strict=True):
         assert np.array_equal(one, other)
     [test] = task.sets(4)["test"]
-    for one, other, probe in zip(task.sequence(4, "test", position), test, task.probe(4, position + 1), strict=True):
+    for one, other, probe in zip(
+        task.sequence(4, "test", position), test, task.probe(4, position + 1), strict=True
+    ):
         assert np.array_equal(one, other[position : position + 1])
         assert not np.array_equal(one, probe[position : position + 1]) or one.ndim == 2
-    assert np.array_equal(task.sequence(4, "probe", position)[0], task.probe(4, position + 1)[0][position:])
+    assert np.array_equal(
+        task.sequence(4, "probe", position)[0], task.probe(4, position + 1)[0][position:]
+    )
 
 
 def test_a_sequence_outside_its_stream():
@@ -203,7 +239,9 @@ def test_rules_for_right():
     prediction[0, 1], prediction[1, 1], prediction[2, 1] = [0.6, 0.5, 0.0], [0.6, 0.5, 0.0], np.nan
     assert within(0.5, y, prediction, w).tolist() == [False, True, True, True]
     assert within(0.61, y, prediction, w).tolist() == [True] * 4
-    assert within(0.6, y, prediction, w).tolist() == [False, True, True, True], "the bound itself is outside"
+    assert within(0.6, y, prediction, w).tolist() == [False, True, True, True], (
+        "the bound itself is outside"
+    )
     assert most_active(y, prediction, w).tolist() == [False, True, True, True]
 
 
@@ -237,17 +275,27 @@ def test_settings_out_of_range(check, arguments, message):
 
 
 def test_settings_in_range():
-    assert (whole("Some", "p", 8, 1, 8), real("Some", "p", 1, 0, 1), choice("Some", "p", None, (None, "a"))) == (8, 1.0, None)
+    assert (
+        whole("Some", "p", 8, 1, 8),
+        real("Some", "p", 1, 0, 1),
+        choice("Some", "p", None, (None, "a")),
+    ) == (8, 1.0, None)
 
 
 def test_valid_steps():
     w = np.array([[0, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], "float32")
-    assert valid_steps(w).astype(int).tolist() == [[1, 1, 1, 1, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]]
+    assert valid_steps(w).astype(int).tolist() == [
+        [1, 1, 1, 1, 0],
+        [1, 0, 0, 0, 0],
+        [1, 1, 1, 1, 1],
+    ]
 
 
 @pytest.mark.parametrize("seed", [-1, "abc", "", None, 1.5, True])
 def test_bad_seed(seed):
-    with pytest.raises(ValueError, match=r"generator: expected a non-negative integer. Received: seed="):
+    with pytest.raises(
+        ValueError, match=r"generator: expected a non-negative integer. Received: seed="
+    ):
         generator(seed, "train")
 
 

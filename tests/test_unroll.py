@@ -90,13 +90,18 @@ def test_steps_known_only_at_run_time(compiled, rng):
         return [*values, *tape.gradient(scalar, xs)]
 
     looped = tf.function(
-        lambda *xs: with_gradients(lambda xs: unroll(step, states, xs), *xs), signature, jit_compile=compiled, autograph=False
+        lambda *xs: with_gradients(lambda xs: unroll(step, states, xs), *xs),
+        signature,
+        jit_compile=compiled,
+        autograph=False,
     )
     for steps in (1, 2, 4):
         xs, _ = data(rng, steps)
         expected = with_gradients(lambda xs: by_hand(xs, states), *xs)
         for one, other in zip(looped(*xs), expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)  # XLA sums in another order
+            np.testing.assert_allclose(
+                one, other, rtol=1e-12, atol=1e-12
+            )  # XLA sums in another order
 
 
 def test_gradient_writes_to_no_stack_of_all_steps(rng):
@@ -112,7 +117,9 @@ def test_gradient_writes_to_no_stack_of_all_steps(rng):
 
     graph = gradients.get_concrete_function(tf.ones((B, 50, 3)), [tf.ones((B, 3))]).graph
     functions = graph.as_graph_def(add_shapes=False).library.function
-    backward = [f for f in functions if all(part in f.signature.name for part in ("while", "grad", "body"))]
+    backward = [
+        f for f in functions if all(part in f.signature.name for part in ("while", "grad", "body"))
+    ]
     assert backward
     for function in backward:
         kinds = [node.op for node in function.node_def]

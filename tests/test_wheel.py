@@ -37,9 +37,15 @@ def wheel(tmp_path_factory):
 
 def test_everything_is_inside(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    expected = {f"lstmlab/{path.relative_to(ROOT / 'lstmlab').as_posix()}" for path in (ROOT / "lstmlab").rglob("*.py")}
+    expected = {
+        f"lstmlab/{path.relative_to(ROOT / 'lstmlab').as_posix()}"
+        for path in (ROOT / "lstmlab").rglob("*.py")
+    }
     expected |= {f"lstmlab/tasks/{path.name}" for path in (ROOT / "tasks").glob("*.py")}
-    expected |= {f"lstmlab/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
+    expected |= {
+        f"lstmlab/conf/{path.relative_to(ROOT / 'conf').as_posix()}"
+        for path in (ROOT / "conf").rglob("*.yaml")
+    }
     assert len(expected) > 40
     assert not expected - inside
     assert not {name for name in inside if name.startswith(("tasks/", "conf/", "tests/"))}
@@ -50,10 +56,23 @@ def test_runs_elsewhere(wheel, tmp_path):
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     python = tmp_path / "env" / "bin" / "python"
     [packages] = (tmp_path / "env" / "lib").glob("python*/site-packages")
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", "--quiet", str(wheel)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--quiet",
+        str(wheel),
+    ]
     subprocess.run(pip, check=True, cwd=tmp_path)
     libraries = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries))  # the path, but not its own .pth files
+    (packages / "libraries.pth").write_text(
+        "".join(f"{path}\n" for path in libraries)
+    )  # the path, but not its own .pth files
     (tmp_path / "empty").mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     run = subprocess.run(
@@ -63,6 +82,12 @@ def test_runs_elsewhere(wheel, tmp_path):
     assert run.returncode == 0, run.stderr
     [row] = (tmp_path / "empty").rglob("result.json")
     assert json.loads(row.read_text())["status"] == "budget"
-    where = [str(python), "-c", "import lstmlab, lstmlab.conf, lstmlab.tasks as t; print(lstmlab.__file__, t.__file__)"]
-    places = subprocess.run(where, cwd=tmp_path / "empty", env=environment, capture_output=True, text=True, check=True)
+    where = [
+        str(python),
+        "-c",
+        "import lstmlab, lstmlab.conf, lstmlab.tasks as t; print(lstmlab.__file__, t.__file__)",
+    ]
+    places = subprocess.run(
+        where, cwd=tmp_path / "empty", env=environment, capture_output=True, text=True, check=True
+    )
     assert all(place.startswith(str(packages)) for place in places.stdout.split())

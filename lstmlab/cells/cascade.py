@@ -47,16 +47,24 @@ class CascadeCell(keras.Layer):
     def build(self, input_shape) -> None:
         n = self.units
         initial = apart([self.initializer] * 4)
-        self.kernel = self.add_weight(shape=(input_shape[-1], n), initializer=initial[0], name="kernel")
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], n), initializer=initial[0], name="kernel"
+        )
         self.recurrent = self.add_weight(shape=(n,), initializer=initial[1], name="recurrent")
         self.bias = self.add_weight(shape=(n,), initializer=initial[2], name="bias")
         self.cascade = None
         if n > 1:
-            self.cascade = self.add_weight(shape=(n * (n - 1) // 2,), initializer=initial[3], name="cascade")
-        self.installed = self.add_weight(shape=(n,), initializer="ones", trainable=False, name="installed")
+            self.cascade = self.add_weight(
+                shape=(n * (n - 1) // 2,), initializer=initial[3], name="cascade"
+            )
+        self.installed = self.add_weight(
+            shape=(n,), initializer="ones", trainable=False, name="installed"
+        )
 
     def call(self, inputs, states):
-        net = ops.matmul(inputs, self.kernel) + self.bias + states[0] * self.recurrent  # (1), of the places still to come
+        net = (
+            ops.matmul(inputs, self.kernel) + self.bias + states[0] * self.recurrent
+        )  # (1), of the places still to come
         outputs, first = [], 0
         for j in range(self.units):
             y_j = self.installed[j] * self.f(net[:, :1])  # (2)
@@ -80,4 +88,9 @@ class CascadeCell(keras.Layer):
 
     def get_config(self) -> dict:
         initializer = keras.initializers.serialize(self.initializer)
-        return {**super().get_config(), "units": self.units, "activation": self.activation, "initializer": initializer}
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": self.activation,
+            "initializer": initializer,
+        }

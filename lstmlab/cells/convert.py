@@ -8,10 +8,24 @@ import numpy as np
 from lstmlab.cells.gates import Gate, squashing_config
 
 LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "SimpleRNN": keras.layers.SimpleRNN}
-CELLS = {"LSTM": keras.layers.LSTMCell, "GRU": keras.layers.GRUCell, "SimpleRNN": keras.layers.SimpleRNNCell}
-SHARED = [f"{w}_{kind}" for w in ("kernel", "recurrent", "bias") for kind in ("regularizer", "constraint")]
+CELLS = {
+    "LSTM": keras.layers.LSTMCell,
+    "GRU": keras.layers.GRUCell,
+    "SimpleRNN": keras.layers.SimpleRNNCell,
+}
+SHARED = [
+    f"{w}_{kind}" for w in ("kernel", "recurrent", "bias") for kind in ("regularizer", "constraint")
+]
 SHARED += ["kernel_initializer", "recurrent_initializer", "dropout", "recurrent_dropout", "seed"]
-LAYER_FLAGS = ("trainable", "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+LAYER_FLAGS = (
+    "trainable",
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+)
 
 
 class FromKeras:
@@ -29,19 +43,33 @@ class FromKeras:
 def kind_and_cell(caller: str, layer):
     """'LSTM', 'GRU' or 'SimpleRNN', and the Keras cell in the layer."""
     cell = getattr(layer, "cell", layer)
-    for kind, of_keras in CELLS.items():  # exactly these: a class made from one of them may compute something else
+    for (
+        kind,
+        of_keras,
+    ) in CELLS.items():  # exactly these: a class made from one of them may compute something else
         if type(cell) is of_keras and type(layer) in (of_keras, LAYERS[kind], keras.layers.RNN):
             return kind, cell
-    raise ValueError(f"{caller}: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: {type(layer).__name__}")
+    raise ValueError(
+        f"{caller}: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: {type(layer).__name__}"
+    )
 
 
 def arguments(kind: str, cell) -> dict:
     """The arguments of the GatedCell that is the same function as a Keras cell."""
     bias = cell.bias_initializer if cell.use_bias else None
-    shared = {name: getattr(cell, name) for name in SHARED} | {"units": cell.units, "dtype": cell.dtype_policy}
+    shared = {name: getattr(cell, name) for name in SHARED} | {
+        "units": cell.units,
+        "dtype": cell.dtype_policy,
+    }
     shared |= {"candidate_activation": cell.activation, "candidate_bias": bias}
     if kind == "SimpleRNN":
-        return {**shared, "input_gate": None, "forget_gate": "closed", "output_gate": None, "output_activation": "linear"}
+        return {
+            **shared,
+            "input_gate": None,
+            "forget_gate": "closed",
+            "output_gate": None,
+            "output_activation": "linear",
+        }
     gate = partial(Gate, cell.recurrent_activation)
     if kind == "GRU":
         reset = {"reset_gate": gate(bias), "reset_after": cell.reset_after}
@@ -63,7 +91,11 @@ def weights_from_keras(kind: str, cell) -> dict[str, np.ndarray]:
         n = cell.units
         if not cell.reset_after:
             recurrent = values["recurrent_kernel"]
-            return {**values, "recurrent_kernel": recurrent[:, : 2 * n], "candidate_recurrent_kernel": recurrent[:, 2 * n :]}
+            return {
+                **values,
+                "recurrent_kernel": recurrent[:, : 2 * n],
+                "candidate_recurrent_kernel": recurrent[:, 2 * n :],
+            }
         if cell.use_bias:  # Keras adds a second bias to the gates, which is one with the first
             first, second = values["bias"]
             summed = np.concatenate([first[: 2 * n] + second[: 2 * n], first[2 * n :]])
@@ -88,22 +120,35 @@ def keras_layer(layer):
     """The Keras layer that is the same function as a GatedRNN, with its weights: `GatedRNN.to_keras`."""
     cell = layer.cell
     if not cell.built:
-        raise ValueError("GatedRNN.to_keras: expected a built layer, whose weights can be carried over. Received: built=False")
+        raise ValueError(
+            "GatedRNN.to_keras: expected a built layer, whose weights can be carried over. Received: built=False"
+        )
     if layer.return_traces:
         raise ValueError(
             "GatedRNN.to_keras: Keras layers show no gates; expected return_traces=False. Received: return_traces=True"
         )
     templates = {kind: _template(kind, cell) for kind in CELLS}
-    differences = {kind: _differences(cell, type(cell)(**arguments(kind, t))) for kind, t in templates.items()}
+    differences = {
+        kind: _differences(cell, type(cell)(**arguments(kind, t))) for kind, t in templates.items()
+    }
     kind = min(differences, key=lambda kind: len(differences[kind]))
     if differences[kind]:
         raise ValueError(
             f"GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, {_call(kind, templates[kind])}: "
             f"{_expected(differences[kind])}. Received: {_received(differences[kind])}"
         )
-    config = {name: value for name, value in templates[kind].get_config().items() if name not in ("name", "trainable", "dtype")}
-    flags = {name: getattr(layer, name) for name in LAYER_FLAGS} | {"name": layer.name, "dtype": layer.dtype_policy}
-    made = LAYERS[kind].from_config({**config, **flags, "activity_regularizer": layer.activity_regularizer})
+    config = {
+        name: value
+        for name, value in templates[kind].get_config().items()
+        if name not in ("name", "trainable", "dtype")
+    }
+    flags = {name: getattr(layer, name) for name in LAYER_FLAGS} | {
+        "name": layer.name,
+        "dtype": layer.dtype_policy,
+    }
+    made = LAYERS[kind].from_config(
+        {**config, **flags, "activity_regularizer": layer.activity_regularizer}
+    )
     made.cell.build((None, cell.kernel.shape[0]))
     made.cell.built = True
     made.cell.set_weights(weights_to_keras(kind, cell))
@@ -119,7 +164,9 @@ def _new(owner, layer):
 def _fill(cell, layer):
     kind, theirs = kind_and_cell("GatedCell.from_keras", layer)
     if not theirs.built:
-        raise ValueError("GatedCell.from_keras: expected a built layer, which has weights. Received: built=False")
+        raise ValueError(
+            "GatedCell.from_keras: expected a built layer, which has weights. Received: built=False"
+        )
     differences = _differences(cell, type(cell)(**arguments(kind, theirs)))
     if differences:
         raise ValueError(
@@ -160,14 +207,21 @@ def _template(kind: str, cell):
 def _call(kind: str, template) -> str:
     names = ("activation", "recurrent_activation", "use_bias", "reset_after")
     said = {name: getattr(template, name) for name in names if hasattr(template, name)}
-    shown = (f"{name}={value!r}" if isinstance(value, bool) else f"{name}={_name(value)}" for name, value in said.items())
+    shown = (
+        f"{name}={value!r}" if isinstance(value, bool) else f"{name}={_name(value)}"
+        for name, value in said.items()
+    )
     return f"keras.layers.{kind}({', '.join(shown)})"
 
 
 def _differences(cell, other) -> dict[str, tuple]:
     """{switch: (here, there)} where two cells are different functions."""
     here, there = _function(cell), _function(other)
-    return {name: (here[name], there[name]) for name in here if name in there and here[name] != there[name]}
+    return {
+        name: (here[name], there[name])
+        for name in here
+        if name in there and here[name] != there[name]
+    }
 
 
 def _function(cell) -> dict[str, str]:
@@ -181,10 +235,22 @@ def _function(cell) -> dict[str, str]:
             shown |= {name: "a Gate", **{f"{name}.{part}": value for part, value in parts.items()}}
         else:
             shown[name] = repr(gate)
-    shown |= {name: _name(getattr(cell, name)) for name in ("candidate_activation", "output_activation")}
+    shown |= {
+        name: _name(getattr(cell, name)) for name in ("candidate_activation", "output_activation")
+    }
     shown["candidate_bias"] = _has(cell.candidate_bias)
-    plain = ("units", "block_size", "feedback", "candidate_recurrent", "reset_after", "normaliser", "layer_normalization")
-    return shown | {name: repr(getattr(cell, name)) for name in (*plain, "dropout", "recurrent_dropout")}
+    plain = (
+        "units",
+        "block_size",
+        "feedback",
+        "candidate_recurrent",
+        "reset_after",
+        "normaliser",
+        "layer_normalization",
+    )
+    return shown | {
+        name: repr(getattr(cell, name)) for name in (*plain, "dropout", "recurrent_dropout")
+    }
 
 
 def _name(activation) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from lstmlab.cells import checks
+from lstmlab.cells import arguments as checks
 from lstmlab.cells.convert import FromKeras
 from lstmlab.cells.gates import Coupled, refined, stabilised
 from lstmlab.cells.initializers import apart, bias_initializer, biases_together
@@ -70,12 +70,17 @@ class GatedCell(Switches):
     def build(self, input_shape) -> None:
         checks.inputs(input_shape)
         products = self.recurrence.products
-        biased = {name: size for name, size in self.nets.items() if self._initial_bias(name) is not None}
+        biased = {
+            name: size for name, size in self.nets.items() if self._initial_bias(name) is not None
+        }
         initial, *initials = apart(
             [
                 self.kernel_initializer,
                 *[self.recurrent_initializer] * max(1, len(products)),
-                *(bias_initializer("GatedCell", f"{name}.bias", self._initial_bias(name)) for name in biased),
+                *(
+                    bias_initializer("GatedCell", f"{name}.bias", self._initial_bias(name))
+                    for name in biased
+                ),
             ]
         )
         self.kernel = self._weight("kernel", (input_shape[-1], sum(self.nets.values())), initial)
@@ -85,12 +90,16 @@ class GatedCell(Switches):
             shape = self.recurrence.shape(product, self.hidden_size)
             setattr(self, product.weight, self._weight("recurrent", shape, initial, product.weight))
         if self.peepholes:
-            self.peephole = self._weight("peephole", (len(self.peepholes), self.units), self.peephole_initializer)
+            self.peephole = self._weight(
+                "peephole", (len(self.peepholes), self.units), self.peephole_initializer
+            )
         if self.layer_normalization:
             self._build_gains()
         self.bias = self.recurrent_bias = None
         if biased:
-            biases = biases_together(dict(zip(biased, initials[max(1, len(products)) :], strict=True)), biased)
+            biases = biases_together(
+                dict(zip(biased, initials[max(1, len(products)) :], strict=True)), biased
+            )
             self.bias = self._weight("bias", (sum(biased.values()),), biases)
         if self.reset_after and self._initial_bias("candidate") is not None:
             self.recurrent_bias = self._weight("bias", (self.units,), "zeros", "recurrent_bias")
@@ -131,8 +140,15 @@ class GatedCell(Switches):
             nets["candidate"] = for_candidate["candidate"]
         self._look("previous", nets, see, s_tm1)
         values, stabiliser = self._open(nets, past, touch)
-        values = {name: value if name == "refine_gate" else touch(name, value) for name, value in values.items()}
-        net_g = nets["candidate"] if self.reset_gate is None else self._behind_reset_gate(nets, waiting, hidden, values)
+        values = {
+            name: value if name == "refine_gate" else touch(name, value)
+            for name, value in values.items()
+        }
+        net_g = (
+            nets["candidate"]
+            if self.reset_gate is None
+            else self._behind_reset_gate(nets, waiting, hidden, values)
+        )
         g = values["candidate"] = touch("candidate", self.candidate_activation(net_g))
         s_t = self._gated("input_gate", values, g)
         if self.forget_gate != "closed":
@@ -140,15 +156,25 @@ class GatedCell(Switches):
         s_t = values["cell_state"] = touch("cell_state", s_t)
         after = {"cell_state": s_t, "stabiliser": stabiliser}
         if self.normaliser == "state":
-            after["normaliser"] = values["normaliser"] = touch("normaliser", self._normalise(past["normaliser"], values))
+            after["normaliser"] = values["normaliser"] = touch(
+                "normaliser", self._normalise(past["normaliser"], values)
+            )
         if self._looks_at_new_state:
             self._look("current", nets, see, s_t)
-            values["output_gate"] = touch("output_gate", self.output_gate.activation(nets["output_gate"]))
-        y_t = values["output"] = touch("output", self._gated("output_gate", values, self._read_out(s_t, values)))
+            values["output_gate"] = touch(
+                "output_gate", self.output_gate.activation(nets["output_gate"])
+            )
+        y_t = values["output"] = touch(
+            "output", self._gated("output_gate", values, self._read_out(s_t, values))
+        )
         after["hidden"] = y_t
         if self.hidden_size > self.units:
-            after["hidden"] = ops.concatenate([y_t, *(values[name] for name in self.gates)], axis=-1)
-        return {name: values[name] for name in self.value_sizes}, [after[name] for name in self.state_names]
+            after["hidden"] = ops.concatenate(
+                [y_t, *(values[name] for name in self.gates)], axis=-1
+            )
+        return {name: values[name] for name in self.value_sizes}, [
+            after[name] for name in self.state_names
+        ]
 
     def net(self, inputs, hidden):
         """{net: W x + R hidden + b} for inputs [B, F] and hidden [B, hidden]; and what waits for the reset gate, or None."""
@@ -156,18 +182,27 @@ class GatedCell(Switches):
 
     def project(self, inputs):
         """W x [..., nets] for inputs x [..., F]: all that does not depend on the step before."""
-        dtype = self.compute_dtype  # learners call `step` past __call__, which would cast for mixed precision
+        dtype = (
+            self.compute_dtype
+        )  # learners call `step` past __call__, which would cast for mixed precision
         net = ops.matmul(ops.cast(inputs, dtype), ops.cast(self.kernel, dtype))
         return self._scaled(net, self.kernel_gain) if self.layer_normalization else net
 
     def sums(self, projected, hidden):
         """`net` from W x [B, nets]."""
         if self.one_product:
-            return split(projected + self._read_back(self.recurrence.products[0], hidden) + self.whole_bias(), self.nets), None
+            return split(
+                projected
+                + self._read_back(self.recurrence.products[0], hidden)
+                + self.whole_bias(),
+                self.nets,
+            ), None
         nets = split(projected if self.bias is None else projected + self.whole_bias(), self.nets)
         read = self._all_read_back(hidden, alone=False)
         waiting = read.pop("candidate", None) if self.reset_gate is not None else None
-        return {name: nets[name] + read[name] if name in read else nets[name] for name in nets}, waiting
+        return {
+            name: nets[name] + read[name] if name in read else nets[name] for name in nets
+        }, waiting
 
     def whole_bias(self):
         """b of every net [nets], zero where a net has none; 0 where none has."""
@@ -185,7 +220,10 @@ class GatedCell(Switches):
         if not training:
             return inputs, None
         by_step = len(inputs.shape) == 2
-        mask, recurrent = self.get_dropout_mask(inputs if by_step else inputs[:, 0]), self.get_recurrent_dropout_mask(hidden)
+        mask, recurrent = (
+            self.get_dropout_mask(inputs if by_step else inputs[:, 0]),
+            self.get_recurrent_dropout_mask(hidden),
+        )
         if mask is not None:
             inputs = inputs * (mask if by_step else mask[:, None])
         return inputs, recurrent
@@ -198,13 +236,19 @@ class GatedCell(Switches):
 
         The refine gate is touched here, where it acts; the others act on cells, later.
         """
-        own = {name: gate.activation(nets[name]) for name, gate in self.own.items() if gate.peephole != "current"}
+        own = {
+            name: gate.activation(nets[name])
+            for name, gate in self.own.items()
+            if gate.peephole != "current"
+        }
         stabiliser = None
         if self.refine_gate is not None:
             own["refine_gate"] = touch("refine_gate", own["refine_gate"])
             own["forget_gate"] = refined(own["forget_gate"], own["refine_gate"])
         if self.normaliser is not None:
-            log_i, log_f = (self.own[name].log(nets[name]) for name in ("input_gate", "forget_gate"))
+            log_i, log_f = (
+                self.own[name].log(nets[name]) for name in ("input_gate", "forget_gate")
+            )
             if self.normaliser == "gates":  # i / (i + f), in a form that knows no 0 / 0
                 i, f = ops.sigmoid(log_i - log_f), ops.sigmoid(log_f - log_i)
             else:
@@ -242,7 +286,9 @@ class GatedCell(Switches):
         if self.normaliser == "state":
             s_t = self._per_block(s_t, lambda cells, n_t: cells / n_t, values["normaliser"])
         if self.layer_normalization:
-            s_t = self._scaled(s_t, self.state_gain) + ops.cast(self.state_offset, self.compute_dtype)
+            s_t = self._scaled(s_t, self.state_gain) + ops.cast(
+                self.state_offset, self.compute_dtype
+            )
         return self.output_activation(s_t)
 
     def _gated(self, name: str, values: dict, value):
@@ -254,11 +300,15 @@ class GatedCell(Switches):
     def _per_block(self, value, function: Callable, of_block):
         if self.block_size == 1:
             return function(value, of_block)
-        blocks = ops.reshape(value, (-1, self.blocks, self.block_size))  # a repeat here would break XLA's gradient
+        blocks = ops.reshape(
+            value, (-1, self.blocks, self.block_size)
+        )  # a repeat here would break XLA's gradient
         return ops.reshape(function(blocks, of_block[:, :, None]), (-1, self.units))
 
     def _read_back(self, product, hidden):
-        return self.recurrence(product, ops.cast(getattr(self, product.weight), self.compute_dtype), hidden)
+        return self.recurrence(
+            product, ops.cast(getattr(self, product.weight), self.compute_dtype), hidden
+        )
 
     def _all_read_back(self, hidden, alone: bool) -> dict:
         """{net: R hidden}. alone: the candidate's behind a reset gate, for which the other nets do not wait."""
@@ -275,7 +325,9 @@ class GatedCell(Switches):
 
     def _scaled(self, value, gain):
         """Layer normalisation with gains."""
-        return ops.layer_normalization(value, gamma=ops.cast(gain, self.compute_dtype), epsilon=1e-5)
+        return ops.layer_normalization(
+            value, gamma=ops.cast(gain, self.compute_dtype), epsilon=1e-5
+        )
 
     def _build_gains(self) -> None:
         def gains(name: str, size: int, initial: str = "ones"):
@@ -287,8 +339,13 @@ class GatedCell(Switches):
         self.kernel_gain = gains("kernel_gain", sum(self.nets.values()))
         self.recurrent_gain = gains("recurrent_gain", sum(width[False].values()))
         self.candidate_recurrent_gain = gains("candidate_recurrent_gain", sum(width[True].values()))
-        self.state_gain, self.state_offset = gains("state_gain", self.units), gains("state_offset", self.units, "zeros")
+        self.state_gain, self.state_offset = (
+            gains("state_gain", self.units),
+            gains("state_offset", self.units, "zeros"),
+        )
 
     def _weight(self, group: str, shape: tuple, initial, name: str | None = None):
-        checks_on_it = {kind: getattr(self, f"{group}_{kind}") for kind in ("regularizer", "constraint")}
+        checks_on_it = {
+            kind: getattr(self, f"{group}_{kind}") for kind in ("regularizer", "constraint")
+        }
         return self.add_weight(shape=shape, initializer=initial, name=name or group, **checks_on_it)

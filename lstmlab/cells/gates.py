@@ -54,7 +54,10 @@ def one_of(owner: str, argument: str, value, allowed: tuple):
     return value
 
 
-LOGARITHMS = ("sigmoid", "exponential")  # activations whose logarithm is finite wherever the net input is
+LOGARITHMS = (
+    "sigmoid",
+    "exponential",
+)  # activations whose logarithm is finite wherever the net input is
 PEEPHOLES = (None, "previous", "current")
 RECURRENCES = ("full", "block_diagonal", "by_element", "none")
 
@@ -75,7 +78,13 @@ class Gate:
     Source: Hochreiter & Schmidhuber 1997, eqs. 3 and 6; peepholes: Gers, Schraudolph & Schmidhuber 2002.
     """
 
-    def __init__(self, activation: str | Callable = "sigmoid", bias=0.0, peephole: str | None = None, recurrent: str = "full"):
+    def __init__(
+        self,
+        activation: str | Callable = "sigmoid",
+        bias=0.0,
+        peephole: str | None = None,
+        recurrent: str = "full",
+    ):
         self.activation = squashing("Gate", "activation", activation)
         self.bias = bias
         bias_initializer("Gate", "bias", bias)
@@ -88,7 +97,12 @@ class Gate:
 
     def get_config(self) -> dict:
         activation, bias = squashing_config(self.activation), bias_config(self.bias)
-        return {"activation": activation, "bias": bias, "peephole": self.peephole, "recurrent": self.recurrent}
+        return {
+            "activation": activation,
+            "bias": bias,
+            "peephole": self.peephole,
+            "recurrent": self.recurrent,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> "Gate":
@@ -113,10 +127,14 @@ class Coupled:
 
     def __init__(self, to: str, complement: bool = True, shift: float = 0.0):
         if not isinstance(to, str):
-            raise ValueError(f"Coupled: expected the name of a gate, such as 'forget_gate'. Received: to={to!r}")
+            raise ValueError(
+                f"Coupled: expected the name of a gate, such as 'forget_gate'. Received: to={to!r}"
+            )
         shift = number("Coupled", "shift", shift)
         if not isinstance(complement, bool):
-            raise ValueError(f"Coupled: expected true or false. Received: complement={complement!r}")
+            raise ValueError(
+                f"Coupled: expected true or false. Received: complement={complement!r}"
+            )
         self.to, self.complement, self.shift = to, complement, shift
 
     def value(self, partner: Gate, opened, net):

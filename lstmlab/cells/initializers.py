@@ -21,17 +21,26 @@ class Staggered(keras.initializers.Initializer):
 
     def __init__(self, first: float = 0.0, step: float = 0.0, spread: float = 0.0, seed=None):
         numbers = {"first": first, "step": step, "spread": spread}
-        self.first, self.step, self.spread = (number("Staggered", name, value) for name, value in numbers.items())
+        self.first, self.step, self.spread = (
+            number("Staggered", name, value) for name, value in numbers.items()
+        )
         if self.spread < 0:
             raise ValueError(f"Staggered: expected a number >= 0. Received: spread={spread!r}")
         self._noise = keras.initializers.RandomUniform(-self.spread, self.spread, seed=seed)
 
     def __call__(self, shape, dtype=None):
         dtype = dtype or keras.config.floatx()
-        return ops.convert_to_tensor(self.first + self.step * np.arange(shape[-1]), dtype=dtype) + self._noise(shape, dtype)
+        return ops.convert_to_tensor(
+            self.first + self.step * np.arange(shape[-1]), dtype=dtype
+        ) + self._noise(shape, dtype)
 
     def get_config(self) -> dict:
-        return {"first": self.first, "step": self.step, "spread": self.spread, "seed": self._noise.get_config()["seed"]}
+        return {
+            "first": self.first,
+            "step": self.step,
+            "spread": self.spread,
+            "seed": self._noise.get_config()["seed"],
+        }
 
 
 @keras.saving.register_keras_serializable("lstmlab")
@@ -45,7 +54,9 @@ class PerBlock(keras.initializers.Initializer):
 
     def __call__(self, shape, dtype=None):
         if shape[-1] != len(self.values):
-            raise ValueError(f"PerBlock: expected {shape[-1]} numbers, one per block. Received: values={self.values}")
+            raise ValueError(
+                f"PerBlock: expected {shape[-1]} numbers, one per block. Received: values={self.values}"
+            )
         return ops.convert_to_tensor(self.values, dtype=dtype or keras.config.floatx())
 
     def get_config(self) -> dict:
@@ -104,11 +115,15 @@ class Opposite(keras.initializers.Initializer):
 
     def __init__(self, of: str):
         if not isinstance(of, str):
-            raise ValueError(f"Opposite: expected the name of a gate, such as 'forget_gate'. Received: of={of!r}")
+            raise ValueError(
+                f"Opposite: expected the name of a gate, such as 'forget_gate'. Received: of={of!r}"
+            )
         self.of = of
 
     def __call__(self, shape, dtype=None):
-        raise ValueError(f"Opposite: expected to stand as the bias of a gate of a GatedCell. Received: of={self.of!r} alone")
+        raise ValueError(
+            f"Opposite: expected to stand as the bias of a gate of a GatedCell. Received: of={self.of!r} alone"
+        )
 
     def get_config(self) -> dict:
         return {"of": self.of}
@@ -122,7 +137,12 @@ def bias_initializer(owner: str, argument: str, bias) -> keras.initializers.Init
         bias = bias.tolist()
     if _is_finite(bias):
         return keras.initializers.Constant(float(bias))
-    if isinstance(bias, Sequence) and not isinstance(bias, str) and bias and all(map(_is_finite, bias)):
+    if (
+        isinstance(bias, Sequence)
+        and not isinstance(bias, str)
+        and bias
+        and all(map(_is_finite, bias))
+    ):
         return PerBlock(bias)
     if isinstance(bias, str):
         try:
@@ -139,7 +159,11 @@ def biases_together(initial: dict, sizes: dict[str, int]):
     """One initializer for the biases of several nets, one after the other; Opposite takes the numbers drawn for its `of`."""
 
     def draw(_, dtype=None):
-        drawn = {n: initial[n]((size,), dtype=dtype) for n, size in sizes.items() if not isinstance(initial[n], Opposite)}
+        drawn = {
+            n: initial[n]((size,), dtype=dtype)
+            for n, size in sizes.items()
+            if not isinstance(initial[n], Opposite)
+        }
         return ops.concatenate([drawn[n] if n in drawn else -drawn[initial[n].of] for n in sizes])
 
     return draw
@@ -147,7 +171,11 @@ def biases_together(initial: dict, sizes: dict[str, int]):
 
 def bias_config(bias):
     """`bias` as JSON can hold it."""
-    return keras.saving.serialize_keras_object(bias) if isinstance(bias, keras.initializers.Initializer) else bias
+    return (
+        keras.saving.serialize_keras_object(bias)
+        if isinstance(bias, keras.initializers.Initializer)
+        else bias
+    )
 
 
 def bias_from_config(bias):
@@ -163,7 +191,10 @@ def apart(initializers: Sequence) -> list:
     own: list = []
     for drawn in initializers:
         again = any(drawn is other for other in initializers[: len(own)])
-        unseeded = isinstance(drawn, keras.initializers.Initializer) and drawn.get_config().get("seed", 0) is None
+        unseeded = (
+            isinstance(drawn, keras.initializers.Initializer)
+            and drawn.get_config().get("seed", 0) is None
+        )
         own.append(drawn.clone() if again and unseeded else drawn)
     return own
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 from keras.src import backend
 
-from lstmlab.cells import checks
+from lstmlab.cells import arguments as checks
 from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
@@ -52,23 +52,44 @@ class GatedRNN(keras.layers.RNN):
         cell = kwargs.pop("units", None) if cell is None else cell
         for name, ours in _INSTEAD.items():
             if name in kwargs:
-                raise ValueError(f"GatedRNN: expected {ours} in place of {name}. Received: {name}={kwargs[name]!r}")
+                raise ValueError(
+                    f"GatedRNN: expected {ours} in place of {name}. Received: {name}={kwargs[name]!r}"
+                )
         checks.keywords("GatedRNN", kwargs, [*_FLAGS, *ARGUMENTS])
         switches = {name: kwargs.pop(name) for name in list(kwargs) if name in _SWITCHES}
         if not isinstance(cell, GatedCell):
             if isinstance(cell, bool) or not isinstance(cell, Integral):
-                raise ValueError(f"GatedRNN: expected a GatedCell or a number of units. Received: cell={cell!r}")
-            cell = named_variant(variant or "vanilla", units=int(cell), dtype=kwargs.get("dtype"), **switches)
+                raise ValueError(
+                    f"GatedRNN: expected a GatedCell or a number of units. Received: cell={cell!r}"
+                )
+            cell = named_variant(
+                variant or "vanilla", units=int(cell), dtype=kwargs.get("dtype"), **switches
+            )
         elif switches or variant is not None or "units" in kwargs:
             given = {"variant": variant, "units": kwargs.get("units")} | switches
-            given = {name: value for name, value in given.items() if name in switches or value is not None}
+            given = {
+                name: value
+                for name, value in given.items()
+                if name in switches or value is not None
+            }
             raise ValueError(
                 "GatedRNN: expected arguments of the cell only with a number of units. "
                 f"Received: {', '.join(f'{name}={value!r}' for name, value in given.items())} beside a cell"
             )
         if not isinstance(return_traces, bool):
-            raise ValueError(f"GatedRNN: expected true or false. Received: return_traces={return_traces!r}")
-        super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask, **kwargs)
+            raise ValueError(
+                f"GatedRNN: expected true or false. Received: return_traces={return_traces!r}"
+            )
+        super().__init__(
+            cell,
+            return_sequences,
+            return_state,
+            go_backwards,
+            stateful,
+            unroll,
+            zero_output_for_mask,
+            **kwargs,
+        )
         self.return_traces = return_traces
 
     @classmethod
@@ -78,7 +99,11 @@ class GatedRNN(keras.layers.RNN):
         flags: override those of the layer; return_traces=True shows its gates. Raises ValueError for another layer.
         """
         kind_and_cell("GatedRNN.from_keras", layer)
-        same = {name: getattr(layer, name) for name in (*LAYER_FLAGS, "name", "activity_regularizer") if hasattr(layer, name)}
+        same = {
+            name: getattr(layer, name)
+            for name in (*LAYER_FLAGS, "name", "activity_regularizer")
+            if hasattr(layer, name)
+        }
         return cls(GatedCell.from_keras(layer), **{"dtype": layer.dtype_policy, **same, **flags})
 
     def to_keras(self):
@@ -119,7 +144,9 @@ class GatedRNN(keras.layers.RNN):
 
         def step(x_t, states):
             if backend.backend() == "torch" and self.stateful:
-                states = [ops.copy(state) for state in states]  # PyTorch would change them in place under its own gradient
+                states = [
+                    ops.copy(state) for state in states
+                ]  # PyTorch would change them in place under its own gradient
             values, states = cell.step(x_t, list(states), net=net)
             return {name: values[name] for name in wanted}, states
 
@@ -128,20 +155,28 @@ class GatedRNN(keras.layers.RNN):
             step, inputs, initial_state = self._masked(step, inputs, initial_state, mask, wanted)
         values, states = self._over_time(step, inputs, initial_state, wanted)
         outputs = values["output"]
-        self._values = {**values, "output": ops.copy(outputs)} if self._traced else None  # the mask clings to the other one
+        self._values = (
+            {**values, "output": ops.copy(outputs)} if self._traced else None
+        )  # the mask clings to the other one
         last = outputs[:, -1] if len(outputs.shape) == 3 else outputs
-        output, states = passed(self, given, outputs if self.return_sequences else last, states[: len(cell.state_size)])
+        output, states = passed(
+            self, given, outputs if self.return_sequences else last, states[: len(cell.state_size)]
+        )
         return (last, output, states) if self.return_sequences else (output, outputs, states)
 
     def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
         self._check(sequences, initial_state, mask)
-        return super().compute_output_spec(sequences, initial_state=initial_state, mask=mask, training=training)
+        return super().compute_output_spec(
+            sequences, initial_state=initial_state, mask=mask, training=training
+        )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         shape = super().compute_output_shape(sequences_shape, initial_state_shape)
         if not self.return_traces:
             return shape
-        traces = {name: (*sequences_shape[:2], size) for name, size in self.cell.value_sizes.items()}
+        traces = {
+            name: (*sequences_shape[:2], size) for name, size in self.cell.value_sizes.items()
+        }
         return (*shape, traces) if self.return_state else (shape, traces)
 
     def compute_mask(self, inputs, mask):
@@ -156,7 +191,9 @@ class GatedRNN(keras.layers.RNN):
     def _over_time(self, step, inputs, states, wanted: dict):
         """{name: value} of every step [B, T, size], or of the last step [B, size] if that is enough; and the last states."""
         every_step = self.return_sequences or self._traced
-        if backend.backend() == "tensorflow" and not self.unroll:  # where Keras' own loop takes a time quadratic in T
+        if (
+            backend.backend() == "tensorflow" and not self.unroll
+        ):  # where Keras' own loop takes a time quadratic in T
             from lstmlab.unroll import unroll
 
             return unroll(step, list(states), inputs, every_step, self.go_backwards)
@@ -182,13 +219,23 @@ class GatedRNN(keras.layers.RNN):
         The mask goes along as one more input. Not by the mask of `backend.rnn`: with JAX that begins with the first state
         instead of zeros, and wants outputs as wide as it.
         """
-        start = [ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype) for size in wanted.values()]
+        start = [
+            ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype)
+            for size in wanted.values()
+        ]
 
         def masked(x_t, states):
-            here, states, before = ops.greater(x_t[:, -1:], 0), states[: -len(wanted)], states[-len(wanted) :]
+            here, states, before = (
+                ops.greater(x_t[:, -1:], 0),
+                states[: -len(wanted)],
+                states[-len(wanted) :],
+            )
             values, after = step(x_t[:, :-1], states)
             after = [ops.where(here, new, old) for new, old in zip(after, states, strict=True)]
-            values = {name: ops.where(here, values[name], old) for name, old in zip(wanted, before, strict=True)}
+            values = {
+                name: ops.where(here, values[name], old)
+                for name, old in zip(wanted, before, strict=True)
+            }
             return values, [*after, *(before if self.zero_output_for_mask else values.values())]
 
         column = ops.cast(ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype)
@@ -202,8 +249,12 @@ class GatedRNN(keras.layers.RNN):
             return hidden if drop is None else hidden * drop
 
         if sequences.shape[-1] >= cell.units or not cell.one_product:
-            return cell.project(sequences), lambda projected, hidden: cell.sums(projected, kept(hidden))
-        weights = [ops.cast(weight, cell.compute_dtype) for weight in (cell.kernel, cell.recurrent_kernel)]
+            return cell.project(sequences), lambda projected, hidden: cell.sums(
+                projected, kept(hidden)
+            )
+        weights = [
+            ops.cast(weight, cell.compute_dtype) for weight in (cell.kernel, cell.recurrent_kernel)
+        ]
         joined, bias = ops.concatenate(weights, axis=0), cell.whole_bias()
 
         def net(x_t, hidden):
@@ -214,7 +265,12 @@ class GatedRNN(keras.layers.RNN):
 
     def _check_inputs(self, shape) -> None:
         features = self.cell.kernel.shape[0] if self.cell.built else None
-        if len(shape) != 3 or shape[1] == 0 or shape[2] is None or (features and shape[2] != features):
+        if (
+            len(shape) != 3
+            or shape[1] == 0
+            or shape[2] is None
+            or (features and shape[2] != features)
+        ):
             raise ValueError(
                 f"GatedRNN: expected inputs [B, T, F], T at least 1, F {features or 'known'}. Received: shape={tuple(shape)}"
             )
@@ -222,25 +278,36 @@ class GatedRNN(keras.layers.RNN):
     def _check(self, sequences, initial_state, mask) -> None:
         self._check_inputs(sequences.shape)
         if hasattr(sequences, "row_splits"):
-            raise ValueError("GatedRNN: expected a dense tensor; pad it and give a mask. Received: a ragged tensor")
+            raise ValueError(
+                "GatedRNN: expected a dense tensor; pad it and give a mask. Received: a ragged tensor"
+            )
         batch, steps = sequences.shape[:2]
         if mask is not None:
-            received = f"mask.shape={tuple(mask.shape)}" if hasattr(mask, "shape") else f"mask={mask!r}"
+            received = (
+                f"mask.shape={tuple(mask.shape)}" if hasattr(mask, "shape") else f"mask={mask!r}"
+            )
             if not hasattr(mask, "shape") or not _fits(mask.shape, (batch, steps)):
-                raise ValueError(f"GatedRNN: expected a mask [B, T] = {(batch, steps)}. Received: {received}")
+                raise ValueError(
+                    f"GatedRNN: expected a mask [B, T] = {(batch, steps)}. Received: {received}"
+                )
         if initial_state is not None:
             states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
             expected = [(batch, size) for size in self.cell.state_size]
             shapes = [tuple(getattr(state, "shape", ())) for state in states]
             if len(shapes) != len(expected) or not all(map(_fits, shapes, expected)):
                 named = ", ".join(
-                    f"{n} [B, {size}]" for n, size in zip(self.cell.state_names, self.cell.state_size, strict=True)
+                    f"{n} [B, {size}]"
+                    for n, size in zip(self.cell.state_names, self.cell.state_size, strict=True)
                 )
-                raise ValueError(f"GatedRNN: expected initial_state=[{named}], B={batch}. Received: shapes {shapes}")
+                raise ValueError(
+                    f"GatedRNN: expected initial_state=[{named}], B={batch}. Received: shapes {shapes}"
+                )
 
 
 def _fits(shape, expected) -> bool:
-    return len(shape) == len(expected) and all(a is None or b is None or a == b for a, b in zip(shape, expected, strict=True))
+    return len(shape) == len(expected) and all(
+        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
+    )
 
 
 _INSTEAD = {  # arguments of keras.layers.LSTM that say for all gates at once what each gate says here

@@ -30,21 +30,37 @@ class Recurrence:
     nets: {name: size}; kinds: {name: kind}. candidate_alone: its product is taken by itself, behind a reset gate.
     """
 
-    WEIGHTS = {"full": "recurrent_kernel", "block_diagonal": "recurrent_blocks", "by_element": "recurrent_elements"}
+    WEIGHTS = {
+        "full": "recurrent_kernel",
+        "block_diagonal": "recurrent_blocks",
+        "by_element": "recurrent_elements",
+    }
 
     def __init__(
-        self, nets: dict[str, int], kinds: dict[str, str], feedback: str, units: int, heads: int, candidate_alone: bool
+        self,
+        nets: dict[str, int],
+        kinds: dict[str, str],
+        feedback: str,
+        units: int,
+        heads: int,
+        candidate_alone: bool,
     ):
         self.units, self.heads, self.feedback = units, heads, feedback
         self.products: list[Product] = []
         if feedback == "none":
             return
         for alone in (False, True) if candidate_alone else (False,):
-            group = {n: size for n, size in nets.items() if not candidate_alone or (n == "candidate") == alone}
+            group = {
+                n: size
+                for n, size in nets.items()
+                if not candidate_alone or (n == "candidate") == alone
+            }
             for kind, weight in self.WEIGHTS.items():
                 driven = {name: size for name, size in group.items() if kinds[name] == kind}
                 if driven:
-                    self.products.append(Product(f"candidate_{weight}" if alone else weight, kind, driven, alone))
+                    self.products.append(
+                        Product(f"candidate_{weight}" if alone else weight, kind, driven, alone)
+                    )
         gates = {name: size for name, size in nets.items() if name != "candidate"}
         if feedback == "gates_to_gates" and gates:
             self.products.append(Product("gate_recurrent_kernel", "gates", gates, False))
@@ -74,7 +90,9 @@ class Recurrence:
         heads = ops.reshape(hidden, (-1, self.heads, self.units // self.heads))
         read = ops.einsum("bhi,hij->bhj", heads, weight)
         by_net = split(read, {name: size // self.heads for name, size in product.nets.items()})
-        return _side_by_side([ops.reshape(by_net[name], (-1, size)) for name, size in product.nets.items()])
+        return _side_by_side(
+            [ops.reshape(by_net[name], (-1, size)) for name, size in product.nets.items()]
+        )
 
 
 def first(hidden, units: int):
@@ -104,10 +122,15 @@ def per_head(initializer, heads: int):
     """An initializer for [heads, rows, columns] that draws every head by itself, as if it stood alone."""
 
     def draw(shape, dtype=None):
-        if not isinstance(initializer, keras.initializers.Initializer):  # a function: as often as there are heads
+        if not isinstance(
+            initializer, keras.initializers.Initializer
+        ):  # a function: as often as there are heads
             return ops.stack([initializer(shape[1:], dtype=dtype) for _ in range(heads)])
         config = initializer.get_config()
-        own = [{**config, "seed": config["seed"] + k} if config.get("seed") is not None else config for k in range(heads)]
+        own = [
+            {**config, "seed": config["seed"] + k} if config.get("seed") is not None else config
+            for k in range(heads)
+        ]
         return ops.stack([type(initializer).from_config(c)(shape[1:], dtype=dtype) for c in own])
 
     return draw

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
-from lstmlab.cells import checks
+from lstmlab.cells import arguments as checks
 from lstmlab.cells.gates import RECURRENCES, Coupled, Gate, one_of, squashing, squashing_config
 from lstmlab.cells.initializers import bias_config, bias_from_config, bias_initializer
 from lstmlab.cells.recurrence import Recurrence
@@ -27,7 +27,15 @@ class Switches(keras.Layer, DropoutRNNCell):
     FEEDBACK = ("cells", "all", "gates_to_gates", "none")
     NORMALISERS = (None, "gates", "state")
     WEIGHTS = ("kernel", "recurrent", "peephole", "bias")
-    PLAIN: tuple[str, ...] = ("units", "block_size", "heads", "feedback", "candidate_recurrent", "reset_after", "normaliser")
+    PLAIN: tuple[str, ...] = (
+        "units",
+        "block_size",
+        "heads",
+        "feedback",
+        "candidate_recurrent",
+        "reset_after",
+        "normaliser",
+    )
     PLAIN += ("layer_normalization", "dropout", "recurrent_dropout", "seed")
 
     def __init__(
@@ -80,26 +88,42 @@ class Switches(keras.Layer, DropoutRNNCell):
                 self.gates[name] = gate
             if isinstance(gate, Gate):
                 checks.length(f"{name}.bias", gate.bias, self.blocks, "one per block")
-        self.candidate_activation = squashing("GatedCell", "candidate_activation", candidate_activation)
+        self.candidate_activation = squashing(
+            "GatedCell", "candidate_activation", candidate_activation
+        )
         self.output_activation = squashing("GatedCell", "output_activation", output_activation)
         self.candidate_bias = candidate_bias
         bias_initializer("GatedCell", "candidate_bias", candidate_bias)
         checks.length("candidate_bias", candidate_bias, units, "one per cell")
-        self.candidate_recurrent = one_of("GatedCell", "candidate_recurrent", candidate_recurrent, RECURRENCES)
+        self.candidate_recurrent = one_of(
+            "GatedCell", "candidate_recurrent", candidate_recurrent, RECURRENCES
+        )
         self.kernel_initializer = checks.initializer("kernel_initializer", kernel_initializer)
-        self.recurrent_initializer = checks.initializer("recurrent_initializer", recurrent_initializer)
+        self.recurrent_initializer = checks.initializer(
+            "recurrent_initializer", recurrent_initializer
+        )
         self.reset_after = checks.flag("reset_after", reset_after)
         self.normaliser = one_of("GatedCell", "normaliser", normaliser, self.NORMALISERS)
         self.layer_normalization = checks.flag("layer_normalization", layer_normalization)
         self.own = {name: gate for name, gate in self.gates.items() if isinstance(gate, Gate)}
         checks.gates(self)
         self.peepholes = [name for name, gate in self.own.items() if gate.peephole]
-        self.peephole_initializer = peephole_initializer  # made only where it draws: each initializer made takes a seed
+        self.peephole_initializer = (
+            peephole_initializer  # made only where it draws: each initializer made takes a seed
+        )
         if self.peepholes:
-            self.peephole_initializer = checks.initializer("peephole_initializer", peephole_initializer)
+            self.peephole_initializer = checks.initializer(
+                "peephole_initializer", peephole_initializer
+            )
         for kind, values in (
-            ("regularizer", (kernel_regularizer, recurrent_regularizer, peephole_regularizer, bias_regularizer)),
-            ("constraint", (kernel_constraint, recurrent_constraint, peephole_constraint, bias_constraint)),
+            (
+                "regularizer",
+                (kernel_regularizer, recurrent_regularizer, peephole_regularizer, bias_regularizer),
+            ),
+            (
+                "constraint",
+                (kernel_constraint, recurrent_constraint, peephole_constraint, bias_constraint),
+            ),
         ):
             for weight, value in zip(self.WEIGHTS, values, strict=True):
                 setattr(self, f"{weight}_{kind}", checks.of_keras(kind, f"{weight}_{kind}", value))
@@ -112,13 +136,26 @@ class Switches(keras.Layer, DropoutRNNCell):
 
     def _lay_out(self) -> None:
         """What follows from the switches: the nets, who reads back what, the states, and the values of a step."""
-        self.nets = {n: self.units if n == "candidate" else self.blocks for n in self.NETS if n == "candidate" or n in self.own}
-        kinds = {name: gate.recurrent for name, gate in self.own.items()} | {"candidate": self.candidate_recurrent}
+        self.nets = {
+            n: self.units if n == "candidate" else self.blocks
+            for n in self.NETS
+            if n == "candidate" or n in self.own
+        }
+        kinds = {name: gate.recurrent for name, gate in self.own.items()} | {
+            "candidate": self.candidate_recurrent
+        }
         before = self.reset_gate is not None and not self.reset_after
-        self.recurrence = Recurrence(self.nets, kinds, self.feedback, self.units, self.heads, before)
+        self.recurrence = Recurrence(
+            self.nets, kinds, self.feedback, self.units, self.heads, before
+        )
         products = self.recurrence.products
         plain = self.reset_gate is None and not self.layer_normalization
-        self.one_product = plain and len(products) == 1 and products[0].kind == "full" and products[0].nets == self.nets
+        self.one_product = (
+            plain
+            and len(products) == 1
+            and products[0].kind == "full"
+            and products[0].nets == self.nets
+        )
         fed_back = self.feedback in ("all", "gates_to_gates")
         self.hidden_size = self.units + (self.blocks * len(self.gates) if fed_back else 0)
         self.is_own_output = (
@@ -134,8 +171,15 @@ class Switches(keras.Layer, DropoutRNNCell):
             sizes["cell_state"] = self.units
         normaliser = {"normaliser": self.blocks} if self.normaliser == "state" else {}
         sizes |= normaliser | ({"stabiliser": self.blocks} if normaliser else {})
-        self.state_names, self.state_size, self.output_size = tuple(sizes), list(sizes.values()), self.units
-        self.value_sizes = {name: self.blocks for name in self.gates} | {"candidate": self.units, "cell_state": self.units}
+        self.state_names, self.state_size, self.output_size = (
+            tuple(sizes),
+            list(sizes.values()),
+            self.units,
+        )
+        self.value_sizes = {name: self.blocks for name in self.gates} | {
+            "candidate": self.units,
+            "cell_state": self.units,
+        }
         self.value_sizes |= {**normaliser, "output": self.units}
 
     def get_config(self) -> dict:
@@ -150,13 +194,19 @@ class Switches(keras.Layer, DropoutRNNCell):
             for kind in ("initializer", "regularizer", "constraint"):
                 if (weight, kind) != ("bias", "initializer"):  # initial biases stand with the gates
                     value, module = getattr(self, f"{weight}_{kind}"), getattr(keras, f"{kind}s")
-                    config[f"{weight}_{kind}"] = value if isinstance(value, str) else module.serialize(value)
+                    config[f"{weight}_{kind}"] = (
+                        value if isinstance(value, str) else module.serialize(value)
+                    )
         return {**config, **{name: getattr(self, name) for name in self.PLAIN}}
 
     @classmethod
     def from_config(cls, config: dict) -> "Switches":
-        read = {name: keras.saving.deserialize_keras_object for name in cls.GATES} | {"candidate_bias": bias_from_config}
-        return cls(**{**config, **{name: of(config[name]) for name, of in read.items() if name in config}})
+        read = {name: keras.saving.deserialize_keras_object for name in cls.GATES} | {
+            "candidate_bias": bias_from_config
+        }
+        return cls(
+            **{**config, **{name: of(config[name]) for name, of in read.items() if name in config}}
+        )
 
     def _initial_bias(self, net: str):
         return self.candidate_bias if net == "candidate" else self.own[net].bias

@@ -63,7 +63,10 @@ def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
 @contextmanager
 def untouched(model, *more):
     """Afterwards the model's states, seeds and counts, and the variables `more`, are what they were."""
-    before = [(v, ops.convert_to_numpy(v)) for v in (*model.non_trainable_variables, *_states(model), *more)]
+    before = [
+        (v, ops.convert_to_numpy(v))
+        for v in (*model.non_trainable_variables, *_states(model), *more)
+    ]
     try:
         yield
     finally:
@@ -75,7 +78,13 @@ def untouched(model, *more):
 
 def _states(model) -> list:
     """The states of stateful layers, which Keras does not count among the variables of a model."""
-    return keras.tree.flatten([layer.states or [] for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)])
+    return keras.tree.flatten(
+        [
+            layer.states or []
+            for layer in model._flatten_layers()
+            if isinstance(layer, keras.layers.RNN)
+        ]
+    )
 
 
 class _Traced(keras.Model):
@@ -89,7 +98,9 @@ class _Traced(keras.Model):
         with _collected() as found:
             self.model(x, training=False)
         if not found:
-            raise ValueError(f"traces: expected a model with at least one GatedRNN. Received: model={self.model.name!r}")
+            raise ValueError(
+                f"traces: expected a model with at least one GatedRNN. Received: model={self.model.name!r}"
+            )
         return found
 
 

@@ -37,10 +37,12 @@ __all__ = [
     "read",
 ]
 
-_LAZY = {"GateTensorBoard": "lstmlab.diagnostics.callback", "read": "lstmlab.diagnostics.reading"}
+_ELSEWHERE = {"GateTensorBoard": "lstmlab.recording.callback", "read": "lstmlab.recording.reading"}
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'lstmlab.diagnostics' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    raise AttributeError(
+        f"module 'lstmlab.diagnostics' has no attribute {name!r}; it has {', '.join(__all__)}"
+    )

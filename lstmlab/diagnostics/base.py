@@ -37,7 +37,9 @@ class Diagnostic(abc.ABC):
     _model: Any = None
 
     def __init__(self, every: int | str = 10_000):
-        if every not in ("window", "doubling") and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+        if every not in ("window", "doubling") and (
+            isinstance(every, bool) or not isinstance(every, int) or every < 1
+        ):
             raise ValueError(
                 f"{type(self).__name__}: expected a positive integer, 'window' or 'doubling'. Received: every={every!r}"
             )
@@ -101,7 +103,10 @@ def trace(cell, x, see=None, taps=None, clamps=None, **filters):
 
         def net(inputs, hidden):
             nets, waiting = cell.net(inputs, hidden)
-            return {name: value + taps_t[f"net_{name}"] if name in of_nets else value for name, value in nets.items()}, waiting
+            return {
+                name: value + taps_t[f"net_{name}"] if name in of_nets else value
+                for name, value in nets.items()
+            }, waiting
 
         return cell.step(x_t, states, touch=touch, **({"net": net} if of_nets else {}), **filters)
 
@@ -114,7 +119,9 @@ def thinned(longest: int, most: int = 500) -> np.ndarray:
     if longest < most:
         return np.arange(longest + 1)
     near = min(64, most // 2)
-    return np.unique(np.r_[: near + 1, np.geomspace(near, longest, most - near).round().astype(int)])
+    return np.unique(
+        np.r_[: near + 1, np.geomspace(near, longest, most - near).round().astype(int)]
+    )
 
 
 def checked(owner: str, model, x, y: Any = ..., w=None, each: bool = True) -> tuple:
@@ -125,16 +132,22 @@ def checked(owner: str, model, x, y: Any = ..., w=None, each: bool = True) -> tu
     """
     with_cell(owner, model)
     given = {"x": x, **({} if y is ... else {"y": y})}
-    arrays = {name: _array(owner, name, value, model.cell.variable_dtype) for name, value in given.items()}
+    arrays = {
+        name: _array(owner, name, value, model.cell.variable_dtype) for name, value in given.items()
+    }
     ones = np.ones(arrays["x"].shape[:2], model.cell.variable_dtype)
     arrays["w"] = ones if w is None else _array(owner, "w", w, ones.dtype)
     _check_shapes(owner, model, arrays)
     for name, value in arrays.items():
         wrong = value.size - np.count_nonzero(np.isfinite(value))
         if wrong:
-            raise ValueError(f"{owner}: expected finite numbers. Received: {name} with {wrong} of {value.size} not finite")
+            raise ValueError(
+                f"{owner}: expected finite numbers. Received: {name} with {wrong} of {value.size} not finite"
+            )
     if each and not (arrays["w"] > 0).any(axis=1).all():
-        raise ValueError(f"{owner}: expected at least one step with w > 0 in every sequence. Received: w without one")
+        raise ValueError(
+            f"{owner}: expected at least one step with w > 0 in every sequence. Received: w without one"
+        )
     return arrays["x"], arrays.get("y"), arrays["w"]
 
 
@@ -142,7 +155,9 @@ def checked_probe(owner: str, model, probe) -> Probe:
     """The probe, numbers in the cell's dtype, flags bool. Raises ValueError as `checked`, and for a probe that is none."""
     with_cell(owner, model)
     if not isinstance(probe, Probe):
-        raise ValueError(f"{owner}: expected a Probe (x, y, w, valid, events). Received: probe={type(probe).__name__}")
+        raise ValueError(
+            f"{owner}: expected a Probe (x, y, w, valid, events). Received: probe={type(probe).__name__}"
+        )
     x, y, w = checked(owner, model, *probe[:3], each=False)
     valid, events = (np.asarray(part, bool) for part in probe[3:])
     if not valid.shape == events.shape == w.shape:
@@ -157,27 +172,40 @@ def checked_probe(owner: str, model, probe) -> Probe:
 def with_cell(owner: str, model) -> None:
     """Raises ValueError, naming the function `owner`, for a model without a cell that has `step`."""
     if not hasattr(getattr(model, "cell", None), "step"):
-        raise ValueError(f"{owner}: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}")
+        raise ValueError(
+            f"{owner}: expected a lstmlab.Recurrent with a GatedCell. Received: model={type(model).__name__}"
+        )
 
 
 def _array(owner: str, name: str, value, dtype) -> np.ndarray:
     try:
-        with np.errstate(over="ignore"):  # what the dtype does not hold is infinite, and refused as that
+        with np.errstate(
+            over="ignore"
+        ):  # what the dtype does not hold is infinite, and refused as that
             return np.asarray(value, dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{owner}: expected an array of numbers. Received: {name}={type(value).__name__}") from error
+        raise ValueError(
+            f"{owner}: expected an array of numbers. Received: {name}={type(value).__name__}"
+        ) from error
 
 
 def _check_shapes(owner: str, model, arrays: dict[str, np.ndarray]) -> None:
     ranks = {"x": ("x [B, T, F]", 3), "y": ("y [B, T, K]", 3), "w": ("w [B, T]", 2)}
     received = ", ".join(f"{name}={value.shape}" for name, value in arrays.items())
-    if any(value.ndim != ranks[name][1] or value.shape[:2] != arrays["x"].shape[:2] for name, value in arrays.items()):
+    if any(
+        value.ndim != ranks[name][1] or value.shape[:2] != arrays["x"].shape[:2]
+        for name, value in arrays.items()
+    ):
         asked = (", " if "y" in arrays else " and ").join(ranks[name][0] for name in arrays)
         raise ValueError(f"{owner}: expected {asked}. Received: {received}")
     if not arrays["w"].size:
-        raise ValueError(f"{owner}: expected at least one sequence of at least one step. Received: {received}")
+        raise ValueError(
+            f"{owner}: expected at least one sequence of at least one step. Received: {received}"
+        )
     kernel, head = getattr(model.cell, "kernel", None), getattr(model, "head", None)
     sizes = {"x": None if kernel is None else kernel.shape[0], "y": getattr(head, "outputs", None)}
     for name, size in sizes.items():
         if name in arrays and size is not None and arrays[name].shape[2] != size:
-            raise ValueError(f"{owner}: expected {name} [B, T, {size}]. Received: {name}={arrays[name].shape}")
+            raise ValueError(
+                f"{owner}: expected {name} [B, T, {size}]. Received: {name}={arrays[name].shape}"
+            )

@@ -73,7 +73,10 @@ class Bound(Diagnostic):
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         logs = table[table["kind"].str.startswith("log10_")]
-        curves = {f"bound_log10_against_lag/{kind[6:]}": (part["lag"], part["value"]) for kind, part in logs.groupby("kind")}
+        curves = {
+            f"bound_log10_against_lag/{kind[6:]}": (part["lag"], part["value"])
+            for kind, part in logs.groupby("kind")
+        }
         board.against_lag(curves, sequences)
 
 
@@ -93,19 +96,31 @@ def recurrent_weights(cell) -> np.ndarray:
     total = np.zeros((cell.units, cell.units))
     for product in cell.recurrence.products:
         weight = getattr(cell, product.weight)
-        total += np.asarray(cell.recurrence(product, weight, tf.eye(cell.units, dtype=weight.dtype)), "float64").T
+        total += np.asarray(
+            cell.recurrence(product, weight, tf.eye(cell.units, dtype=weight.dtype)), "float64"
+        ).T
     return total
 
 
 def _is_plain(cell) -> bool:
-    only_candidate = not cell.gates and cell.input_gate is None and cell.forget_gate == "closed" and cell.is_own_output
+    only_candidate = (
+        not cell.gates
+        and cell.input_gate is None
+        and cell.forget_gate == "closed"
+        and cell.is_own_output
+    )
     return only_candidate and any(cell.candidate_activation is known for known, _ in SLOPES)
 
 
 def _slopes(cell, x, found: Products) -> np.ndarray:
     """|f'(net)| of the steps 1 to T* of all sequences [steps, n]."""
-    taken = (np.arange(found.states.shape[1]) <= found.last[:, None]) & (np.arange(found.states.shape[1]) > 0)
-    before, inputs = (tf.constant(part[taken], cell.compute_dtype) for part in (found.states, x[:, : found.states.shape[1]]))
+    taken = (np.arange(found.states.shape[1]) <= found.last[:, None]) & (
+        np.arange(found.states.shape[1]) > 0
+    )
+    before, inputs = (
+        tf.constant(part[taken], cell.compute_dtype)
+        for part in (found.states, x[:, : found.states.shape[1]])
+    )
     net = cell.net(inputs, before)[0]["candidate"]
     with tf.GradientTape() as tape:
         tape.watch(net)
@@ -118,14 +133,18 @@ def _bounds(cell, x, found: Products) -> tuple[dict[str, np.ndarray], dict[str, 
     weights = recurrent_weights(cell)
     factors = {
         "slope_max": _slopes(cell, x, found).max(initial=0.0),
-        "slope_a_priori": next(slope for known, slope in SLOPES if known is cell.candidate_activation),
+        "slope_a_priori": next(
+            slope for known, slope in SLOPES if known is cell.candidate_activation
+        ),
         "row_sum": np.abs(weights).sum(axis=1).max(),
         "spectral_norm": np.linalg.norm(weights, 2),
     }
 
     def power(slope: str, norm: str) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # 0 ^ 0
-            return np.where(found.lags == 0, 0.0, found.lags * log10(factors[slope] * factors[norm]))
+            return np.where(
+                found.lags == 0, 0.0, found.lags * log10(factors[slope] * factors[norm])
+            )
 
     more = np.log10(cell.units)
     return {
@@ -143,7 +162,9 @@ def _table(cell, x, found: Products) -> pd.DataFrame:
     }
     if cell.forget_gate != "closed":
         measured["carousel"] = found.forget.max(axis=2)
-    curves = {kind: over_sequences(np.max, found.there, values) for kind, values in measured.items()}
+    curves = {
+        kind: over_sequences(np.max, found.there, values) for kind, values in measured.items()
+    }
     factors: dict[str, float] = {}
     if _is_plain(cell):
         bounds, factors = _bounds(cell, x, found)

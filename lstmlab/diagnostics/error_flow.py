@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from lstmlab.diagnostics.base import Diagnostic, Probe, checked, thinned, trace
 
-PATHS = ("cell_state", "output", "carousel", "nets", "used")  # as vectors over the cells; the others are net_<name>
+PATHS = (
+    "cell_state",
+    "output",
+    "carousel",
+    "nets",
+    "used",
+)  # as vectors over the cells; the others are net_<name>
 
 
 class ErrorFlow(Diagnostic):
@@ -35,7 +41,10 @@ class ErrorFlow(Diagnostic):
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         shown = table[table["path"].isin(PATHS)]
-        curves = {f"error_flow_against_lag/{path}": (rows["lag"], rows["norm"]) for path, rows in shown.groupby("path")}
+        curves = {
+            f"error_flow_against_lag/{path}": (rows["lag"], rows["norm"])
+            for path, rows in shown.groupby("path")
+        }
         board.against_lag(curves, sequences)
 
 
@@ -70,24 +79,37 @@ def flows(model, x, y, w) -> dict:
     if filters is None or (not filters and horizon is None):
         return flow
     used = states[cuts.index(filters)]
-    return {**flow, "used": used if horizon is None else tf.where((lag < horizon)[:, :, None], used, 0)}
+    return {
+        **flow,
+        "used": used if horizon is None else tf.where((lag < horizon)[:, :, None], used, 0),
+    }
 
 
 def _norms(model, x, y, w) -> dict:
     """{path: [B, T]}, the squares in float64: in float32 those of values below 1e-19 would be 0."""
     found = flows(model, x, y, w)
-    return {path: tf.cast(tf.norm(tf.cast(flow, tf.float64), axis=-1), flow.dtype) for path, flow in found.items()}
+    return {
+        path: tf.cast(tf.norm(tf.cast(flow, tf.float64), axis=-1), flow.dtype)
+        for path, flow in found.items()
+    }
 
 
 def _derivatives(model, x, y, w, cuts: list[dict]) -> dict:
     """dE/dvalue [cuts * B, T, ...]: the batch once under each of the filters `cuts`, in one graph, which compiles faster."""
     cell, (x, y, w) = model.cell, (tf.concat([part] * len(cuts), axis=0) for part in (x, y, w))
-    sizes = {"cell_state": cell.units, "output": cell.units, **{f"net_{name}": size for name, size in cell.nets.items()}}
-    taps = {name: tf.zeros((*x.shape[:2], size), cell.compute_dtype) for name, size in sizes.items()}
+    sizes = {
+        "cell_state": cell.units,
+        "output": cell.units,
+        **{f"net_{name}": size for name, size in cell.nets.items()},
+    }
+    taps = {
+        name: tf.zeros((*x.shape[:2], size), cell.compute_dtype) for name, size in sizes.items()
+    }
 
     def joined(filters: list) -> Callable:
         return lambda value: tf.concat(
-            [f(part) for f, part in zip(filters, tf.split(value, len(filters)), strict=True)], axis=0
+            [f(part) for f, part in zip(filters, tf.split(value, len(filters)), strict=True)],
+            axis=0,
         )
 
     see = [cut.get("see", tf.identity) for cut in cuts]
@@ -111,5 +133,7 @@ def _by_lag(norms, x, y, w) -> pd.DataFrame:
     for path, norm in flow.items():
         there = np.where(at >= 0, np.take_along_axis(norm.numpy(), np.maximum(at, 0), axis=1), 0)
         mean = there.sum(axis=0, dtype="float64") / (at >= 0).sum(axis=0)
-        tables.append(pd.DataFrame({"lag": lag, "path": path, "norm": mean.astype(norm.numpy().dtype)}))
+        tables.append(
+            pd.DataFrame({"lag": lag, "path": path, "norm": mean.astype(norm.numpy().dtype)})
+        )
     return pd.concat(tables, ignore_index=True)

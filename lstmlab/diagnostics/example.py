@@ -20,7 +20,9 @@ class Example(Diagnostic):
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         steps = int(probe.valid[0].sum())
         found = {name: value[0] for name, value in values(model, probe.x).items()}
-        prediction = model.head(tf.constant(found["output"][None]), tf.constant(probe.x[:1])).numpy()[0]
+        prediction = model.head(
+            tf.constant(found["output"][None]), tf.constant(probe.x[:1])
+        ).numpy()[0]
         columns = {
             "input": probe.x[0],
             "target": probe.y[0],

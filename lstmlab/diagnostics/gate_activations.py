@@ -29,7 +29,12 @@ class GateActivations(Diagnostic):
         for gate in model.cell.gates:
             found = self.values[gate][probe.valid]
             rows.append(
-                {"gate": gate, "mean": found.mean(), "near_0": (found < NEAR).mean(), "near_1": (found > 1 - NEAR).mean()}
+                {
+                    "gate": gate,
+                    "mean": found.mean(),
+                    "near_0": (found < NEAR).mean(),
+                    "near_1": (found > 1 - NEAR).mean(),
+                }
             )
         self.probe = probe
         return pd.DataFrame(rows)
@@ -45,7 +50,9 @@ class GateActivations(Diagnostic):
             board.histogram(f"gates/{row.gate}", self.values[row.gate][self.probe.valid], sequences)
         events = self.probe.events & self.probe.valid
         if events.any() and "input_gate" in self.values:
-            board.histogram("gates_at_events/input_gate", self.values["input_gate"][events], sequences)
+            board.histogram(
+                "gates_at_events/input_gate", self.values["input_gate"][events], sequences
+            )
         self.shown += 1
         if self.shown & (self.shown - 1):
             return

@@ -37,16 +37,22 @@ class GradientNorm(Diagnostic):
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         if self._model is not model:
             self._before, self._warned = None, False
-        gradients = self.compiled(model, _mean_gradients)(tf.constant(probe.x), tf.constant(probe.y), tf.constant(probe.w))
+        gradients = self.compiled(model, _mean_gradients)(
+            tf.constant(probe.x), tf.constant(probe.y), tf.constant(probe.w)
+        )
         now = _in_float64(gradients), _in_float64(model.trainable_variables)
         before, self._before = self._before or now, now
         with np.errstate(over="ignore", invalid="ignore"):  # of what is not finite
-            return _table(_blocks(model), *now, *before, _Clipping(getattr(model, "optimizer", None), now[0]))
+            return _table(
+                _blocks(model), *now, *before, _Clipping(getattr(model, "optimizer", None), now[0])
+            )
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         for row in table[table["net"] == "all"].itertuples():
             board.scalar(f"gradient_norm/{row.weight}", row.norm, sequences)
-        for row in table[table["weight"] == "kernel"].itertuples():  # few: this is written after every window
+        for row in table[
+            table["weight"] == "kernel"
+        ].itertuples():  # few: this is written after every window
             if row.net == "all":
                 board.scalar("gradient_update_ratio/kernel", row.update_ratio, sequences)
                 board.scalar("gradient_angle/kernel", row.angle, sequences)
@@ -58,7 +64,10 @@ class GradientNorm(Diagnostic):
         """One line, the first time."""
         sick = table.loc[(table["net"] == "all") & (table["finite"] == 0), "weight"]
         if len(sick) and not self._warned:
-            print(f"diagnostic.{self.name}: not finite after {sequences} sequences: {', '.join(sick)}", file=sys.stderr)
+            print(
+                f"diagnostic.{self.name}: not finite after {sequences} sequences: {', '.join(sick)}",
+                file=sys.stderr,
+            )
             self._warned = True
 
 
@@ -76,8 +85,12 @@ class _Clipping:
 
     def __init__(self, optimizer: Any, gradients: list[np.ndarray]):
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        self.clipnorm, self.clipvalue, most = (getattr(inner, n, None) for n in ("clipnorm", "clipvalue", "global_clipnorm"))
-        self.together = most is not None and bool(np.sqrt(sum(np.sum(g**2) for g in gradients)) > most)
+        self.clipnorm, self.clipvalue, most = (
+            getattr(inner, n, None) for n in ("clipnorm", "clipvalue", "global_clipnorm")
+        )
+        self.together = most is not None and bool(
+            np.sqrt(sum(np.sum(g**2) for g in gradients)) > most
+        )
 
     def acts(self, whole: np.ndarray, columns: np.ndarray) -> bool:
         by_norm = self.clipnorm is not None and np.linalg.norm(whole) > self.clipnorm
@@ -97,7 +110,9 @@ def _in_float64(tensors) -> list[np.ndarray]:
 def _blocks(model) -> list[Block]:
     """Every weight whole, followed by the columns of each net where several nets share it."""
     blocks, shared = [], _shared(model.cell)
-    for place, (name, weight) in enumerate(zip(model.weight_names, model.trainable_variables, strict=True)):
+    for place, (name, weight) in enumerate(
+        zip(model.weight_names, model.trainable_variables, strict=True)
+    ):
         blocks.append(Block(place, name, "all", slice(None)))
         end = 0
         for net, size in shared.get(id(weight), {}).items():
@@ -110,16 +125,25 @@ def _shared(cell) -> dict[int, dict[str, int]]:
     """{id of a weight: {net: its columns, in order}} for those that several nets share."""
     if not hasattr(cell, "nets"):
         return {}
-    found = {id(getattr(cell, p.weight)): p.nets for p in cell.recurrence.products if p.kind in ("full", "gates")}
+    found = {
+        id(getattr(cell, p.weight)): p.nets
+        for p in cell.recurrence.products
+        if p.kind in ("full", "gates")
+    }
     found |= {id(cell.kernel): cell.nets, id(cell.bias): cell._biased}
     return {weight: nets for weight, nets in found.items() if len(nets) > 1}
 
 
-def _table(blocks: list[Block], gradients, weights, gradients_before, weights_before, clipping: _Clipping) -> pd.DataFrame:
+def _table(
+    blocks: list[Block], gradients, weights, gradients_before, weights_before, clipping: _Clipping
+) -> pd.DataFrame:
     rows = []
     for place, weight, net, columns in blocks:
         g, g_before = gradients[place][..., columns], gradients_before[place][..., columns]
-        value, moved = weights[place][..., columns], (weights[place] - weights_before[place])[..., columns]
+        value, moved = (
+            weights[place][..., columns],
+            (weights[place] - weights_before[place])[..., columns],
+        )
         size = np.linalg.norm(value)
         rows.append(
             {

@@ -48,11 +48,15 @@ class Interventions(Diagnostic):
 
     name = "interventions"
 
-    def __init__(self, every: int | str = 50_000, interval: str | Sequence[int] = "between", cells: int = 8):
+    def __init__(
+        self, every: int | str = 50_000, interval: str | Sequence[int] = "between", cells: int = 8
+    ):
         super().__init__(every)
         self.interval = _checked_interval("Interventions", interval)
         if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
-            raise ValueError(f"Interventions: expected a positive integer. Received: cells={cells!r}")
+            raise ValueError(
+                f"Interventions: expected a positive integer. Received: cells={cells!r}"
+            )
         self.cells = cells
 
     def serves(self, model) -> bool:
@@ -61,19 +65,36 @@ class Interventions(Diagnostic):
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         where = _where("Interventions", probe, self.interval, widen=True)
         cells = tuple(evenly(model.cell.units, self.cells).tolist())
-        effects = _Effects(model, probe, where, cells, self.compiled(model, partial(_effects, cells=cells)))
-        return pd.DataFrame([effects.row(gate, value) for gate in model.cell.gates for value in VALUES])
+        effects = _Effects(
+            model, probe, where, cells, self.compiled(model, partial(_effects, cells=cells))
+        )
+        return pd.DataFrame(
+            [effects.row(gate, value) for gate in model.cell.gates for value in VALUES]
+        )
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         for what in ("error", "recalled", "retention"):
             if f"{what}_after" in table:
-                board.scalar(f"interventions_{what}/untouched", table[f"{what}_before"].iloc[0], sequences)
+                board.scalar(
+                    f"interventions_{what}/untouched", table[f"{what}_before"].iloc[0], sequences
+                )
                 for row in table.to_dict("records"):
-                    board.scalar(f"interventions_{what}/{row['gate']}_{row['value']}", row[f"{what}_after"], sequences)
+                    board.scalar(
+                        f"interventions_{what}/{row['gate']}_{row['value']}",
+                        row[f"{what}_after"],
+                        sequences,
+                    )
 
 
 def intervene(
-    model, x, y, w, gate: str, value: str = "closed", interval: str | Sequence[int] = "between", events=None
+    model,
+    x,
+    y,
+    w,
+    gate: str,
+    value: str = "closed",
+    interval: str | Sequence[int] = "between",
+    events=None,
 ) -> pd.DataFrame:
     """One row of the table of Interventions, for a batch x [B, T, F], y [B, T, K], w [B, T]; over all cells.
 
@@ -85,12 +106,16 @@ def intervene(
     x, y, w = checked("intervene", model, x, y, w, each=False)
     if gate not in model.cell.gates:
         has = ", ".join(model.cell.gates) or "none"
-        raise ValueError(f"intervene: expected a gate that the cell has: {has}. Received: gate={gate!r}")
+        raise ValueError(
+            f"intervene: expected a gate that the cell has: {has}. Received: gate={gate!r}"
+        )
     if value not in VALUES:
         raise ValueError(f"intervene: expected one of {VALUES}. Received: value={value!r}")
     events = np.zeros(w.shape, bool) if events is None else np.asarray(events, bool)
     if events.shape != w.shape:
-        raise ValueError(f"intervene: expected events [B, T] = {w.shape}. Received: events={events.shape}")
+        raise ValueError(
+            f"intervene: expected events [B, T] = {w.shape}. Received: events={events.shape}"
+        )
     valid = np.flip(np.cumsum(np.flip(w > 0, axis=1), axis=1), axis=1) > 0
     probe = Probe(x, y, w, valid, events)
     where = _where("intervene", probe, _checked_interval("intervene", interval))
@@ -105,7 +130,9 @@ def _checked_interval(owner: str, interval) -> Interval:
     if interval == "all":
         return "all"
     if isinstance(interval, Sequence) and not isinstance(interval, str) and len(interval) == 2:
-        whole = all(isinstance(step, (int, np.integer)) and not isinstance(step, bool) for step in interval)
+        whole = all(
+            isinstance(step, (int, np.integer)) and not isinstance(step, bool) for step in interval
+        )
         if whole and 0 <= interval[0] <= interval[1]:
             return int(interval[0]), int(interval[1])
     raise ValueError(
@@ -127,7 +154,9 @@ def _where(owner: str, probe: Probe, interval: Interval, widen: bool = False) ->
     else:
         start, stop = interval
         if stop >= length:
-            raise ValueError(f"{owner}: expected steps within 0 .. {length - 1}. Received: interval={interval}")
+            raise ValueError(
+                f"{owner}: expected steps within 0 .. {length - 1}. Received: interval={interval}"
+            )
         where = np.broadcast_to((steps >= start) & (steps <= stop), probe.valid.shape)
     where = where & probe.valid
     if not (where.any(axis=1) & (_end(where) > 0)).any():
@@ -144,12 +173,19 @@ def _end(where: np.ndarray) -> np.ndarray:
 class _Effects:
     """What clamps over the steps `where` [B, T] do, beside what happens untouched; function: _effects, compiled."""
 
-    def __init__(self, model, probe: Probe, where: np.ndarray, cells: tuple[int, ...], function: Callable):
+    def __init__(
+        self, model, probe: Probe, where: np.ndarray, cells: tuple[int, ...], function: Callable
+    ):
         self.cell, self.probe, self.where, self.function = model.cell, probe, where, function
         self.linear = getattr(model, "linear", False)
         self.blocks = np.array(cells) // model.cell.block_size
-        self.begin, self.end = np.maximum(np.argmax(where, axis=1) - 1, 0), np.maximum(_end(where), 0)
-        self.none = {gate: np.zeros(model.cell.value_sizes[gate], probe.x.dtype) for gate in model.cell.gates}
+        self.begin, self.end = (
+            np.maximum(np.argmax(where, axis=1) - 1, 0),
+            np.maximum(_end(where), 0),
+        )
+        self.none = {
+            gate: np.zeros(model.cell.value_sizes[gate], probe.x.dtype) for gate in model.cell.gates
+        }
         self.before, gates = self._measured(None, {})
         self.means = {gate: values[probe.valid].mean(axis=0) for gate, values in gates.items()}
 
@@ -157,20 +193,30 @@ class _Effects:
         mean = self.means[gate]
         held = mean if value == "mean" else np.full_like(mean, value == "open")
         after, _ = self._measured(gate, {gate: held})
-        both = {f"{what}_{when}": side[what] for what in after for when, side in (("before", self.before), ("after", after))}
+        both = {
+            f"{what}_{when}": side[what]
+            for what in after
+            for when, side in (("before", self.before), ("after", after))
+        }
         return {"gate": gate, "value": value, "steps": self.where.sum(axis=1).mean(), **both}
 
-    def _measured(self, gate: str | None, held: dict) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    def _measured(
+        self, gate: str | None, held: dict
+    ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """(1) to (4), and the values [B, T, m] of the gates."""
         clamped = {name: np.array(name == gate) for name in self.none}
-        found = self.function(self.probe.x, self.where, self.begin, self.end, clamped, {**self.none, **held})
+        found = self.function(
+            self.probe.x, self.where, self.begin, self.end, clamped, {**self.none, **held}
+        )
         gates = {name: value.numpy() for name, value in found["gates"].items()}
         known = self.end > self.begin
         retained = {
             "retention": float(found["retention"].numpy()[:, known].mean(dtype="float64")),
             "retention_carousel": self._carousel(gates, known),
         }
-        return (retained if self.linear else {**self._recall(found["prediction"].numpy()), **retained}), gates
+        return (
+            retained if self.linear else {**self._recall(found["prediction"].numpy()), **retained}
+        ), gates
 
     def _carousel(self, gates: dict[str, np.ndarray], known: np.ndarray) -> float:
         """(4): where the nets see nothing of it, s_tm1 reaches s_t through the forget gate alone."""
@@ -187,10 +233,15 @@ class _Effects:
         target, found = self.probe.y[there].astype("float64"), prediction[there].astype("float64")
         spread = np.sum((target - target.mean(axis=0)) ** 2)
         explained = 1 - np.sum((target - found) ** 2) / spread if spread else 0.0
-        return {"error": float(np.abs(target - found).mean()), "recalled": float(max(explained, 0.0))}
+        return {
+            "error": float(np.abs(target - found).mean()),
+            "recalled": float(max(explained, 0.0)),
+        }
 
 
-def _effects(model, x, where, begin, end, clamped: dict, held: dict, cells: tuple[int, ...]) -> dict:
+def _effects(
+    model, x, where, begin, end, clamped: dict, held: dict, cells: tuple[int, ...]
+) -> dict:
     """prediction [B, T, K], retention [cells, B] and gates {name: [B, T, m]}, under clamps of those gates that are `clamped`.
 
     x [B, T, F]; where bool [B, T]; begin, end [B]; held {gate: [m]}. The batch is repeated for each of the cells, so that one
@@ -201,9 +252,15 @@ def _effects(model, x, where, begin, end, clamped: dict, held: dict, cells: tupl
     clamps = {}
     for gate in clamped:
         here = tf.tile((where & clamped[gate])[..., None], [len(cells), 1, 1])
-        clamps[gate] = tf.cast(here, dtype), tf.broadcast_to(tf.cast(held[gate], dtype), (*x.shape[:2], held[gate].shape[0]))
+        clamps[gate] = (
+            tf.cast(here, dtype),
+            tf.broadcast_to(tf.cast(held[gate], dtype), (*x.shape[:2], held[gate].shape[0])),
+        )
     own = tf.one_hot(np.repeat(cells, batch), cell.units, dtype=dtype)[:, None]
-    at_begin, at_end = (tf.tile(tf.one_hot(step, length, dtype=dtype), [len(cells), 1])[..., None] for step in (begin, end))
+    at_begin, at_end = (
+        tf.tile(tf.one_hot(step, length, dtype=dtype), [len(cells), 1])[..., None]
+        for step in (begin, end)
+    )
     tap = tf.zeros((*x.shape[:2], cell.units), dtype)
     with tf.GradientTape() as tape:
         tape.watch(tap)

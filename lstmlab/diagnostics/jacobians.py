@@ -82,12 +82,23 @@ def _table(found: Products) -> pd.DataFrame:
     for name in VALUES:
         sizes = of_finite(norms, found.matrices[name])
         radii = of_finite(lambda m: magnitudes(m)[:, -1], found.matrices[name])
-        curves |= {(name, "norm"): found.logs[name] + log10(sizes), (name, "spectral_radius"): found.logs[name] + log10(radii)}
+        curves |= {
+            (name, "norm"): found.logs[name] + log10(sizes),
+            (name, "spectral_radius"): found.logs[name] + log10(radii),
+        }
     tables = []
     for (path, measure), values in curves.items():
-        tables += rows(over_sequences(np.median, found.there, values), found.lags, path=path, measure=measure)
+        tables += rows(
+            over_sequences(np.median, found.there, values), found.lags, path=path, measure=measure
+        )
     spectrum = of_finite(magnitudes, found.one_step)
-    for measure, values in zip(SPECTRUM, (spectrum[..., -1], np.median(spectrum, axis=-1), spectrum[..., 0]), strict=True):
+    for measure, values in zip(
+        SPECTRUM, (spectrum[..., -1], np.median(spectrum, axis=-1), spectrum[..., 0]), strict=True
+    ):
         middle = over_sequences(np.median, found.there, values)
-        tables.append(pd.DataFrame({"lag": found.lags, "path": "one_step", "measure": measure, "value": middle}).dropna())
+        tables.append(
+            pd.DataFrame(
+                {"lag": found.lags, "path": "one_step", "measure": measure, "value": middle}
+            ).dropna()
+        )
     return pd.concat(tables, ignore_index=True)

@@ -50,15 +50,26 @@ class LearnerComparison(Diagnostic):
 
     name = "learners"
 
-    def __init__(self, learners: dict[str, Learner] | None = None, every: int | str = "doubling", draws: int = 16):
+    def __init__(
+        self,
+        learners: dict[str, Learner] | None = None,
+        every: int | str = "doubling",
+        draws: int = 16,
+    ):
         super().__init__(every)
-        if not isinstance(learners, dict) or not learners or not all(isinstance(one, Learner) for one in learners.values()):
+        if (
+            not isinstance(learners, dict)
+            or not learners
+            or not all(isinstance(one, Learner) for one in learners.values())
+        ):
             raise ValueError(
                 "LearnerComparison: expected one learner or more by name, as in {elman: {_target_: lstmlab.learners.Elman}}. "
                 f"Received: learners={learners!r}"
             )
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-            raise ValueError(f"LearnerComparison: expected a positive integer. Received: draws={draws!r}")
+            raise ValueError(
+                f"LearnerComparison: expected a positive integer. Received: draws={draws!r}"
+            )
         self.learners, self.draws = learners, draws
 
     def serves(self, model) -> bool:
@@ -82,18 +93,28 @@ class LearnerComparison(Diagnostic):
             draws = self.draws if self.learners[name].stochastic else 1
             try:
                 found = self._double.gradients(name, batches, draws)
-            except (ValueError, NotImplementedError) as error:  # what is too large shows when the shapes are known
+            except (
+                ValueError,
+                NotImplementedError,
+            ) as error:  # what is too large shows when the shapes are known
                 self._double.leave_out(name, error)
                 continue
-            rows += [{"learner": name, **row} for row in _compared(self._double.groups, found, exact)]
+            rows += [
+                {"learner": name, **row} for row in _compared(self._double.groups, found, exact)
+            ]
         return pd.DataFrame(rows, columns=["learner", *COLUMNS])
 
     def show(self, board, table: pd.DataFrame, sequences: int) -> None:
         for row in table[(table["lag"] == 0) & table["weight"].isin(["all", "cell"])].itertuples():
             board.scalar(f"learner_angle_{row.weight}/{row.learner}", row.angle, sequences)
         curves: dict[str, tuple] = {}
-        for learner, rows in table[(table["lag"] > 0) & (table["weight"] == "cell")].groupby("learner"):
-            curves |= {f"learner_{what}_against_lag/{learner}": (rows["lag"], rows[what]) for what in ("ratio", "angle")}
+        for learner, rows in table[(table["lag"] > 0) & (table["weight"] == "cell")].groupby(
+            "learner"
+        ):
+            curves |= {
+                f"learner_{what}_against_lag/{learner}": (rows["lag"], rows[what])
+                for what in ("ratio", "angle")
+            }
         if curves:
             board.against_lag(curves, sequences)
 
@@ -122,7 +143,9 @@ class _Double:
     """A copy of cell and head in float64, and each learner's compiled gradient on it; None stands for the exact one."""
 
     def __init__(self, model, learners: dict[str, Learner]):
-        state = random.getstate()  # initializers without a seed draw from there; the copies' values are overwritten
+        state = (
+            random.getstate()
+        )  # initializers without a seed draw from there; the copies' values are overwritten
         try:
             self.cell, self.head = (_in_float64(layer) for layer in (model.cell, model.head))
             of_cell = len(model.cell.trainable_variables)
@@ -131,7 +154,9 @@ class _Double:
             self.stand_ins: dict[str, Any] = {}
             for name, learner in learners.items():
                 try:
-                    self.stand_ins[name] = type(model)(self.cell, self.head, learner, model.features)
+                    self.stand_ins[name] = type(model)(
+                        self.cell, self.head, learner, model.features
+                    )
                 except ValueError as error:
                     self.leave_out(name, error)
                 else:
@@ -155,20 +180,27 @@ class _Double:
                 variable.assign(tf.cast(value.value, variable.dtype))
 
     def leave_out(self, name: str, error: Exception) -> None:
-        print(f"diagnostic.learners.{name}: left out, {' '.join(str(error).split())}", file=sys.stderr)
+        print(
+            f"diagnostic.learners.{name}: left out, {' '.join(str(error).split())}", file=sys.stderr
+        )
         self.steps.pop(name, None)
 
     def gradients(self, name: str | None, batches: dict[int, tuple], draws: int) -> dict[int, list]:
         """{lag: [draws of the gradients, a list of arrays in the order of the weights]}, means over the batch."""
         whole, at_last = self.steps[name]
         return {
-            lag: [[g.numpy() / len(batch[0]) for g in (at_last if lag else whole)(*batch)] for _ in range(draws)]
+            lag: [
+                [g.numpy() / len(batch[0]) for g in (at_last if lag else whole)(*batch)]
+                for _ in range(draws)
+            ]
             for lag, batch in batches.items()
         }
 
     def _compiled(self, learner: Learner):
         def gradients(x, y, w, states):
-            return learner.gradients(self.cell, self.head, x, y, w, packed(self.cell, x.shape[0], states))[2]
+            return learner.gradients(
+                self.cell, self.head, x, y, w, packed(self.cell, x.shape[0], states)
+            )[2]
 
         return tf.function(gradients, jit_compile=True, autograph=False)
 
@@ -181,7 +213,10 @@ class _Double:
             return tree.flatten(states), tree.flatten(states)
 
         after, _ = unroll(step, zero, x)
-        return [tf.concat([first[:, None], later], axis=1) for first, later in zip(zero, after, strict=True)]
+        return [
+            tf.concat([first[:, None], later], axis=1)
+            for first, later in zip(zero, after, strict=True)
+        ]
 
 
 def _in_float64(layer):
@@ -207,7 +242,9 @@ def _batches(double: _Double, probe: Probe) -> dict[int, tuple]:
     steps, rows = np.arange(w.shape[1]), np.arange(len(w))
     last = np.where(w > 0, steps, -1).max(axis=1)
     alone = w * (steps == last[:, None])
-    begins = {0: np.zeros_like(last)} | {k: np.maximum(last + 1 - k, 0) for k in _lags(int(last.max()) + 1)}
+    begins = {0: np.zeros_like(last)} | {
+        k: np.maximum(last + 1 - k, 0) for k in _lags(int(last.max()) + 1)
+    }
     batches = {}
     for lag, begin in begins.items():
         at = begin[:, None] + steps
@@ -224,16 +261,22 @@ def _lags(longest: int) -> list[int]:
     return [*(2**k for k in range((longest - 1).bit_length())), longest] if longest else []
 
 
-def _compared(groups: dict[str, slice], found: dict[int, list], exact: dict[int, list]) -> list[dict]:
+def _compared(
+    groups: dict[str, slice], found: dict[int, list], exact: dict[int, list]
+) -> list[dict]:
     """Rows of the table for one learner; found: {lag: [draws of gradients]}, exact: {lag: gradients}."""
     rows, before = [], 0
     for lag in found:
         for name, group in groups.items():
-            if lag and (name == "all" or group.stop > groups["cell"].stop):  # the head, alone or among all
+            if lag and (
+                name == "all" or group.stop > groups["cell"].stop
+            ):  # the head, alone or among all
                 continue
             of_exact = _slice(exact[lag], exact[before] if before else None, group)
             earlier = found[before] if before else [None] * len(found[lag])
-            draws = [_slice(one, other, group) for one, other in zip(found[lag], earlier, strict=True)]
+            draws = [
+                _slice(one, other, group) for one, other in zip(found[lag], earlier, strict=True)
+            ]
             rows.append({"weight": name, "lag": lag, **_beside(draws, of_exact)})
         before = lag
     return rows
@@ -245,7 +288,11 @@ def _slice(gradients: list, earlier: list | None, group: slice) -> np.ndarray:
     if earlier is None:
         return vector
     difference = vector - _flat(earlier[group])
-    return difference if np.linalg.norm(difference) > ROUNDING * np.linalg.norm(vector) else np.zeros_like(vector)
+    return (
+        difference
+        if np.linalg.norm(difference) > ROUNDING * np.linalg.norm(vector)
+        else np.zeros_like(vector)
+    )
 
 
 def _flat(arrays: list) -> np.ndarray:
@@ -255,7 +302,11 @@ def _flat(arrays: list) -> np.ndarray:
 def _beside(draws: list[np.ndarray], exact: np.ndarray) -> dict[str, float]:
     """What the table says of draws of a gradient and the exact one."""
     angles, norms = [angle(one, exact) for one in draws], [np.linalg.norm(one) for one in draws]
-    norm, exact_norm, mean = float(np.mean(norms)), float(np.linalg.norm(exact)), np.mean(draws, axis=0)
+    norm, exact_norm, mean = (
+        float(np.mean(norms)),
+        float(np.linalg.norm(exact)),
+        np.mean(draws, axis=0),
+    )
     return {
         "angle": float(np.mean(angles)),
         "norm": norm,

@@ -9,7 +9,9 @@ from lstmlab.diagnostics.base import Diagnostic, Probe, checked_probe
 from lstmlab.diagnostics.events import spans
 from lstmlab.diagnostics.values import values
 
-FOREVER = 1e9  # a half-life in steps that stands for longer ones, so that tables and curves have a number
+FOREVER = (
+    1e9  # a half-life in steps that stands for longer ones, so that tables and curves have a number
+)
 FLAT = 0.1  # a slope is "near 0" below so much of the largest
 
 
@@ -79,7 +81,9 @@ def _read(cell, found: dict[str, np.ndarray]):
         s = s / tf.repeat(found["normaliser"], cell.block_size, axis=-1)
     if cell.layer_normalization:
         gamma = tf.cast(cell.state_gain, s.dtype)
-        s = keras.ops.layer_normalization(s, gamma=gamma, epsilon=1e-5) + tf.cast(cell.state_offset, s.dtype)
+        s = keras.ops.layer_normalization(s, gamma=gamma, epsilon=1e-5) + tf.cast(
+            cell.state_offset, s.dtype
+        )
     return s
 
 
@@ -133,7 +137,9 @@ def _retention(kept: np.ndarray, probe: Probe) -> dict:
         "retention": np.exp(rate),
         "half_life": np.minimum(half_life, FOREVER),
         "lag": (last - first)[asked].mean() if asked.any() else 0.0,
-        "retention_over_lag": np.prod(kept, axis=1, where=within[..., None])[asked].mean(axis=0) if asked.any() else 1.0,
+        "retention_over_lag": np.prod(kept, axis=1, where=within[..., None])[asked].mean(axis=0)
+        if asked.any()
+        else 1.0,
     }
 
 

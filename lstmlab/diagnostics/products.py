@@ -50,20 +50,28 @@ def one_steps(model, x, *states) -> tuple:
     along, after = unroll(step, list(states), x)
     steps, size = batch * length, sum(cell.state_size) + 2 * cell.units
     before = tf.reshape(along["before"], (steps, -1))
-    copies = tf.concat([tf.tile(before, (size, 1)), tf.zeros((size * steps, 2 * cell.units), before.dtype)], axis=1)
+    copies = tf.concat(
+        [tf.tile(before, (size, 1)), tf.zeros((size * steps, 2 * cell.units), before.dtype)], axis=1
+    )
     with tf.GradientTape() as tape:
         tape.watch(copies)
         out = _values(cell, tf.tile(tf.reshape(x, (steps, -1)), (size, 1)), copies)
-        picked = tf.reduce_sum(tf.reshape(out, (size, steps, size)) * tf.eye(size, dtype=out.dtype)[:, None, :])
+        picked = tf.reduce_sum(
+            tf.reshape(out, (size, steps, size)) * tf.eye(size, dtype=out.dtype)[:, None, :]
+        )
     rows = tf.reshape(tape.gradient(picked, copies), (size, batch, length, size))
     return tf.transpose(rows, (1, 2, 0, 3)), along["forget"], along["before"], after
 
 
 def _values(cell, x, copies):
     """[rows, S+2n]: all states, s and y after a step; copies [rows, S+2n]: all states before it, and taps on s and y."""
-    *before, on_state, on_output = tf.split(copies, [*cell.state_size, cell.units, cell.units], axis=1)
+    *before, on_state, on_output = tf.split(
+        copies, [*cell.state_size, cell.units, cell.units], axis=1
+    )
     taps = dict(zip(VALUES, (on_state, on_output), strict=True))
-    values, after = cell.step(x, before, touch=lambda name, value: value + taps[name] if name in taps else value)
+    values, after = cell.step(
+        x, before, touch=lambda name, value: value + taps[name] if name in taps else value
+    )
     return tf.concat([*after, values["cell_state"], values["output"]], axis=1)
 
 
@@ -92,7 +100,9 @@ def products(model, x, w, run: Callable | None = None) -> Products:
         states[:, start : start + before.shape[1]] = before
         for k in reversed(range(before.shape[1])):
             kept.step(start + k, jacobians[:, k], forget[:, k])
-    return Products(lags, kept.there, kept.matrices, kept.logs, kept.forget, kept.one_step, states, last)
+    return Products(
+        lags, kept.there, kept.matrices, kept.logs, kept.forget, kept.one_step, states, last
+    )
 
 
 def _backwards(cell, x, run: Callable, size: int) -> Iterator[tuple]:
@@ -100,7 +110,9 @@ def _backwards(cell, x, run: Callable, size: int) -> Iterator[tuple]:
     batch, steps, features = x.shape
     length = int(np.clip(FLOATS // (batch * size * (size + 10 * cell.units + features)), 1, steps))
     starts = range(0, steps, length)
-    padded = np.concatenate([x, np.zeros((batch, len(starts) * length - steps, features), x.dtype)], axis=1)
+    padded = np.concatenate(
+        [x, np.zeros((batch, len(starts) * length - steps, features), x.dtype)], axis=1
+    )
     entry = {0: cell.get_initial_state(batch_size=batch)}
     for start in starts:
         found = run(tf.constant(padded[:, start : start + length]), *entry[start])
@@ -134,7 +146,11 @@ class _Kept:
         size, n = self.size, self.n
         begins = (self.last == t)[:, None, None, None]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            rows = np.where(begins, jacobian[:, size:].reshape(-1, 2, n, size + 2 * n), self.product @ jacobian[:, None, :size])
+            rows = np.where(
+                begins,
+                jacobian[:, size:].reshape(-1, 2, n, size + 2 * n),
+                self.product @ jacobian[:, None, :size],
+            )
             largest = np.abs(rows).max(axis=(2, 3))
             scale = np.where(largest > 0, largest, 1.0)
             rows /= scale[:, :, None, None]
@@ -168,7 +184,9 @@ def with_errors(x, w, most: int) -> tuple:
     """Of x [B, T, F] and w [B, T] the first `most` sequences that have an error. Raises ValueError if none has."""
     places = np.flatnonzero((w > 0).any(axis=1))[:most]
     if not len(places):
-        raise ValueError("products: expected a sequence with a step of w > 0. Received: w without one")
+        raise ValueError(
+            "products: expected a sequence with a step of w > 0. Received: w without one"
+        )
     return x[places], w[places]
 
 
@@ -183,7 +201,9 @@ def of_finite(function: Callable, matrices: np.ndarray) -> np.ndarray:
 
 def magnitudes(matrices: np.ndarray) -> np.ndarray:
     """The magnitudes of the eigenvalues [N, n] of matrices [N, n, n], from the smallest up."""
-    with tf.device("CPU"):  # not by NumPy, whose threads stand in each other's way where a machine is busy
+    with tf.device(
+        "CPU"
+    ):  # not by NumPy, whose threads stand in each other's way where a machine is busy
         return np.sort(np.abs(tf.linalg.eigvals(matrices).numpy()), axis=-1)
 
 
@@ -200,7 +220,9 @@ def log10(values: np.ndarray) -> np.ndarray:
 
 def over_sequences(statistic: Callable, there: np.ndarray, values: np.ndarray) -> np.ndarray:
     """statistic (median, max) over the sequences that are so long, of values [B, L]: [L]; NaN where none has a number."""
-    columns = (column[here & ~np.isnan(column)] for column, here in zip(values.T, there.T, strict=True))
+    columns = (
+        column[here & ~np.isnan(column)] for column, here in zip(values.T, there.T, strict=True)
+    )
     return np.array([statistic(column) if len(column) else np.nan for column in columns])
 
 
@@ -212,5 +234,8 @@ def rows(logs: np.ndarray, lags: np.ndarray, **names: str) -> list[pd.DataFrame]
     last = list(names)[-1]
     with np.errstate(over="ignore"):
         curves = {names[last]: 10.0**logs, f"log10_{names[last]}": logs}
-    tables = [pd.DataFrame({"lag": lags, **names, last: name, "value": values}) for name, values in curves.items()]
+    tables = [
+        pd.DataFrame({"lag": lags, **names, last: name, "value": values})
+        for name, values in curves.items()
+    ]
     return [table[np.isfinite(table["value"])] for table in tables]

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.cells.environment import SLOPES, environment, slope
-from lstmlab.cells.equations import jacobian
 from lstmlab.diagnostics.base import Probe
+from lstmlab.symbolic.equations import jacobian
+from lstmlab.symbolic.numbers import SLOPES, environment, slope
 from lstmlab.unroll import unroll
 
 
@@ -32,7 +32,7 @@ def terms(model, probe: Probe, most: int = 256) -> Measured:
 
     In float64, from states in the cell's own precision.
     First steps of sequences, before which there is nothing, are left out where there are others.
-    Raises ValueError as lstmlab.cells.equations.jacobian.
+    Raises ValueError as lstmlab.symbolic.equations.jacobian.
     """
     blocks = jacobian(model.cell)
     x, states = _steps(model.cell, probe, most)
@@ -47,11 +47,18 @@ def terms(model, probe: Probe, most: int = 256) -> Measured:
         for term in block.terms
     ]  # fmt: skip
     exact, cut = (_differentiated(cell, x, states, see) for see in (tf.identity, tf.stop_gradient))
-    apart = [np.abs(blocks["cell_state", part].value(numbers) - derivative).max() for part, derivative in exact.items()]
+    apart = [
+        np.abs(blocks["cell_state", part].value(numbers) - derivative).max()
+        for part, derivative in exact.items()
+    ]
     largest = max(np.abs(derivative).max() for derivative in exact.values())
-    carousel = np.abs(cut["cell_state"] - _forget(cell, x, states)).max() if "cell_state" in cut else None
+    carousel = (
+        np.abs(cut["cell_state"] - _forget(cell, x, states)).max() if "cell_state" in cut else None
+    )
     table = pd.DataFrame(rows, columns=["value", "part", "way", "term", "norm"])
-    return Measured(table, len(x), float(max(apart) / largest), None if carousel is None else float(carousel))
+    return Measured(
+        table, len(x), float(max(apart) / largest), None if carousel is None else float(carousel)
+    )
 
 
 def _steps(cell, probe: Probe, most: int):
@@ -60,12 +67,18 @@ def _steps(cell, probe: Probe, most: int):
     def step(x_t, before):
         return {f"{k}": state for k, state in enumerate(before)}, cell.step(x_t, before)[1]
 
-    before, _ = unroll(step, list(cell.get_initial_state(batch_size=len(probe.x))), tf.constant(probe.x))
+    before, _ = unroll(
+        step, list(cell.get_initial_state(batch_size=len(probe.x))), tf.constant(probe.x)
+    )
     later = probe.valid & (np.arange(probe.valid.shape[1]) > 0)
     places = np.argwhere(later if later.any() else probe.valid)
-    places = places[np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))]
+    places = places[
+        np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))
+    ]
     states = [tf.gather_nd(before[f"{k}"], places) for k in range(len(before))]
-    return tf.constant(probe.x[tuple(places.T)], "float64"), [tf.cast(state, "float64") for state in states]
+    return tf.constant(probe.x[tuple(places.T)], "float64"), [
+        tf.cast(state, "float64") for state in states
+    ]
 
 
 def _in_double(cell, features: int):
@@ -94,7 +107,10 @@ def _slope(activation, net: np.ndarray) -> np.ndarray:
 def _differentiated(cell, x, states, see) -> dict[str, np.ndarray]:
     """ds_t/d(part of the states) [N, n, size], {part: ...}, one cell of s_t at a time."""
     named = dict(zip(cell.state_names, states, strict=True))
-    hidden, sizes = named.pop("hidden"), {"cell_state" if cell.is_own_output else "output": cell.units}
+    hidden, sizes = (
+        named.pop("hidden"),
+        {"cell_state" if cell.is_own_output else "output": cell.units},
+    )
     sizes |= dict.fromkeys(cell.gates if cell.hidden_size > cell.units else (), cell.blocks)
     pieces = dict(zip(sizes, tf.split(hidden, list(sizes.values()), axis=1), strict=True))
     with tf.GradientTape(persistent=True) as tape:
@@ -102,7 +118,9 @@ def _differentiated(cell, x, states, see) -> dict[str, np.ndarray]:
         old = {**named, "hidden": tf.concat(list(pieces.values()), axis=1)}
         values, _ = cell.step(x, [old[name] for name in cell.state_names], see=see)
         cells = tf.unstack(values["cell_state"], axis=1)
-    rows = [tape.gradient(value, {**named, **pieces}, unconnected_gradients="zero") for value in cells]
+    rows = [
+        tape.gradient(value, {**named, **pieces}, unconnected_gradients="zero") for value in cells
+    ]
     return {part: np.stack([row[part].numpy() for row in rows], axis=1) for part in rows[0]}
 
 

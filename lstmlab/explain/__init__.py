@@ -5,9 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from lstmlab import __version__
+from lstmlab import __version__, config
 from lstmlab.explain.page import Page
 from lstmlab.explain.sections import measured, not_finite, symbolic, what_was_run
 from lstmlab.results import ROW
@@ -22,7 +21,9 @@ def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
     """
     cell = build(name, settings)
     page = Page(f"The cell {name}{' with ' if settings else ''}{', '.join(settings)}")
-    page.paragraph(f"{cell.units} cells. Typeset from the switches of the cell; nothing is measured here.")
+    page.paragraph(
+        f"{cell.units} cells. Typeset from the switches of the cell; nothing is measured here."
+    )
     symbolic(page, cell)
     return page
 
@@ -37,11 +38,15 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"expected a folder with a run. Received: folder={str(folder)!r}, which is none")
+        raise ValueError(
+            f"expected a folder with a run. Received: folder={str(folder)!r}, which is none"
+        )
     if not (folder / ROW).exists():
-        raise ValueError(f"expected a folder with a run, {ROW}. Received: folder={str(folder)!r}, with none")
+        raise ValueError(
+            f"expected a folder with a run, {ROW}. Received: folder={str(folder)!r}, with none"
+        )
     _load()
-    from lstmlab.build import reopen
+    from lstmlab.runs.build import reopen
 
     run = reopen(folder)
     _check_version(folder, run.row)
@@ -58,7 +63,9 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     else:
         if broken:
             page.paragraph(f"The {broken}: nothing can be measured.", note=True)
-            _warn(f"{folder}: the {broken}: nothing can be measured, and the page has the symbols alone")
+            _warn(
+                f"{folder}: the {broken}: nothing can be measured, and the page has the symbols alone"
+            )
         else:
             measured(page, run.model, run.probe, out)
     (out / PAGE).write_text(page.text(), encoding="utf-8")
@@ -67,23 +74,8 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
 
 def build(name: str, settings: Sequence[str] = ()):
     """The cell of conf/cell/<name>.yaml. Raises ValueError as `of_cell`."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     _load()
-    if f"{name}.yaml" not in [path.name for path in _folder().iterdir()]:
-        from lstmlab.cells.variants import variants
-
-        raise ValueError(f"expected a cell of {', '.join(variants())}. Received: cell={name}")
-    config = OmegaConf.create({"cell": OmegaConf.create((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))})
-    try:
-        for key, value in _parsed(settings, _known(config.cell["_target_"])):
-            OmegaConf.update(config, f"cell.{key}", value, merge=True)
-        return instantiate(config.cell, _convert_="all")
-    except (InstantiationException, OmegaConfBaseException) as error:
-        raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
+    return config.changed("cell", name, settings)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -94,7 +86,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     either = "folders of finished runs; or cell=NAME, a cell of conf/cell/, and settings, as in cell=peephole units=2"
     parser.add_argument("what", nargs="+", metavar="RUN", help=either)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: the run's folder, or here)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (default: the run's folder, or here)",
+    )
     options = parser.parse_intermixed_args(argv)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -132,7 +129,10 @@ def _jobs(options: argparse.Namespace) -> list:
     if first.startswith("cell="):
         return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
     several = options.out is not None and len(options.what) > 1
-    return [partial(of_run, run, options.out / Path(run).name if several else options.out) for run in options.what]
+    return [
+        partial(of_run, run, options.out / Path(run).name if several else options.out)
+        for run in options.what
+    ]
 
 
 def _write_cell(name: str, settings: Sequence[str], out: Path | None) -> Path:
@@ -147,54 +147,22 @@ def _made(out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"expected a folder, there or to be made. Received: --out={str(out)!r}: {error.strerror}") from error
+        raise ValueError(
+            f"expected a folder, there or to be made. Received: --out={str(out)!r}: {error.strerror}"
+        ) from error
     return out
 
 
 def _check_version(folder: Path, row: dict) -> None:
     written = row.get("version.lstmlab", "unknown")
     if written != __version__:
-        _warn(f"{folder} was written by version {written} of lstmlab; this is version {__version__}")
+        _warn(
+            f"{folder} was written by version {written} of lstmlab; this is version {__version__}"
+        )
 
 
 def _warn(line: str) -> None:
     print(f"lstmlab-explain: {line}", file=sys.stderr)
-
-
-def _folder():
-    from importlib.resources import files
-
-    return files("lstmlab.conf") / "cell"
-
-
-def _known(target: str) -> list[str]:
-    """The settings that a cell takes."""
-    import inspect
-
-    from hydra.utils import get_class
-
-    return [name for name in inspect.signature(get_class(target)).parameters if name != "kwargs"]
-
-
-def _parsed(settings: Sequence[str], known: list[str]) -> list[tuple[str, Any]]:
-    """Names and values, by the rules of the command line of `lstmlab`."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    for setting in settings:
-        name, equals, _ = setting.partition("=")
-        if not equals or name.partition(".")[0] not in known:
-            raise ValueError(
-                f"expected a setting of the cell as name=value, name one of {', '.join(known)}. Received: {setting}"
-            )
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(settings))
-    except OverrideParseException as error:
-        raise ValueError(f"expected a value as `lstmlab` reads it. Received: {error.override}") from None
-    for one in parsed:
-        if one.is_sweep_override():
-            raise ValueError(f"expected one value, for a list [value, value]. Received: {one.input_line}")
-    return [(one.key_or_group, one.value()) for one in parsed]
 
 
 if __name__ == "__main__":

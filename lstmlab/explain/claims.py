@@ -62,7 +62,11 @@ def one_step(terms: pd.DataFrame) -> Claim:
             f"the strongest, {largest['way'].replace('_', ' ')}: norm {largest['norm']:.3g} (mean over steps, no unit)",
         )
     if others.empty:
-        return Claim("The carousel is the only path from state to state.", along > 0, f"norm {along:.3g} (no unit)")
+        return Claim(
+            "The carousel is the only path from state to state.",
+            along > 0,
+            f"norm {along:.3g} (no unit)",
+        )
     largest = others.loc[others["norm"].idxmax()]
     return Claim(
         "At one step the carousel carries more than any term that is added through a net.",
@@ -76,7 +80,11 @@ def retention(jacobians: pd.DataFrame) -> Claim:
     """jacobians: the table of diagnostics.Jacobians."""
     logs = _by_lag(jacobians[jacobians["measure"] == "log10_norm"], "path")
     measured = logs["cell_state"].dropna()
-    product = logs["carousel"].reindex(measured.index).dropna() if "carousel" in logs else pd.Series(dtype=float)
+    product = (
+        logs["carousel"].reindex(measured.index).dropna()
+        if "carousel" in logs
+        else pd.Series(dtype=float)
+    )
     if len(product) < 2:
         end = measured.index[-1]
         return Claim(
@@ -105,7 +113,9 @@ def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
     numbers += " (|dE/ds|, error per unit of state)"
     if forget_gate == "closed":
         return Fact("Without a carousel, all of the error arrives through the nets.", numbers)
-    text = "Over the longest lag, the error arrives along the carousel rather than through the nets."
+    text = (
+        "Over the longest lag, the error arrives along the carousel rather than through the nets."
+    )
     return Claim(text, bool(carousel > nets), numbers)
 
 

@@ -34,7 +34,9 @@ def _factor(interventions: pd.DataFrame) -> Fact:
 def _answered(others: pd.DataFrame) -> Claim:
     """Of the gates but the forget gate."""
     with np.errstate(divide="ignore"):
-        after, before = (np.log10(others[f"retention_carousel_{when}"].abs()) for when in ("after", "before"))
+        after, before = (
+            np.log10(others[f"retention_carousel_{when}"].abs()) for when in ("after", "before")
+        )
     apart = (after - before).where(after != before, 0.0).abs()
     return Claim(
         f"No other gate, held, moves the product of the forget gates by more than a factor of {FACTOR:g}.",
@@ -46,9 +48,16 @@ def _answered(others: pd.DataFrame) -> Claim:
 
 def _leaves_least(interventions: pd.DataFrame) -> Claim:
     """Against every other gate held, and none."""
-    left, closed = interventions["retention_after"].abs(), _row(interventions, "forget_gate", "closed")
+    left, closed = (
+        interventions["retention_after"].abs(),
+        _row(interventions, "forget_gate", "closed"),
+    )
     others = left[interventions["gate"] != "forget_gate"]
-    least = f"the least by another, {_moved(interventions.loc[others.idxmin()])}; " if len(others) else ""
+    least = (
+        f"the least by another, {_moved(interventions.loc[others.idxmin()])}; "
+        if len(others)
+        else ""
+    )
     return Claim(
         "By every path, too, the closed forget gate leaves least of the old state.",
         bool(abs(closed["retention_after"]) < min([abs(closed["retention_before"]), *others])),
@@ -79,11 +88,15 @@ def _largest(interventions: pd.DataFrame) -> str:
     change = (interventions["retention_after"] - interventions["retention_before"]).abs()
     row = interventions.loc[change.idxmax()]
     added = ", through what the nets read back (outputs, peepholes), by addition"
-    return _moved(row) + (added if row["gate"] != "forget_gate" and change.max() >= ROUNDING else "")
+    return _moved(row) + (
+        added if row["gate"] != "forget_gate" and change.max() >= ROUNDING else ""
+    )
 
 
 def _row(interventions: pd.DataFrame, gate: str, value: str) -> pd.Series:
-    return interventions[(interventions["gate"] == gate) & (interventions["value"] == value)].iloc[0]
+    return interventions[(interventions["gate"] == gate) & (interventions["value"] == value)].iloc[
+        0
+    ]
 
 
 def _moved(row: pd.Series, what: str = "retention") -> str:

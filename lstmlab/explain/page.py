@@ -28,7 +28,9 @@ figure { margin: 1rem 0; } figcaption { color: #555; font-size: .93rem; }
 """
 
 
-PRIMED = re.compile(r"<(msubsup|msup)>(<m[io][^>]*>[^<]*</m[io]>)((?:(?!</\1>).)*?)<mi>&#x02032;</mi></\1>")
+PRIMED = re.compile(
+    r"<(msubsup|msup)>(<m[io][^>]*>[^<]*</m[io]>)((?:(?!</\1>).)*?)<mi>&#x02032;</mi></\1>"
+)
 
 
 class Page:
@@ -49,14 +51,23 @@ class Page:
         """Columns whose cells are all numbers as text are set to the right."""
         right = [all(_is_number(row[k]) for row in rows) for k in range(len(heads))]
         kinds = [' class="number"' if one else "" for one in right]
-        head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads, strict=True))
-        lines = ["".join(f"<td{kind}>{_shown(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows]
+        head = "".join(
+            f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads, strict=True)
+        )
+        lines = [
+            "".join(f"<td{kind}>{_shown(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+            for row in rows
+        ]
         body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-        self.parts.append(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>")
+        self.parts.append(
+            f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        )
 
     def claim(self, text: str, holds: bool, numbers: str) -> None:
         """A sentence, the verdict on it, and the numbers that the verdict was computed from."""
-        kind, verdict = ("holds", "holds on this net") if holds else ("fails", "does not hold on this net")
+        kind, verdict = (
+            ("holds", "holds on this net") if holds else ("fails", "does not hold on this net")
+        )
         self.parts.append(
             f'<div class="claim {kind}"><b>{escape(text)}</b> <span class="verdict">{verdict}:</span> {escape(numbers)}</div>'
         )

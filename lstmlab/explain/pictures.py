@@ -8,13 +8,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 FLOOR = -40  # log10 below which a curve is cut off
-SPAN = 1  # decades that the log10 axis shows at least, so that a change of some percent looks like one
+SPAN = (
+    1  # decades that the log10 axis shows at least, so that a change of some percent looks like one
+)
 
 
 def retention(jacobians: pd.DataFrame, path: Path) -> Path:
     """|ds_T/ds_t| against lag beside the product of the forget gates."""
     rows = jacobians[jacobians["measure"] == "log10_norm"].rename(columns={"path": "kind"})
-    names = {"cell_state": "measured |ds_T/ds_t|", "carousel": "product of the forget gates", "output": "measured |dy_T/dy_t|"}
+    names = {
+        "cell_state": "measured |ds_T/ds_t|",
+        "carousel": "product of the forget gates",
+        "output": "measured |dy_T/dy_t|",
+    }
     return _curves(rows, names, "log10 of the norm", path)
 
 
@@ -45,7 +51,13 @@ def drawn(rows: pd.DataFrame, names: dict[str, str], label: str) -> Figure:
     for colour, (kind, name) in enumerate(names.items()):
         curve = rows[(rows["kind"] == kind) & (rows["value"] > FLOOR)].sort_values("lag")
         if len(curve) > 1:
-            axes.plot(curve["lag"], curve["value"], ("-", "--", ":", "-.")[colour % 4], color=f"C{colour}", label=name)
+            axes.plot(
+                curve["lag"],
+                curve["value"],
+                ("-", "--", ":", "-.")[colour % 4],
+                color=f"C{colour}",
+                label=name,
+            )
     axes.set_xlabel("lag: steps before the last target")
     axes.set_ylabel(label)
     axes.grid(alpha=0.3)

@@ -13,7 +13,7 @@ DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions")
 
 
 def what_was_run(page: Page, run) -> None:
-    """run: as lstmlab.build.reopen gives it."""
+    """run: as lstmlab.runs.build.reopen gives it."""
     row = run.row
     lines = [["ended", ended(row)], ["weights", f"{row.get('weights') or 0:,}"]]
     if row.get("reason"):
@@ -21,10 +21,19 @@ def what_was_run(page: Page, run) -> None:
     if row.get("test_wrong") is not None:
         wrong = f"{row['test_wrong']:,} of {row['test_size']:,} sequences wrong"
         error = row.get("test_error")
-        mean = "no finite mean error" if error is None else f"mean absolute error {error:.4f} (units of the target)"
+        mean = (
+            "no finite mean error"
+            if error is None
+            else f"mean absolute error {error:.4f} (units of the target)"
+        )
         lines.append(["test set", f"{wrong}, {mean}"])
     steps = int(run.probe.valid.sum(axis=1).max())
-    lines.append(["probe", f"{len(run.probe.x)} sequences of up to {steps} steps, on which all is measured that follows"])
+    lines.append(
+        [
+            "probe",
+            f"{len(run.probe.x)} sequences of up to {steps} steps, on which all is measured that follows",
+        ]
+    )
     page.table(["run", ""], lines)
     _of_cell_and_head_alone(page, run.model.learner)
 
@@ -42,7 +51,10 @@ def _of_cell_and_head_alone(page: Page, learner) -> None:
 
     if type(learner).answer is not Learner.answer:
         name = type(learner).__name__
-        page.paragraph(f"{name} does not answer with this cell and its head alone; what follows is of these two.", note=True)
+        page.paragraph(
+            f"{name} does not answer with this cell and its head alone; what follows is of these two.",
+            note=True,
+        )
 
 
 # ---- in symbols
@@ -53,32 +65,38 @@ def symbolic(page: Page, cell, measured: bool = False) -> None:
 
     Raises ValueError for what is not given in symbols, the page as it was.
     """
-    from lstmlab.cells.equations import equations, jacobian, legend
     from lstmlab.explain.why import forget_gate, paragraphs, title
+    from lstmlab.symbolic.equations import equations, jacobian, legend
 
     lines, words, blocks = equations(cell), legend(cell), jacobian(cell)
     page.heading("The equations, as switched")
     page.table(["value", "equation"], [[_value(line.name), Formula(line.latex)] for line in lines])
-    page.table(["symbol", "stands for"], [[Formula(symbol), text] for symbol, text in words.items()])
-    page.heading("What one step makes of the step before, in symbols")
-    carousel = (
-        "The carousel leads from state to state by the forget gate or by its absence; every other term leads through a net"
+    page.table(
+        ["symbol", "stands for"], [[Formula(symbol), text] for symbol, text in words.items()]
     )
+    page.heading("What one step makes of the step before, in symbols")
+    carousel = "The carousel leads from state to state by the forget gate or by its absence; every other term leads through a net"
     nets = "Every one leads through a net" if forget_gate(cell) == "closed" else carousel
-    page.paragraph(f"Each derivative is a sum of terms, one for each path. {nets} input, and is added.")
+    page.paragraph(
+        f"Each derivative is a sum of terms, one for each path. {nets} input, and is added."
+    )
     if cell.normaliser == "state":
         page.paragraph(
             "The stabiliser is no net: it sets the unit in which state and normaliser are kept, and leaves their ratio."
         )
     if cell.is_own_output:
-        page.paragraph("The output is the state: what the nets read of the step before is the old state itself.")
+        page.paragraph(
+            "The output is the state: what the nets read of the step before is the old state itself."
+        )
     for block in blocks.values():
         page.table(["derivative", "terms", "path"], _lines(block))
     page.heading(title(cell))
     for pieces in paragraphs(cell):
         page.paragraph(*pieces)
     if cell.gates and not measured:
-        page.table(["gate", "multiplies"], [[_words(gate), multiplied(cell, gate)] for gate in cell.gates])
+        page.table(
+            ["gate", "multiplies"], [[_words(gate), multiplied(cell, gate)] for gate in cell.gates]
+        )
 
 
 def _lines(block) -> list[list]:
@@ -86,18 +104,28 @@ def _lines(block) -> list[list]:
     left = rf"\frac{{\partial {block.target}}}{{\partial {block.source}}} ="
     if not block.terms:
         return [[Formula(left), Formula("0"), ""]]
-    signed = [Formula(f"{'-' if term.sign < 0 else '+' if k else ''} {term.latex()}") for k, term in enumerate(block.terms)]
+    signed = [
+        Formula(f"{'-' if term.sign < 0 else '+' if k else ''} {term.latex()}")
+        for k, term in enumerate(block.terms)
+    ]
     firsts = [Formula(left)] + [""] * len(signed)
-    return [[first, term, _words(of.way)] for first, term, of in zip(firsts, signed, block.terms, strict=False)]
+    return [
+        [first, term, _words(of.way)]
+        for first, term, of in zip(firsts, signed, block.terms, strict=False)
+    ]
 
 
 def multiplied(cell, gate: str):
     """What a gate stands before."""
-    from lstmlab.cells.symbols import applied, read_out
+    from lstmlab.symbolic.symbols import applied, read_out
 
     if gate == "refine_gate":
         return "nothing of the state: it moves the forget gate"
-    factors = {"forget_gate": "s_{t-1}", "input_gate": "g_t", "reset_gate": "p_t" if cell.reset_after else "y_{t-1}"}
+    factors = {
+        "forget_gate": "s_{t-1}",
+        "input_gate": "g_t",
+        "reset_gate": "p_t" if cell.reset_after else "y_{t-1}",
+    }
     return Formula(factors.get(gate) or applied(cell.output_activation, read_out(cell)))
 
 
@@ -106,7 +134,9 @@ def _words(name: str) -> str:
 
 
 def _value(name: str) -> str:
-    return NAMES.get(name) or (f"net input of the {_words(name[4:])}" if name.startswith("net_") else _words(name))
+    return NAMES.get(name) or (
+        f"net input of the {_words(name[4:])}" if name.startswith("net_") else _words(name)
+    )
 
 
 # ---- measured
@@ -125,9 +155,12 @@ def measure(model, probe) -> dict:
     from lstmlab.diagnostics import Bound, ErrorFlow, GateActivations, Interventions, Jacobians
 
     found = {
-        diagnostic.name: diagnostic for diagnostic in (GateActivations(), Jacobians(), ErrorFlow(), Bound(), Interventions())
+        diagnostic.name: diagnostic
+        for diagnostic in (GateActivations(), Jacobians(), ErrorFlow(), Bound(), Interventions())
     }
-    return {name: found[name].measure(model, probe) for name in DIAGNOSTICS if found[name].serves(model)}
+    return {
+        name: found[name].measure(model, probe) for name in DIAGNOSTICS if found[name].serves(model)
+    }
 
 
 def measured(page: Page, model, probe, out: Path) -> None:
@@ -152,7 +185,9 @@ def _gates(page: Page, cell, table) -> None:
     heads = ["gate", "multiplies", "mean on the probe", "of the time below 0.1", "above 0.9"]
     rows = table.to_dict("records")
     shares = [[f"{row[near]:.1%}" for near in ("near_0", "near_1")] for row in rows]
-    lines = [[_words(row["gate"]), multiplied(cell, row["gate"]), number(row["mean"])] for row in rows]
+    lines = [
+        [_words(row["gate"]), multiplied(cell, row["gate"]), number(row["mean"])] for row in rows
+    ]
     page.table(heads, [line + share for line, share in zip(lines, shares, strict=True)])
 
 
@@ -166,7 +201,9 @@ def _terms(page: Page, cell, found) -> None:
     page.claim(*claims.one_step(found.table))
     rows = [[_words(row["value"]), _words(row["part"]), Formula(row["term"]), _words(row["way"]), number(row["norm"])]
             for row in found.table.to_dict("records")]  # fmt: skip
-    page.table(["derivative of", "by, of the step before", "term, without its sign", "path", "norm"], rows)
+    page.table(
+        ["derivative of", "by, of the step before", "term, without its sign", "path", "norm"], rows
+    )
     page.paragraph(f"norm: the largest singular value, mean over {found.steps} steps of the probe. Its unit is that of the "
                    "value over that of what it is derived by: none, from state to state.", note=True)  # fmt: skip
 
@@ -204,7 +241,12 @@ def _interventions(page: Page, cell, table) -> None:
         page.paragraph(of_held(cell))
     for found in forgets(table, forget_gate(cell)):
         _say(page, found)
-    columns = {"error": "mean error", "recalled": "recalled", "retention": "retention", "retention_carousel": "by the carousel"}
+    columns = {
+        "error": "mean error",
+        "recalled": "recalled",
+        "retention": "retention",
+        "retention_carousel": "by the carousel",
+    }
     first, there = table.iloc[0], [name for name in columns if f"{name}_after" in table]
     rows = [["none", "", "0", *(number(first[f"{name}_before"]) for name in there)]]
     rows += [[_words(row["gate"]), row["value"], number(row["steps"]), *(number(row[f"{name}_after"]) for name in there)]

@@ -1,9 +1,9 @@
 """Which gate forgets, in words, from the switches of a cell."""
 
-from lstmlab.cells.equations import equations
 from lstmlab.cells.gates import Coupled
-from lstmlab.cells.symbols import coupled, over_cells
 from lstmlab.explain.page import Formula
+from lstmlab.symbolic.equations import equations
+from lstmlab.symbolic.symbols import coupled, over_cells
 
 OPENING = {False: "opening the {} is keeping, and closing it is forgetting",
            True: "opening the {} is forgetting, and closing it is keeping"}  # fmt: skip
@@ -23,9 +23,17 @@ def beside(cell) -> dict[str, bool]:
         return {}
     if cell.normaliser is not None:
         return {"input_gate": True}
-    falls = {name: isinstance(gate, Coupled) and gate.complement for name, gate in cell.gates.items()}
-    source = {name: gate.to if isinstance(gate, Coupled) else name for name, gate in cell.gates.items()}
-    there = [name for name in cell.gates if name != "forget_gate" and source[name] == source["forget_gate"]]
+    falls = {
+        name: isinstance(gate, Coupled) and gate.complement for name, gate in cell.gates.items()
+    }
+    source = {
+        name: gate.to if isinstance(gate, Coupled) else name for name, gate in cell.gates.items()
+    }
+    there = [
+        name
+        for name in cell.gates
+        if name != "forget_gate" and source[name] == source["forget_gate"]
+    ]
     return {name: falls[name] != falls["forget_gate"] for name in there}
 
 
@@ -62,9 +70,7 @@ def paragraphs(cell) -> list[list]:
 def of_held(cell) -> str:
     """What an intervention does not show; '' where it shows all."""
     if cell.normaliser == "state":
-        return (
-            "Retention is that of the state alone. Of what is read, its ratio to the normaliser, both gates set what is left."
-        )
+        return "Retention is that of the state alone. Of what is read, its ratio to the normaliser, both gates set what is left."
     if beside(cell):
         return "A gate's value is held here, not its net: gates that one net sets together are told apart."
     return ""
@@ -79,14 +85,23 @@ def _of_one_net(cell) -> list:
         links = [line.latex for line in equations(cell) if line.name in coupled(cell)]
         before = "But one net sets the forget gate and another gate: "
     formulas = [piece for link in links for piece in (Formula(link), ", ")][:-1]
-    after = "; and ".join(OPENING[forgets].format(gate.replace("_", " ")) for gate, forgets in beside(cell).items())
-    return [before, *formulas, f". So {after}, because the same net sets the factor before the old state."]
+    after = "; and ".join(
+        OPENING[forgets].format(gate.replace("_", " ")) for gate, forgets in beside(cell).items()
+    )
+    return [
+        before,
+        *formulas,
+        f". So {after}, because the same net sets the factor before the old state.",
+    ]
 
 
 def _of_a_ratio(cell) -> list[list]:
     """normaliser='state': what is left of s/n."""
     lines = {line.name: line.latex for line in equations(cell)}
-    old, new = (over_cells(cell, rf"\frac{{{value}}}{{n_t}}") for value in (r"\bar{f}_t \odot n_{t-1}", r"\bar{i}_t"))
+    old, new = (
+        over_cells(cell, rf"\frac{{{value}}}{{n_t}}")
+        for value in (r"\bar{f}_t \odot n_{t-1}", r"\bar{i}_t")
+    )
     ratio = rf"z_t = {old} \odot z_{{t-1}} + {new} \odot g_t"
     text = ". The two shares add up to 1: both gates set what is left of the old, and opening the input gate is forgetting."
     if cell.input_gate.get_config()["activation"] == "exponential":

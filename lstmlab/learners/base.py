@@ -24,7 +24,9 @@ class Learner:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if cls.gradients is Learner.gradients and cls.learn is Learner.learn:
-            raise TypeError(f"{cls.__name__}: expected a method gradients or learn of its own. Received: neither")
+            raise TypeError(
+                f"{cls.__name__}: expected a method gradients or learn of its own. Received: neither"
+            )
 
     def gradients(self, cell, head, x, y, w, states=None):
         """loss [], prediction [B, T, K], gradients in the order cell.trainable_variables + head.trainable_variables.
@@ -34,7 +36,9 @@ class Learner:
         The gradients are those of head.error(y, prediction, w), summed over the batch.
         Raises NotImplementedError for a learner that changes weights in another way.
         """
-        raise NotImplementedError(f"{type(self).__name__}: changes weights in a way of its own, and has no gradients")
+        raise NotImplementedError(
+            f"{type(self).__name__}: changes weights in a way of its own, and has no gradients"
+        )
 
     def learn(self, model, x, y, w):
         """Change the model's weights for one batch; loss [], and the prediction [B, T, K] made on the way."""
@@ -100,7 +104,9 @@ class OnLine(Learner, abc.ABC):
         self.updates = None if updates is None else positive(self, "updates", updates)
         self.decay_steps = positive(self, "decay_steps", decay_steps)
         if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay <= 1:
-            raise ValueError(f"{type(self).__name__}: expected a number in (0, 1]. Received: learner.decay={decay!r}")
+            raise ValueError(
+                f"{type(self).__name__}: expected a number in (0, 1]. Received: learner.decay={decay!r}"
+            )
         self.decay = float(decay)
 
     @abc.abstractmethod
@@ -135,7 +141,9 @@ class OnLine(Learner, abc.ABC):
         """
         steps, memory = carried
         if self.updates is None or self.updates >= x.shape[1]:
-            loss, prediction, gradients, memory = self.advance(model.cell, model.head, x, y, w, memory)
+            loss, prediction, gradients, memory = self.advance(
+                model.cell, model.head, x, y, w, memory
+            )
             self._apply(model, gradients, steps, w, always=whole and self.updates is None)
             return loss, prediction, (steps + x.shape[1], memory)
 
@@ -144,7 +152,9 @@ class OnLine(Learner, abc.ABC):
             return []
 
         used = last_error(w) if whole else x.shape[1]
-        loss, prediction, memory, _ = self.along(model.cell, model.head, x, y, w, memory, self.updates, change, [], used)
+        loss, prediction, memory, _ = self.along(
+            model.cell, model.head, x, y, w, memory, self.updates, change, [], used
+        )
         return loss, prediction, (steps + x.shape[1], memory)
 
     def along(self, cell, head, x, y, w, memory, length: int, use: Callable, total: list, used):
@@ -167,7 +177,9 @@ class OnLine(Learner, abc.ABC):
             lambda k, *_: k * length < used, body, start, maximum_iterations=count
         )
         prediction = tf.transpose(predictions.stack(), [1, 0, 2, 3])
-        prediction = tf.reshape(prediction, (x.shape[0], count * length, y.shape[-1]))[:, : x.shape[1]]
+        prediction = tf.reshape(prediction, (x.shape[0], count * length, y.shape[-1]))[
+            :, : x.shape[1]
+        ]
         return loss, prediction, memory, total
 
     def _apply(self, model, gradients: list, steps, w, always: bool = False) -> None:
@@ -199,7 +211,8 @@ def last_error(w):
 def like(values, model):
     """A nest with the structure and the static shapes of another; loops over time ask for both."""
     flat = [
-        tf.ensure_shape(value, old.shape) for value, old in zip(tf.nest.flatten(values), tf.nest.flatten(model), strict=True)
+        tf.ensure_shape(value, old.shape)
+        for value, old in zip(tf.nest.flatten(values), tf.nest.flatten(model), strict=True)
     ]
     return tf.nest.pack_sequence_as(model, flat)
 
@@ -207,7 +220,9 @@ def like(values, model):
 def positive(learner, name: str, value) -> int:
     """`value` if it is a positive integer; else ValueError that names the setting."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{type(learner).__name__}: expected a positive integer. Received: learner.{name}={value!r}")
+        raise ValueError(
+            f"{type(learner).__name__}: expected a positive integer. Received: learner.{name}={value!r}"
+        )
     return value
 
 

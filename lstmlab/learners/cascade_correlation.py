@@ -82,13 +82,21 @@ class CascadeCorrelation(Learner):
         from_0 = {"multiplier": multiplier, "output_decay": output_decay, "output_change": output_change,
                   "candidate_decay": candidate_decay, "candidate_change": candidate_change}  # fmt: skip
         for name, number in {**above_0, **from_0}.items():
-            fine = isinstance(number, (int, float)) and not isinstance(number, bool) and number < float("inf")
+            fine = (
+                isinstance(number, (int, float))
+                and not isinstance(number, bool)
+                and number < float("inf")
+            )
             if not fine or not (number > 0 or (number == 0 and name in from_0)):
                 expected = "a number >= 0" if name in from_0 else "a positive number"
-                raise ValueError(f"CascadeCorrelation: expected {expected}. Received: learner.{name}={number!r}")
+                raise ValueError(
+                    f"CascadeCorrelation: expected {expected}. Received: learner.{name}={number!r}"
+                )
             setattr(self, name, float(number))
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ValueError(f"CascadeCorrelation: expected an integer or null. Received: learner.seed={seed!r}")
+            raise ValueError(
+                f"CascadeCorrelation: expected an integer or null. Received: learner.seed={seed!r}"
+            )
         self.seed = seed
 
     def check(self, cell) -> None:
@@ -111,13 +119,21 @@ class CascadeCorrelation(Learner):
         for weight in [*cell.weights, head.kernel]:
             weight.assign(tf.zeros_like(weight.value))
         seen = 1 + model.features + cell.units
-        model.growth = Growth(seen, self.candidates, head.outputs, keras.random.SeedGenerator(self.seed), dtype=cell.dtype)
+        model.growth = Growth(
+            seen,
+            self.candidates,
+            head.outputs,
+            keras.random.SeedGenerator(self.seed),
+            dtype=cell.dtype,
+        )
         model.growth.quit.assign(self.output_patience)
 
     def learn(self, model, x, y, w):
         """One epoch of the present phase."""
         growth, cell, head = model.growth, model.cell, model.head
-        seen = tf.concat([tf.ones_like(x[..., :1]), x, forward(cell, x)], axis=-1)  # I of (3), [B, T, 1 + F + n]
+        seen = tf.concat(
+            [tf.ones_like(x[..., :1]), x, forward(cell, x)], axis=-1
+        )  # I of (3), [B, T, 1 + F + n]
         before = {weight.name: tf.convert_to_tensor(weight.value) for weight in growth.kept}
         before["outputs"] = tf.concat([head.bias[None], head.shortcut_kernel, head.kernel], axis=0)
         before["net"] = self.weights_in(cell)
@@ -134,7 +150,9 @@ class CascadeCorrelation(Learner):
             before["phase"],
             [
                 lambda: self.output_epoch(before, seen, error, squared, cases),
-                lambda: self.first_epoch(before, cell, seen, residual, tf.convert_to_tensor(growth.start.value)),
+                lambda: self.first_epoch(
+                    before, cell, seen, residual, tf.convert_to_tensor(growth.start.value)
+                ),
                 lambda: self.candidate_epoch(before, cell, seen, residual, cases),
             ],
         )
@@ -156,7 +174,9 @@ class CascadeCorrelation(Learner):
             self.output_rate / cases, self.output_growth, self.output_decay,
         )  # fmt: skip
         epoch = now["epoch"] + 1
-        last, quit, still = patience(squared, now["last"], now["quit"], epoch, self.output_patience, self.output_change)
+        last, quit, still = patience(
+            squared, now["last"], now["quit"], epoch, self.output_patience, self.output_change
+        )
         over = still | (epoch >= self.limit)
         full = now["units"] == now["net"].shape[0]
         return {
@@ -170,7 +190,9 @@ class CascadeCorrelation(Learner):
     def first_epoch(self, now: dict, cell, seen, residual, start) -> dict:
         """A pool is drawn, and its C measured."""
         pool = self.draw(start, now["pools"], now["pool"]) * self._in_use(now)
-        correlation, _ = self.correlate(cell, pool, seen, residual, tf.ones_like(now["correlation"]))
+        correlation, _ = self.correlate(
+            cell, pool, seen, residual, tf.ones_like(now["correlation"])
+        )
         nothing = tf.zeros_like(pool)
         return {
             **now, "phase": tf.constant(CANDIDATES), "pools": now["pools"] + 1, "pool": pool, "correlation": correlation,
@@ -180,7 +202,11 @@ class CascadeCorrelation(Learner):
 
     def candidate_epoch(self, now: dict, cell, seen, residual, cases) -> dict:
         """(6), and (7) at the end of the phase."""
-        signs = tf.where(now["correlation"] < 0, -tf.ones_like(now["correlation"]), tf.ones_like(now["correlation"]))
+        signs = tf.where(
+            now["correlation"] < 0,
+            -tf.ones_like(now["correlation"]),
+            tf.ones_like(now["correlation"]),
+        )
         correlation, uphill = self.correlate(cell, now["pool"], seen, residual, signs)
         number = tf.reduce_sum(self._in_use(now))
         pool, step, slope = quickprop(
@@ -188,10 +214,18 @@ class CascadeCorrelation(Learner):
             self.candidate_rate / (cases * number), self.candidate_growth, self.candidate_decay,
         )  # fmt: skip
         scores = tf.reduce_sum(tf.abs(correlation), axis=1)
-        best = tf.argmax(scores, output_type=tf.int32)  # gathered below: XLA would compile each slice at a new place anew
-        score, winner, its_correlation = tf.reduce_max(scores), tf.gather(pool, best), tf.gather(correlation, best)
+        best = tf.argmax(
+            scores, output_type=tf.int32
+        )  # gathered below: XLA would compile each slice at a new place anew
+        score, winner, its_correlation = (
+            tf.reduce_max(scores),
+            tf.gather(pool, best),
+            tf.gather(correlation, best),
+        )
         epoch = now["epoch"] + 1
-        last, quit, still = patience(score, now["last"], now["quit"], epoch, self.candidate_patience, self.candidate_change)
+        last, quit, still = patience(
+            score, now["last"], now["quit"], epoch, self.candidate_patience, self.candidate_change
+        )
         over = still | (epoch >= self.limit)
         units, features = now["units"], seen.shape[-1] - now["net"].shape[0] - 1
         here = over & (tf.range(now["net"].shape[0]) == units)
@@ -214,7 +248,10 @@ class CascadeCorrelation(Learner):
     @staticmethod
     def correlate(cell, pool, seen, residual, signs):
         """C [C, K] of (4), and dS/dw [C, P + 1] of (6) for these signs; the last weight is the self weight."""
-        seen, residual = tf.transpose(seen, [1, 2, 0]), tf.transpose(residual, [1, 2, 0])  # [T, P, B], [T, K, B]
+        seen, residual = (
+            tf.transpose(seen, [1, 2, 0]),
+            tf.transpose(residual, [1, 2, 0]),
+        )  # [T, P, B], [T, K, B]
         own, nets = pool[:, -1:], tf.einsum("cp,tpb->tcb", pool[:, :-1], seen)
         pull = tf.einsum("ck,tkb->tcb", signs, residual)
         steps = nets.shape[0]
@@ -222,19 +259,25 @@ class CascadeCorrelation(Learner):
 
         def body(t, value, slopes, total, values):
             new = cell.f(nets[t] + own * value)  # (3)
-            known = tf.concat([tf.broadcast_to(seen[t], (pool.shape[0], *seen.shape[1:])), value[:, None]], axis=1)
+            known = tf.concat(
+                [tf.broadcast_to(seen[t], (pool.shape[0], *seen.shape[1:])), value[:, None]], axis=1
+            )
             slopes = cell.slope(new)[:, None] * (known + own[..., None] * slopes)  # (5)
             return t + 1, new, slopes, total + pull[t][:, None] * slopes, values.write(t, new)
 
         nothing = tf.zeros((*pool.shape, nets.shape[-1]), nets.dtype)  # [C, P + 1, B]
         start = tf.constant(0), tf.zeros_like(nets[0]), nothing, nothing, values
-        *_, total, values = tf.while_loop(lambda t, *_: t < steps, body, start, maximum_iterations=steps)
+        *_, total, values = tf.while_loop(
+            lambda t, *_: t < steps, body, start, maximum_iterations=steps
+        )
         return tf.einsum("tcb,tkb->ck", values.stack(), residual), tf.reduce_sum(total, axis=-1)
 
     def draw(self, start, number, like):
         """Pool `number` [C, P + 1] of the run."""
         bound = tf.cast(self.weight_range, like.dtype)
-        return tf.random.stateless_uniform(like.shape, tf.stack([start, number]), -bound, bound, like.dtype, alg="philox")
+        return tf.random.stateless_uniform(
+            like.shape, tf.stack([start, number]), -bound, bound, like.dtype, alg="philox"
+        )
 
     @staticmethod
     def _ended(over, quit_of_next: int, epoch, last, quit) -> dict:
@@ -258,8 +301,13 @@ class CascadeCorrelation(Learner):
         n = cell.units
         between = tf.zeros((n, n), cell.kernel.dtype)
         if n > 1:
-            between = tf.scatter_nd(np.stack([cell.targets, cell.sources], axis=1), cell.cascade.value, (n, n))
-        return tf.concat([cell.bias[:, None], tf.transpose(cell.kernel), between, cell.recurrent[:, None]], axis=1)
+            between = tf.scatter_nd(
+                np.stack([cell.targets, cell.sources], axis=1), cell.cascade.value, (n, n)
+            )
+        return tf.concat(
+            [cell.bias[:, None], tf.transpose(cell.kernel), between, cell.recurrent[:, None]],
+            axis=1,
+        )
 
     @staticmethod
     def assign_weights_in(cell, net, units) -> None:
@@ -269,7 +317,9 @@ class CascadeCorrelation(Learner):
         cell.kernel.assign(tf.transpose(net[:, 1 : -n - 1]))
         cell.recurrent.assign(net[:, -1])
         if n > 1:
-            cell.cascade.assign(tf.gather_nd(net[:, -n - 1 : -1], np.stack([cell.targets, cell.sources], axis=1)))
+            cell.cascade.assign(
+                tf.gather_nd(net[:, -n - 1 : -1], np.stack([cell.targets, cell.sources], axis=1))
+            )
         cell.installed.assign(tf.cast(tf.range(n) < units, net.dtype))
 
     def result(self, model) -> dict:
@@ -277,22 +327,45 @@ class CascadeCorrelation(Learner):
         weights = sum(first + k + 1 for k in range(units)) + model.head.outputs * (first + units)
         full = units == model.cell.units and int(model.growth.phase.value) == OUTPUT
         phase = "output, all places taken" if full else PHASES[int(model.growth.phase.value)]
-        return {"hidden_units": units, "weights": weights, "epochs": int(model.growth.epochs.value), "phase": phase}
+        return {
+            "hidden_units": units,
+            "weights": weights,
+            "epochs": int(model.growth.epochs.value),
+            "phase": phase,
+        }
 
     def net(self, model) -> dict:
         """Every weight of the net as it has grown, as columns to, from, weight; the self weight of a unit is from itself."""
         units, features = int(model.growth.units.value), model.features
-        sources = ["bias", *(f"input_{f + 1}" for f in range(features)), *(f"unit_{k + 1}" for k in range(units))]
+        sources = [
+            "bias",
+            *(f"input_{f + 1}" for f in range(features)),
+            *(f"unit_{k + 1}" for k in range(units)),
+        ]
         into = self.weights_in(model.cell).numpy()
-        head = np.concatenate([model.head.bias.numpy()[None], model.head.shortcut_kernel.numpy(), model.head.kernel.numpy()])
+        head = np.concatenate(
+            [
+                model.head.bias.numpy()[None],
+                model.head.shortcut_kernel.numpy(),
+                model.head.kernel.numpy(),
+            ]
+        )
         rows = []
         for k in range(units):
             name, before = f"unit_{k + 1}", sources[: 1 + features + k]
-            rows += [(name, source, weight) for source, weight in zip(before, into[k], strict=False)]
+            rows += [
+                (name, source, weight) for source, weight in zip(before, into[k], strict=False)
+            ]
             rows.append((name, name, into[k, -1]))
         for o in range(model.head.outputs):
-            rows += [(f"output_{o + 1}", source, weight) for source, weight in zip(sources, head[:, o], strict=False)]
-        return {name: list(column) for name, column in zip(("to", "from", "weight"), zip(*rows, strict=True), strict=True)}
+            rows += [
+                (f"output_{o + 1}", source, weight)
+                for source, weight in zip(sources, head[:, o], strict=False)
+            ]
+        return {
+            name: list(column)
+            for name, column in zip(("to", "from", "weight"), zip(*rows, strict=True), strict=True)
+        }
 
 
 class Growth(keras.Layer):
@@ -312,11 +385,17 @@ class Growth(keras.Layer):
         self.kept = []
         for name in (*shapes, *counts):
             kind = {"dtype": "int32"} if name in counts else {}
-            weight = self.add_weight(shape=shapes.get(name, ()), initializer="zeros", trainable=False, name=name, **kind)
+            weight = self.add_weight(
+                shape=shapes.get(name, ()), initializer="zeros", trainable=False, name=name, **kind
+            )
             setattr(self, name, weight)
             self.kept.append(weight)
-        self.epochs = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="epochs")
-        self.start = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="start")
+        self.epochs = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="epochs"
+        )
+        self.start = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="start"
+        )
         self.last.assign(-1.0)
         self.start.assign(int(seed.state.numpy()[0]) % 2**31)
         self.built = True

@@ -76,10 +76,14 @@ class Chunking(OnLine, abc.ABC):
             )
 
     def begin(self, cell, head, x, states=None):
-        raise NotImplementedError(f"{type(self).__name__}: has nets besides the model's cell and head; see start")
+        raise NotImplementedError(
+            f"{type(self).__name__}: has nets besides the model's cell and head; see start"
+        )
 
     def advance(self, cell, head, x, y, w, memory):
-        raise NotImplementedError(f"{type(self).__name__}: has nets besides the model's cell and head; see go_on")
+        raise NotImplementedError(
+            f"{type(self).__name__}: has nets besides the model's cell and head; see go_on"
+        )
 
     def learn(self, model, x, y, w):
         return self.go_on(model, x, y, w, self.start(model, x))[:2]
@@ -107,18 +111,25 @@ class Chunking(OnLine, abc.ABC):
         xs, ones = tf.transpose(x, [1, 0, 2]), tf.ones((x.shape[0],), x.dtype)
 
         def at(t):
-            return xs[t], lambda answer: tf.concat([following[t], answer[:, x.shape[2] :]], axis=1), ones
+            return (
+                xs[t],
+                lambda answer: tf.concat([following[t], answer[:, x.shape[2] :]], axis=1),
+                ones,
+            )
 
         return self._run(model, x, at, self.fresh(model, x[:, 0]), learns=False)[0]
 
     def watched(self, model, rows: int, unexpected, errors) -> None:
         """Take note of what a sequence, or a piece of one, brought; rows: sequences at once."""
-        model.unexpected.assign_add(tf.concat([unexpected, [tf.cast(rows, unexpected.dtype)]], axis=0))
+        model.unexpected.assign_add(
+            tf.concat([unexpected, [tf.cast(rows, unexpected.dtype)]], axis=0)
+        )
 
     def scalars(self, model) -> dict[str, float]:
         *unexpected, sequences = (float(count) for count in model.unexpected.numpy())
         model.last_unexpected = {
-            name: count / max(sequences, 1.0) for name, count in zip(self.columns(), unexpected, strict=True)
+            name: count / max(sequences, 1.0)
+            for name, count in zip(self.columns(), unexpected, strict=True)
         }
         model.unexpected.assign(tf.zeros_like(model.unexpected))
         return dict(model.last_unexpected)
@@ -135,13 +146,19 @@ class Chunking(OnLine, abc.ABC):
         names = self.columns()
         model.last_unexpected = dict.fromkeys(names)
         model.unexpected = model.add_weight(
-            shape=(len(names) + 1,), dtype="float32", initializer="zeros", trainable=False, name="unexpected"
+            shape=(len(names) + 1,),
+            dtype="float32",
+            initializer="zeros",
+            trainable=False,
+            name="unexpected",
         )
 
     def _run(self, model, x, at, memory, learns: bool):
         """step() over the steps of x; at(t): x_t, told, w_t. Answers [B, T, K], memory, and the sums of the last two."""
         length, counts = x.shape[1], [tf.zeros((len(self.columns()),), "float32")] * 2
-        answers = tf.TensorArray(x.dtype, size=length, element_shape=(x.shape[0], model.head.outputs))
+        answers = tf.TensorArray(
+            x.dtype, size=length, element_shape=(x.shape[0], model.head.outputs)
+        )
 
         def body(t, answers, memory, counts):
             answer, after, *more = self.step(model, *at(t), memory, learns)
@@ -149,7 +166,10 @@ class Chunking(OnLine, abc.ABC):
             return t + 1, answers.write(t, answer), like(after, memory), counts
 
         _, answers, memory, counts = tf.while_loop(
-            lambda t, *_: t < length, body, (tf.constant(0), answers, memory, counts), maximum_iterations=length
+            lambda t, *_: t < length,
+            body,
+            (tf.constant(0), answers, memory, counts),
+            maximum_iterations=length,
         )
         return tf.transpose(answers.stack(), [1, 0, 2]), memory, *counts
 
@@ -164,7 +184,9 @@ class Chunking(OnLine, abc.ABC):
 
     def _slopes(self, cell, head, z, y, w, memory):
         """Gradients of the error of a net's prediction after z [B, F], h of its own steps back, and the memory after z."""
-        _, _, gradients, memory = self.rule.advance(cell, head, z[:, None], y[:, None], w[:, None], memory)
+        _, _, gradients, memory = self.rule.advance(
+            cell, head, z[:, None], y[:, None], w[:, None], memory
+        )
         return gradients, memory
 
     def _first(self, model, x_t):
@@ -173,7 +195,9 @@ class Chunking(OnLine, abc.ABC):
 
     def _sure(self, prediction):
         """bool [B]: no output lies between the threshold and 1 - threshold."""
-        return tf.reduce_all((prediction <= self.threshold) | (prediction >= 1 - self.threshold), axis=1)
+        return tf.reduce_all(
+            (prediction <= self.threshold) | (prediction >= 1 - self.threshold), axis=1
+        )
 
     def _off(self, y, prediction):
         """bool [B]: some output is off by more than the threshold."""
@@ -222,9 +246,17 @@ class SequenceChunker(Chunking):
             ("judge", judge, ("automatizer", "system")),
         ):
             if value not in allowed:
-                raise ValueError(f"SequenceChunker: expected one of {allowed}. Received: learner.{name}={value!r}")
-        if isinstance(distill_weight, bool) or not isinstance(distill_weight, (int, float)) or not distill_weight >= 0:
-            raise ValueError(f"SequenceChunker: expected a number >= 0. Received: learner.distill_weight={distill_weight!r}")
+                raise ValueError(
+                    f"SequenceChunker: expected one of {allowed}. Received: learner.{name}={value!r}"
+                )
+        if (
+            isinstance(distill_weight, bool)
+            or not isinstance(distill_weight, (int, float))
+            or not distill_weight >= 0
+        ):
+            raise ValueError(
+                f"SequenceChunker: expected a number >= 0. Received: learner.distill_weight={distill_weight!r}"
+            )
         if judge == "system":
             sure(self)
         self.distill, self.distill_weight, self.judge = distill, float(distill_weight), judge
@@ -253,11 +285,18 @@ class SequenceChunker(Chunking):
             "automatizer": self.rule.begin(model.cell, None, x_t[:, None]),
             "chunker": chunker,
             "pending": first,
-            "state": tf.concat(self._look(model.chunker_cell, model.chunker_head, first, chunker), axis=1),
+            "state": tf.concat(
+                self._look(model.chunker_cell, model.chunker_head, first, chunker), axis=1
+            ),
         }
 
     def step(self, model, x_t, told, w_t, memory, learns: bool):
-        c, c_head, pending, state = model.chunker_cell, model.chunker_head, memory["pending"], memory["state"]
+        c, c_head, pending, state = (
+            model.chunker_cell,
+            model.chunker_head,
+            memory["pending"],
+            memory["state"],
+        )
         _, of_a = self._look(model.cell, model.head, x_t, memory["automatizer"])  # (1)
         n = c.output_size
         of_system = tf.where(self._sure(of_a)[:, None], of_a, state[:, n:])
@@ -269,21 +308,32 @@ class SequenceChunker(Chunking):
         if learns:
             wide = _Wide(model.head, model.distilled, self.distill_weight)
             targets = tf.concat([y_t, state[:, : wide.lines]], axis=1)
-            slopes, after["automatizer"] = self._slopes(model.cell, wide, x_t, targets, w_t, memory["automatizer"])  # (3)
+            slopes, after["automatizer"] = self._slopes(
+                model.cell, wide, x_t, targets, w_t, memory["automatizer"]
+            )  # (3)
             w_c = tf.where(off, w_t, 0)
             of_c, after["chunker"] = tf.cond(  # (4)
                 asked,
                 lambda: self._slopes(c, c_head, pending, y_t, w_c, memory["chunker"]),
                 lambda: (
-                    [tf.zeros_like(weight.value) for weight in c.trainable_variables + c_head.trainable_variables],
+                    [
+                        tf.zeros_like(weight.value)
+                        for weight in c.trainable_variables + c_head.trainable_variables
+                    ],
                     memory["chunker"],
                 ),
             )
             cells, heads = len(model.cell.trainable_variables), len(model.head.trainable_variables)
-            of_cell, of_head, of_lines = slopes[:cells], slopes[cells : cells + heads], slopes[cells + heads :]
+            of_cell, of_head, of_lines = (
+                slopes[:cells],
+                slopes[cells : cells + heads],
+                slopes[cells + heads :],
+            )
             self._change(model, [*of_cell, *of_head, *of_c, *of_lines], w_t)  # (5)
         else:
-            after["automatizer"] = self.rule.again(model.cell, x_t[:, None], memory["automatizer"])[1]
+            after["automatizer"] = self.rule.again(model.cell, x_t[:, None], memory["automatizer"])[
+                1
+            ]
             after["chunker"] = self.rule.again(c, pending[:, None], memory["chunker"])[1]
         after["chunker"] = picked(off, after["chunker"], memory["chunker"])
         after["pending"] = tf.where(rows, y_t, pending)
@@ -293,7 +343,12 @@ class SequenceChunker(Chunking):
             lambda: state,
         )
         unexpected = tf.reduce_sum(tf.cast(off, "float32"))[None]
-        return (of_a if self.judge == "automatizer" else of_system), after, unexpected, tf.zeros_like(unexpected)
+        return (
+            (of_a if self.judge == "automatizer" else of_system),
+            after,
+            unexpected,
+            tf.zeros_like(unexpected),
+        )
 
 
 class _Wide:
@@ -302,7 +357,9 @@ class _Wide:
     def __init__(self, head, distilled, weight: float):
         self.head, self.distilled, self.weight = head, distilled, weight
         self.lines = distilled.outputs if distilled is not None else 0
-        self.trainable_variables = head.trainable_variables + (distilled.trainable_variables if distilled is not None else [])
+        self.trainable_variables = head.trainable_variables + (
+            distilled.trainable_variables if distilled is not None else []
+        )
 
     def __call__(self, cells, inputs):
         prediction = self.head(cells, inputs)
@@ -339,7 +396,9 @@ def another(layer: keras.Layer, **settings) -> keras.Layer:
     config = {name: value for name, value in layer.get_config().items() if name != "name"}
     unknown = sorted(set(settings) - set(config))
     if unknown:
-        raise ValueError(f"chunker: expected a cell with a number of units. Received: cell={type(layer).__name__}")
+        raise ValueError(
+            f"chunker: expected a cell with a number of units. Received: cell={type(layer).__name__}"
+        )
     return type(layer).from_config({**config, **settings})
 
 
@@ -355,5 +414,7 @@ def picked(rows, new, old):
 def share(learner, name: str, value) -> float:
     """`value` if it is a number in (0, 1); else ValueError that names the setting."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise ValueError(f"{type(learner).__name__}: expected a number in (0, 1). Received: learner.{name}={value!r}")
+        raise ValueError(
+            f"{type(learner).__name__}: expected a number in (0, 1). Received: learner.{name}={value!r}"
+        )
     return float(value)

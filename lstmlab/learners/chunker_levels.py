@@ -49,8 +49,14 @@ class ChunkerLevels(Chunking):
     ):
         super().__init__(threshold, h, units)
         sure(self)
-        self.levels, self.window = positive(self, "levels", levels), positive(self, "window", window)
-        self.patience, self.improvement = positive(self, "patience", patience), share(self, "improvement", improvement)
+        self.levels, self.window = (
+            positive(self, "levels", levels),
+            positive(self, "window", window),
+        )
+        self.patience, self.improvement = (
+            positive(self, "patience", patience),
+            share(self, "improvement", improvement),
+        )
 
     def columns(self) -> list[str]:
         return [f"unexpected_{level}" for level in range(1, self.levels + 1)]
@@ -64,7 +70,9 @@ class ChunkerLevels(Chunking):
 
         def number(name: str, initial: float, dtype: str = "float32"):
             constant = keras.initializers.Constant(initial)
-            return model.add_weight(shape=(), dtype=dtype, initializer=constant, trainable=False, name=name)
+            return model.add_weight(
+                shape=(), dtype=dtype, initializer=constant, trainable=False, name=name
+            )
 
         model.top_level = number("top_level", 1, "int32")
         model.growth = {  # of the present window and of those before, see (5)
@@ -92,8 +100,14 @@ class ChunkerLevels(Chunking):
         """Of every level its memory; of those above the first also pending: z_l(tau_l), and predicted: o_l(tau_l)."""
         first, nets = self._first(model, x_t), self.nets(model)
         inputs = [x_t] + [first] * (self.levels - 1)
-        memories = [self.rule.begin(cell, None, z[:, None]) for (cell, _), z in zip(nets, inputs, strict=True)]
-        looks = [self._look(*net, first, memory)[1] for net, memory in zip(nets[1:], memories[1:], strict=True)]
+        memories = [
+            self.rule.begin(cell, None, z[:, None])
+            for (cell, _), z in zip(nets, inputs, strict=True)
+        ]
+        looks = [
+            self._look(*net, first, memory)[1]
+            for net, memory in zip(nets[1:], memories[1:], strict=True)
+        ]
         return {"levels": memories, "pending": [first] * (self.levels - 1), "predicted": looks}
 
     def step(self, model, x_t, told, w_t, memory, learns: bool):
@@ -110,12 +124,19 @@ class ChunkerLevels(Chunking):
             reached = reached & self._off(y_t, prediction)
             off.append(reached)
         squares = [tf.reduce_sum((y_t - prediction) ** 2, axis=1) for prediction in predictions]
-        errors = tf.stack([_total(tf.where(rows, e, 0)) for rows, e in zip(reaches, squares, strict=True)])
+        errors = tf.stack(
+            [_total(tf.where(rows, e, 0)) for rows, e in zip(reaches, squares, strict=True)]
+        )
 
         after, gradients = [], []
-        for level, (net, z, rows, before) in enumerate(zip(nets, inputs, reaches, memories, strict=True), start=1):
+        for level, (net, z, rows, before) in enumerate(
+            zip(nets, inputs, reaches, memories, strict=True), start=1
+        ):
             if learns:
-                weights = [weight.value for weight in net[0].trainable_variables + net[1].trainable_variables]
+                weights = [
+                    weight.value
+                    for weight in net[0].trainable_variables + net[1].trainable_variables
+                ]
                 slopes = tf.cond(  # (3)
                     (level == top) & tf.reduce_any(rows),
                     lambda: self._slopes(*net, z, y_t, tf.where(rows, w_t, 0), before)[0],  # noqa: B023
@@ -140,7 +161,12 @@ class ChunkerLevels(Chunking):
                 )
             )
         unexpected = tf.stack([_total(rows) for rows in off])
-        return answer, {"levels": after, "pending": pending, "predicted": predicted}, unexpected, errors
+        return (
+            answer,
+            {"levels": after, "pending": pending, "predicted": predicted},
+            unexpected,
+            errors,
+        )
 
     def watched(self, model, rows: int, unexpected, errors) -> None:
         """(5)"""
@@ -150,7 +176,11 @@ class ChunkerLevels(Chunking):
         sequences = growth["sequences"].value + rows
         full, best = sequences >= self.window, growth["best"].value + 0.0
         mean = error / tf.cast(sequences, error.dtype)
-        bad = tf.where(full, tf.where(mean > (1 - self.improvement) * best, growth["bad"].value + 1, 0), growth["bad"].value)
+        bad = tf.where(
+            full,
+            tf.where(mean > (1 - self.improvement) * best, growth["bad"].value + 1, 0),
+            growth["bad"].value,
+        )
         grows = full & (bad >= self.patience) & (top < self.levels)
         best = tf.where(grows, float("inf"), tf.where(full, tf.minimum(best, mean), best))
         model.top_level.assign(top + tf.cast(grows, "int32"))

@@ -100,22 +100,45 @@ class ForwardMode(OnLine):
 
     def advance(self, cell, head, x, y, w, memory):
         if x.shape[1] == 1:
-            loss, prediction, total, of_head, memory = self._one(cell, head, x[:, 0], y[:, 0], w[:, 0], memory)
+            loss, prediction, total, of_head, memory = self._one(
+                cell, head, x[:, 0], y[:, 0], w[:, 0], memory
+            )
             return loss, prediction[:, None], [*self.finish(cell, total), *of_head], memory
         xs, ys, ws = (tf.transpose(part, [1, 0, *range(2, part.shape.rank)]) for part in (x, y, w))
         predictions = tf.TensorArray(y.dtype, size=x.shape[1], element_shape=y[:, 0].shape)
         nothing = [tf.zeros_like(weight.value) for weight in head.trainable_variables]
 
         def body(t, loss, predictions, total, of_head, memory):
-            error, prediction, more, more_of_head, after = self._one(cell, head, xs[t], ys[t], ws[t], memory)
+            error, prediction, more, more_of_head, after = self._one(
+                cell, head, xs[t], ys[t], ws[t], memory
+            )
             total, of_head = tf.nest.map_structure(tf.add, (total, of_head), (more, more_of_head))
-            return t + 1, loss + error, predictions.write(t, prediction), total, of_head, like(after, memory)
+            return (
+                t + 1,
+                loss + error,
+                predictions.write(t, prediction),
+                total,
+                of_head,
+                like(after, memory),
+            )
 
-        start = tf.constant(0), tf.zeros((), y.dtype), predictions, self.nothing(cell), nothing, memory
+        start = (
+            tf.constant(0),
+            tf.zeros((), y.dtype),
+            predictions,
+            self.nothing(cell),
+            nothing,
+            memory,
+        )
         *_, loss, predictions, total, of_head, memory = tf.while_loop(
             lambda t, *_: t < x.shape[1], body, start, maximum_iterations=x.shape[1]
         )
-        return loss, tf.transpose(predictions.stack(), [1, 0, 2]), [*self.finish(cell, total), *of_head], memory
+        return (
+            loss,
+            tf.transpose(predictions.stack(), [1, 0, 2]),
+            [*self.finish(cell, total), *of_head],
+            memory,
+        )
 
     def _one(self, cell, head, x_t, y_t, w_t, memory):
         output, after, known = self.step(cell, x_t, memory)

@@ -29,9 +29,19 @@ class Growing(Learner):
                 "Growing: expected a learner that changes weights by gradients of cell and head. "
                 f"Received: learner.learner={type(learner).__name__}"
             )
-        if isinstance(improvement, bool) or not isinstance(improvement, (int, float)) or not 0 < improvement < 1:
-            raise ValueError(f"Growing: expected a number in (0, 1). Received: learner.improvement={improvement!r}")
-        self.learner, self.block, self.improvement = learner, positive(self, "block", block), float(improvement)
+        if (
+            isinstance(improvement, bool)
+            or not isinstance(improvement, (int, float))
+            or not 0 < improvement < 1
+        ):
+            raise ValueError(
+                f"Growing: expected a number in (0, 1). Received: learner.improvement={improvement!r}"
+            )
+        self.learner, self.block, self.improvement = (
+            learner,
+            positive(self, "block", block),
+            float(improvement),
+        )
         self.stochastic, self.horizon = learner.stochastic, learner.horizon
 
     def check(self, cell) -> None:
@@ -56,7 +66,9 @@ class Growing(Learner):
         model.drawn = tf.Variable(kernel.value, trainable=False)
         kernel.assign(tf.zeros_like(kernel.value))
         dtype = kernel.dtype
-        model.errors = tf.Variable([0.0, float("inf")], trainable=False, dtype=dtype)  # of this block so far, and the last
+        model.errors = tf.Variable(
+            [0.0, float("inf")], trainable=False, dtype=dtype
+        )  # of this block so far, and the last
         model.seen = tf.Variable(0, trainable=False, dtype="int64")
         model.added_at = tf.Variable(-1, trainable=False, dtype="int64")
 
@@ -73,7 +85,11 @@ class Growing(Learner):
         loss, prediction = self.learner.learn(_Held(model), x, y, w)
         model.seen.assign_add(x.shape[0])
         model.errors.assign_add(tf.stack([tf.cast(loss, model.errors.dtype), 0.0]))
-        tf.cond(model.seen // self.block > (model.seen - x.shape[0]) // self.block, lambda: self._end_block(model), lambda: 0)
+        tf.cond(
+            model.seen // self.block > (model.seen - x.shape[0]) // self.block,
+            lambda: self._end_block(model),
+            lambda: 0,
+        )
         return loss, prediction
 
     def result(self, model) -> dict:
@@ -102,8 +118,12 @@ class _Held:
 
     def apply(self, gradients: list) -> None:
         model = self._model
-        late = len(model.cell.trainable_variables) + 1  # the cell's weights, and the first of the head: those from the cells
+        late = (
+            len(model.cell.trainable_variables) + 1
+        )  # the cell's weights, and the first of the head: those from the cells
         changes = model.regularised(gradients)
         there = tf.cast(model.added_at >= 0, changes[0].dtype)
-        held = [change * there if k < late else tf.identity(change) for k, change in enumerate(changes)]
+        held = [
+            change * there if k < late else tf.identity(change) for k, change in enumerate(changes)
+        ]
         model.optimizer.apply(held, model.trainable_variables)

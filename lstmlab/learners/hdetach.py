@@ -28,7 +28,9 @@ class HDetach(Learner):
         if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
             raise ValueError(f"HDetach: expected a number in [0, 1]. Received: learner.p={p!r}")
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-            raise ValueError(f"HDetach: expected an integer >= 0, or null. Received: learner.seed={seed!r}")
+            raise ValueError(
+                f"HDetach: expected an integer >= 0, or null. Received: learner.seed={seed!r}"
+            )
         self.p = float(p)
         self.generator = keras.random.SeedGenerator(seed)
 
@@ -42,7 +44,9 @@ class HDetach(Learner):
     def gradients(self, cell, head, x, y, w, states=None):
         def step(at_t, states):
             x_t, cut = at_t
-            return cell.step(x_t, states, see=lambda value: tf.where(cut, tf.stop_gradient(value), value))
+            return cell.step(
+                x_t, states, see=lambda value: tf.where(cut, tf.stop_gradient(value), value)
+            )
 
         return backward(cell, head, x, y, w, step, (x, self.draw(x.shape[1])[None]), states)
 

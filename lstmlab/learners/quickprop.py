@@ -19,7 +19,9 @@ def quickprop(weight, step, slope_before, slope, rate, growth: float, decay: flo
     shrink = growth / (1 + growth)
     parabola = tf.math.divide_no_nan(step * slope, slope_before - slope)  # (2)
     far = tf.where(step < 0, slope >= shrink * slope_before, slope <= shrink * slope_before)
-    moved = tf.where(far, growth * step, parabola)  # (3); 0 where the last step was 0, of either form
+    moved = tf.where(
+        far, growth * step, parabola
+    )  # (3); 0 where the last step was 0, of either form
     moved = tf.where(step == 0, tf.zeros_like(step), moved)
     downhill = (step == 0) | (step * slope < 0)
     moved = moved - tf.where(downhill, rate * slope, tf.zeros_like(slope))  # (4)
@@ -34,4 +36,8 @@ def patience(value, last, quit, epoch, patience: int, change: float):
     """
     first = last < 0
     moved = ~first & (tf.abs(value - last) > change * last)
-    return tf.where(first | moved, value, last), tf.where(moved, epoch + patience, quit), ~first & ~moved & (epoch >= quit)
+    return (
+        tf.where(first | moved, value, last),
+        tf.where(moved, epoch + patience, quit),
+        ~first & ~moved & (epoch >= quit),
+    )

@@ -24,14 +24,20 @@ class RandomGuessing(Learner):
 
     def __init__(self, a: float = 100.0, guesses: int = 1, seed: int | None = None):
         if isinstance(a, bool) or not isinstance(a, (int, float)) or not 0 < a < float("inf"):
-            raise ValueError(f"RandomGuessing: expected a positive number. Received: learner.a={a!r}")
+            raise ValueError(
+                f"RandomGuessing: expected a positive number. Received: learner.a={a!r}"
+            )
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ValueError(f"RandomGuessing: expected an integer or null. Received: learner.seed={seed!r}")
+            raise ValueError(
+                f"RandomGuessing: expected an integer or null. Received: learner.seed={seed!r}"
+            )
         self.a, self.guesses, self.seed = float(a), positive(self, "guesses", guesses), seed
 
     def prepare(self, model) -> None:
         model.guessing = keras.random.SeedGenerator(self.seed)
-        model.guessed = tf.Variable([0, 0], trainable=False, dtype="int64")  # in all, and until the net that is kept
+        model.guessed = tf.Variable(
+            [0, 0], trainable=False, dtype="int64"
+        )  # in all, and until the net that is kept
 
     def learn(self, model, x, y, w):
         prediction, error = self._tried(model, x, y, w)
@@ -39,7 +45,11 @@ class RandomGuessing(Learner):
         def body(k, prediction, error):
             kept = [tf.identity(weight.value) for weight in model.trainable_variables]
             for weight in model.trainable_variables:  # (1)
-                weight.assign(keras.random.uniform(weight.shape, -self.a, self.a, weight.dtype, model.guessing))
+                weight.assign(
+                    keras.random.uniform(
+                        weight.shape, -self.a, self.a, weight.dtype, model.guessing
+                    )
+                )
             model.guessed.assign_add([1, 0])
             guess, its_error = self._tried(model, x, y, w)
             better = its_error < error  # (2)
@@ -49,7 +59,10 @@ class RandomGuessing(Learner):
             return k + 1, tf.where(better, guess, prediction), tf.where(better, its_error, error)
 
         _, prediction, _ = tf.while_loop(
-            lambda k, *_: k < self.guesses, body, (tf.constant(0), prediction, error), maximum_iterations=self.guesses
+            lambda k, *_: k < self.guesses,
+            body,
+            (tf.constant(0), prediction, error),
+            maximum_iterations=self.guesses,
         )
         return tf.reduce_sum(model.head.error(y, prediction, w)), prediction
 
@@ -61,4 +74,6 @@ class RandomGuessing(Learner):
     def _tried(model, x, y, w):
         """The prediction of the present weights, and their largest error."""
         prediction = model.head(forward(model.cell, x), x)
-        return prediction, tf.reduce_max(tf.abs(prediction - y) * tf.cast(w != 0, y.dtype)[..., None])
+        return prediction, tf.reduce_max(
+            tf.abs(prediction - y) * tf.cast(w != 0, y.dtype)[..., None]
+        )

@@ -40,7 +40,9 @@ class RTRL(ForwardMode):
         super().__init__(updates, decay, decay_steps)
         self.limit = positive(self, "limit", limit)
         if not isinstance(teacher_forcing, bool):
-            raise ValueError(f"RTRL: expected true or false. Received: learner.teacher_forcing={teacher_forcing!r}")
+            raise ValueError(
+                f"RTRL: expected true or false. Received: learner.teacher_forcing={teacher_forcing!r}"
+            )
         self.teacher_forcing = teacher_forcing
 
     def check(self, cell) -> None:
@@ -67,7 +69,11 @@ class RTRL(ForwardMode):
 
     def step(self, cell, x_t, memory):
         """(1): the output y(t), the states s(t) in one row with M(t), and M_y(t)."""
-        state, batch, weights = memory["state"], x_t.shape[0], [weight.value for weight in cell.trainable_variables]
+        state, batch, weights = (
+            memory["state"],
+            x_t.shape[0],
+            [weight.value for weight in cell.trainable_variables],
+        )
         sizes = [part.shape[1] for part in initial_states(cell, batch)]
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([state, *weights])
@@ -92,7 +98,10 @@ class RTRL(ForwardMode):
 
     def finish(self, cell, total) -> list:
         pieces = tf.split(total, _sizes(cell))
-        return [tf.reshape(part, weight.shape) for part, weight in zip(pieces, cell.trainable_variables, strict=True)]
+        return [
+            tf.reshape(part, weight.shape)
+            for part, weight in zip(pieces, cell.trainable_variables, strict=True)
+        ]
 
     def force(self, head, memory, y_t, w_t):
         """(3): the output units come last among the cell's units."""
@@ -100,7 +109,10 @@ class RTRL(ForwardMode):
             return memory
         first, last = head.places
         state, sensitivity = memory["state"], memory["sensitivity"]
-        given = tf.pad(tf.ones_like(y_t) * tf.cast(w_t > 0, y_t.dtype)[:, None], [(0, 0), (first, state.shape[1] - last)])
+        given = tf.pad(
+            tf.ones_like(y_t) * tf.cast(w_t > 0, y_t.dtype)[:, None],
+            [(0, 0), (first, state.shape[1] - last)],
+        )
         targets = tf.pad(y_t, [(0, 0), (first, state.shape[1] - last)])
         return {
             "state": tf.where(given > 0, targets, state),
@@ -118,7 +130,9 @@ class RTRL(ForwardMode):
 
 def by_weight(cell, sums):
     """[B, P] summed over each weight matrix: [B, weights]."""
-    return tf.stack([tf.reduce_sum(part, axis=1) for part in tf.split(sums, _sizes(cell), axis=1)], axis=1)
+    return tf.stack(
+        [tf.reduce_sum(part, axis=1) for part in tf.split(sums, _sizes(cell), axis=1)], axis=1
+    )
 
 
 def _sizes(cell) -> list[int]:

@@ -48,7 +48,9 @@ class SnAp(ForwardMode):
     ):
         super().__init__(updates, decay, decay_steps)
         if order != "full" and (isinstance(order, bool) or not isinstance(order, int) or order < 1):
-            raise ValueError(f"SnAp: expected a positive integer or 'full'. Received: learner.order={order!r}")
+            raise ValueError(
+                f"SnAp: expected a positive integer or 'full'. Received: learner.order={order!r}"
+            )
         self.order, self.limit = order, positive(self, "limit", limit)
         self._reaches: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
@@ -72,8 +74,13 @@ class SnAp(ForwardMode):
         state = tf.concat(initial_states(cell, x.shape[0], states), axis=1)
         reach = self.reach(cell, x.shape[2])
         self._check_size(x.shape[0], reach)
-        shapes = [(x.shape[0], *bucket.rows.shape, bucket.weights.shape[1]) for bucket in reach.buckets]
-        return self.watched(cell, {"state": state, "sensitivity": [tf.zeros(shape, state.dtype) for shape in shapes]})
+        shapes = [
+            (x.shape[0], *bucket.rows.shape, bucket.weights.shape[1]) for bucket in reach.buckets
+        ]
+        return self.watched(
+            cell,
+            {"state": state, "sensitivity": [tf.zeros(shape, state.dtype) for shape in shapes]},
+        )
 
     def step(self, cell, x_t, memory):
         """(2): the output y(t), the states s(t) with M(t), and what (3) or (4) needs."""
@@ -85,13 +92,20 @@ class SnAp(ForwardMode):
             coloured = rows @ tf.one_hot(reach.state_colours, count, dtype=state.dtype)
             each = tf.unstack(coloured, axis=1) if one_by_one(count) else []
         if each:
-            jacobian = tf.stack([tape.gradient(one, state, unconnected_gradients="zero") for one in each], axis=1)
+            jacobian = tf.stack(
+                [tape.gradient(one, state, unconnected_gradients="zero") for one in each], axis=1
+            )
         else:
             jacobian = tape.batch_jacobian(coloured, state)
         direct = by_example(lambda x_t, state: self._direct(cell, reach, x_t, state), x_t, state)
-        after = [bucket.after(old, jacobian, direct) for bucket, old in zip(reach.buckets, memory["sensitivity"], strict=True)]
+        after = [
+            bucket.after(old, jacobian, direct)
+            for bucket, old in zip(reach.buckets, memory["sensitivity"], strict=True)
+        ]
         known = (
-            {"sensitivity": memory["sensitivity"], "state": state, "x": x_t} if reach.output_apart else {"sensitivity": after}
+            {"sensitivity": memory["sensitivity"], "state": state, "x": x_t}
+            if reach.output_apart
+            else {"sensitivity": after}
         )
         return output, {"state": rows, "sensitivity": after}, known
 
@@ -111,12 +125,16 @@ class SnAp(ForwardMode):
     def nothing(self, cell):
         reach, dtype = self._reaches[cell], cell.trainable_variables[0].dtype
         total = {"kept": [tf.zeros(bucket.weights.shape, dtype) for bucket in reach.buckets]}
-        return total | ({"direct": tf.zeros((reach.places.size,), dtype)} if reach.output_apart else {})
+        return total | (
+            {"direct": tf.zeros((reach.places.size,), dtype)} if reach.output_apart else {}
+        )
 
     def sizes(self, cell, memory):
         sums = [tf.reduce_sum(tf.abs(part), axis=2) for part in memory["sensitivity"]]
         flat = tf.concat([tf.reshape(part, (part.shape[0], -1)) for part in sums], axis=1)
-        return by_weight(cell, tf.gather(tf.pad(flat, [(0, 0), (0, 1)]), self._reaches[cell].places, axis=1))
+        return by_weight(
+            cell, tf.gather(tf.pad(flat, [(0, 0), (0, 1)]), self._reaches[cell].places, axis=1)
+        )
 
     def finish(self, cell, total) -> list:
         kept = [tf.reshape(part, (-1,)) for part in total["kept"]]
@@ -126,16 +144,24 @@ class SnAp(ForwardMode):
 
     def _direct(self, cell, reach: "Reach", x_t, state):
         """I(t) of one example, [colours * weights]: the rows of a colour summed, none of which share a weight."""
-        weights, colours = [weight.value for weight in cell.trainable_variables], reach.weight_colours.max() + 1
+        weights, colours = (
+            [weight.value for weight in cell.trainable_variables],
+            reach.weight_colours.max() + 1,
+        )
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(weights)
             _, rows = one_step(cell, x_t, state)
             coloured = (rows @ tf.one_hot(reach.weight_colours, colours, dtype=state.dtype))[0]
             each = tf.unstack(coloured) if one_by_one(colours) else []
         if each:
-            return tf.concat([flat(tape.gradient(one, weights, unconnected_gradients="zero")) for one in each], axis=0)
+            return tf.concat(
+                [flat(tape.gradient(one, weights, unconnected_gradients="zero")) for one in each],
+                axis=0,
+            )
         parts = tape.jacobian(coloured, weights, unconnected_gradients="zero")
-        return tf.reshape(tf.concat([tf.reshape(part, (colours, -1)) for part in parts], axis=1), (-1,))
+        return tf.reshape(
+            tf.concat([tf.reshape(part, (colours, -1)) for part in parts], axis=1), (-1,)
+        )
 
     def _check_size(self, batch: int, reach: "Reach") -> None:
         numbers = batch * reach.kept
@@ -167,9 +193,14 @@ class Reach:
             rows, members = np.flatnonzero(column), np.flatnonzero(group.ravel() == number)
             if rows.size:
                 groups.setdefault((rows.size, members.size), []).append((rows, members))
-        self.buckets = [Bucket(self, direct, *(np.array(part) for part in zip(*same, strict=True))) for same in groups.values()]
+        self.buckets = [
+            Bucket(self, direct, *(np.array(part) for part in zip(*same, strict=True)))
+            for same in groups.values()
+        ]
         self.places = np.full(weights, sum(bucket.weights.size for bucket in self.buckets))
-        order_of = np.concatenate([np.zeros(0, int), *(bucket.weights.ravel() for bucket in self.buckets)])
+        order_of = np.concatenate(
+            [np.zeros(0, int), *(bucket.weights.ravel() for bucket in self.buckets)]
+        )
         self.places[order_of] = np.arange(order_of.size)
 
 
@@ -180,7 +211,9 @@ class Bucket:
         self.rows, self.weights = rows, weights
         self.from_states = reach.state_colours[rows][:, :, None] * reach.states + rows[:, None, :]
         self.has_states = reach.by_state[rows[:, :, None], rows[:, None, :]]
-        self.from_weights = reach.weight_colours[rows][:, :, None] * direct.shape[1] + weights[:, None, :]
+        self.from_weights = (
+            reach.weight_colours[rows][:, :, None] * direct.shape[1] + weights[:, None, :]
+        )
         self.has_weights = direct[rows[:, :, None], weights[:, None, :]]
 
     def after(self, old, jacobian, direct):
@@ -207,22 +240,35 @@ def patterns(cell, features: int, weights: int = 2, samples: int = 32, seed: int
     rng, sizes = np.random.default_rng(seed), [part.shape[1] for part in initial_states(cell, 1)]
     dtype = initial_states(cell, 1)[0].dtype
     count = sum(int(np.prod(weight.shape)) for weight in cell.trainable_variables)
-    by_state, direct, apart = np.zeros((sum(sizes),) * 2, bool), np.zeros((sum(sizes), count), bool), False
+    by_state, direct, apart = (
+        np.zeros((sum(sizes),) * 2, bool),
+        np.zeros((sum(sizes), count), bool),
+        False,
+    )
     for _ in range(weights):
         values = [
-            tf.constant(rng.normal(size=weight.shape, scale=max(1, weight.shape[0]) ** -0.5), weight.dtype)
+            tf.constant(
+                rng.normal(size=weight.shape, scale=max(1, weight.shape[0]) ** -0.5), weight.dtype
+            )
             for weight in cell.trainable_variables
         ]
-        x, state = (tf.constant(rng.uniform(-1, 1, size=(samples, size)), dtype) for size in (features, sum(sizes)))
+        x, state = (
+            tf.constant(rng.uniform(-1, 1, size=(samples, size)), dtype)
+            for size in (features, sum(sizes))
+        )
         share = tf.constant(rng.uniform(0.5, 1, size=(samples, 1)), dtype)
-        scope = keras.StatelessScope(state_mapping=list(zip(cell.trainable_variables, values, strict=True)))
+        scope = keras.StatelessScope(
+            state_mapping=list(zip(cell.trainable_variables, values, strict=True))
+        )
         with scope, tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             values = [weight.value for weight in cell.trainable_variables]
             tape.watch([state, *values])
             output, rows = one_step(cell, x, state)
             each = tf.unstack(tf.reduce_sum(share * rows, axis=0))
         for row, one in enumerate(each):
-            of_state, *of_weights = tape.gradient(one, [state, *values], unconnected_gradients="zero")
+            of_state, *of_weights = tape.gradient(
+                one, [state, *values], unconnected_gradients="zero"
+            )
             by_state[row] |= (of_state.numpy() != 0).any(axis=0)
             direct[row] |= flat(of_weights).numpy() != 0
         width = output.shape[1]
@@ -269,7 +315,9 @@ def back_one_step(cell, x_t, state, of_output):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([state, *weights])
         output, _ = one_step(cell, x_t, state)
-    of_state, *of_weights = tape.gradient(output, [state, *weights], of_output, unconnected_gradients="zero")
+    of_state, *of_weights = tape.gradient(
+        output, [state, *weights], of_output, unconnected_gradients="zero"
+    )
     return of_state, flat(of_weights)
 
 
@@ -283,7 +331,9 @@ def by_example(function: Callable, *batch):
     count = batch[0].shape[0]
     if count == 1 or (tf.executing_eagerly() and count <= 8):
         return tf.stack([function(*(part[b : b + 1] for part in batch)) for b in range(count)])
-    one = tf.autograph.experimental.do_not_convert(lambda example: function(*(part[None] for part in example)))
+    one = tf.autograph.experimental.do_not_convert(
+        lambda example: function(*(part[None] for part in example))
+    )
     return tf.vectorized_map(one, batch)
 
 

@@ -35,7 +35,9 @@ def layout(cell) -> Layout:
         "constant": 1,
     }
     width = sum(columns.values())
-    return Layout(traced, direct, {**columns, "current": cell.units if "current" in looks else 0}, width)
+    return Layout(
+        traced, direct, {**columns, "current": cell.units if "current" in looks else 0}, width
+    )
 
 
 def _onto_state(cell) -> list[str]:
@@ -63,7 +65,9 @@ def misfit(cell) -> str | None:
 def _mixes(activation) -> bool:
     """Whether the first value depends on another net input than its own, as with a softmax."""
     with tf.init_scope():
-        one, other = (float(activation(tf.constant([[0.3, second]]))[0, 0]) for second in (-0.7, 0.9))
+        one, other = (
+            float(activation(tf.constant([[0.3, second]]))[0, 0]) for second in (-0.7, 0.9)
+        )
     return one != other
 
 
@@ -121,16 +125,32 @@ def take(cell, layout: Layout, x_t, states: list) -> Step:
             rates = tape.gradient(arisen[acting], [nets[name] for name in gates])
             for name, rate in zip(gates, rates, strict=True):
                 if rate is not None:
-                    slopes[name] = slopes[name] + wide(rate) * on if name in slopes else wide(rate) * on
+                    slopes[name] = (
+                        slopes[name] + wide(rate) * on if name in slopes else wide(rate) * on
+                    )
     slope = tape.gradient(arisen["candidate"], nets["candidate"])
     if "input_gate" in cell.gates:
         slope = wide(arisen["input_gate"]) * slope
     slopes["candidate"] = tf.zeros_like(slope) if cell.input_gate == "closed" else slope
     carousel = wide(arisen["forget_gate"]) if "forget_gate" in cell.gates else None
-    parts = {"inputs": x_t, "hidden": past["hidden"], "previous": s_tm1, "constant": tf.ones_like(x_t[:, :1])}
+    parts = {
+        "inputs": x_t,
+        "hidden": past["hidden"],
+        "previous": s_tm1,
+        "constant": tf.ones_like(x_t[:, :1]),
+    }
     parts["current"] = arisen["cell_state"]
     seen = tf.concat([parts[name] for name, size in layout.columns.items() if size], axis=1)
-    return Step(values["output"], after, seen, carousel, [slopes[n] for n in layout.traced], tape, arisen["cell_state"], nets)
+    return Step(
+        values["output"],
+        after,
+        seen,
+        carousel,
+        [slopes[n] for n in layout.traced],
+        tape,
+        arisen["cell_state"],
+        nets,
+    )
 
 
 def to_weights(cell, layout: Layout, rows: dict) -> list:
@@ -147,7 +167,10 @@ def to_weights(cell, layout: Layout, rows: dict) -> list:
         when = [cell.own[name].peephole for name in cell.peepholes]
         own = tf.repeat(tf.eye(cell.blocks, dtype=cell.peephole.dtype), cell.block_size, axis=0)
         found[id(cell.peephole)] = tf.stack(
-            [tf.reduce_sum(tf.transpose(parts[n][w]) * own, axis=1) for n, w in zip(cell.peepholes, when, strict=True)]
+            [
+                tf.reduce_sum(tf.transpose(parts[n][w]) * own, axis=1)
+                for n, w in zip(cell.peepholes, when, strict=True)
+            ]
         )
     for product in cell.recurrence.products:
         weight, of_nets = getattr(cell, product.weight), columns_of("hidden", product.nets)
@@ -159,7 +182,9 @@ def to_weights(cell, layout: Layout, rows: dict) -> list:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weight.value)
                 nets = cell.recurrence(
-                    product, tf.convert_to_tensor(weight.value), tf.eye(cell.hidden_size, dtype=weight.dtype)
+                    product,
+                    tf.convert_to_tensor(weight.value),
+                    tf.eye(cell.hidden_size, dtype=weight.dtype),
                 )
             of_weight = tape.gradient(nets, weight.value, output_gradients=of_nets)
         found[id(weight)] = of_weight

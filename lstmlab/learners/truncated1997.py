@@ -54,9 +54,13 @@ class Truncated1997(ForwardMode):
         super().__init__(updates, decay, decay_steps)
         for name, value, allowed in (("scope", scope, SCOPES), ("form", form, FORMS)):
             if value not in allowed:
-                raise ValueError(f"Truncated1997: expected one of {allowed}. Received: learner.{name}={value!r}")
+                raise ValueError(
+                    f"Truncated1997: expected one of {allowed}. Received: learner.{name}={value!r}"
+                )
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
-            raise ValueError(f"Truncated1997: expected a number > 0. Received: learner.limit={limit!r}")
+            raise ValueError(
+                f"Truncated1997: expected a number > 0. Received: learner.limit={limit!r}"
+            )
         if form == "traces" and scope != "all":
             raise ValueError(
                 f"Truncated1997: traces are those of scope='all'; expected learner.form=see. Received: learner.scope={scope!r}"
@@ -82,7 +86,9 @@ class Truncated1997(ForwardMode):
         if self.form == "traces":
             return super().gradients(cell, head, x, y, w, states)
         options = self.filters()
-        return backward(cell, head, x, y, w, lambda x_t, states: cell.step(x_t, states, **options), x, states)
+        return backward(
+            cell, head, x, y, w, lambda x_t, states: cell.step(x_t, states, **options), x, states
+        )
 
     def filters(self) -> dict:
         candidates = {"see_candidate": tf.identity} if self.scope == "gates" else {}
@@ -118,7 +124,9 @@ class Truncated1997(ForwardMode):
     def begin(self, cell, head, x, states=None):
         """states; traces [B, nets * n, columns]."""
         layout, states = traces1997.layout(cell), initial_states(cell, x.shape[0], states)
-        traces = tf.zeros((x.shape[0], len(layout.traced) * cell.units, layout.width), states[0].dtype)
+        traces = tf.zeros(
+            (x.shape[0], len(layout.traced) * cell.units, layout.width), states[0].dtype
+        )
         return self.watched(cell, {"states": states, "traces": traces})
 
     def step(self, cell, x_t, memory):
@@ -130,14 +138,21 @@ class Truncated1997(ForwardMode):
         if cell.forget_gate == "closed":
             traces = new
         else:
-            traces = (old if at.carousel is None else tf.tile(at.carousel, (1, len(layout.traced)))[:, :, None] * old) + new
+            traces = (
+                old
+                if at.carousel is None
+                else tf.tile(at.carousel, (1, len(layout.traced)))[:, :, None] * old
+            ) + new
         return at.output, {"states": at.states, "traces": traces}, (layout, at, traces)
 
     def slopes(self, cell, of_output, known):
         """(4) and (5) for one step."""
         layout, at, traces = known
         of_state, *of_nets = at.tape.gradient(
-            at.output, [at.state, *(at.nets[n] for n in layout.direct)], of_output, unconnected_gradients="zero"
+            at.output,
+            [at.state, *(at.nets[n] for n in layout.direct)],
+            of_output,
+            unconnected_gradients="zero",
         )
         of_cells = tf.tile(of_state, (1, len(layout.traced)))
         direct = [tf.matmul(of_net, at.seen, transpose_a=True) for of_net in of_nets]
@@ -150,7 +165,10 @@ class Truncated1997(ForwardMode):
         layout, dtype = traces1997.layout(cell), cell.compute_dtype
         return {
             "traces": tf.zeros((len(layout.traced) * cell.units, layout.width), dtype),
-            "direct": {n: tf.zeros((cell.nets[n], sum(layout.columns.values())), dtype) for n in layout.direct},
+            "direct": {
+                n: tf.zeros((cell.nets[n], sum(layout.columns.values())), dtype)
+                for n in layout.direct
+            },
         }
 
     def groups(self, cell) -> list[str]:
@@ -158,15 +176,23 @@ class Truncated1997(ForwardMode):
 
     def sizes(self, cell, memory):
         traces = memory["traces"]
-        return tf.reduce_sum(tf.abs(tf.reshape(traces, (traces.shape[0], len(self.groups(cell)), -1))), axis=2)
+        return tf.reduce_sum(
+            tf.abs(tf.reshape(traces, (traces.shape[0], len(self.groups(cell)), -1))), axis=2
+        )
 
     def finish(self, cell, total) -> list:
         layout = traces1997.layout(cell)
-        return traces1997.to_weights(cell, layout, traces1997.summed(cell, layout, total["traces"], total["direct"]))
+        return traces1997.to_weights(
+            cell, layout, traces1997.summed(cell, layout, total["traces"], total["direct"])
+        )
 
     def _check_traces(self, cell) -> None:
         single(self, cell)
-        misfit = traces1997.misfit(cell) if isinstance(cell, GatedCell) else f"cell={type(cell).__name__}"
+        misfit = (
+            traces1997.misfit(cell)
+            if isinstance(cell, GatedCell)
+            else f"cell={type(cell).__name__}"
+        )
         if misfit:
             raise ValueError(
                 "Truncated1997: traces serve a GatedCell without reset gate, layer normalisation and normaliser='state'; "

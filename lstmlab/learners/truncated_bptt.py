@@ -19,12 +19,16 @@ class TruncatedBPTT(OnLine):
     and h' are at least T. Raises ValueError for other values and for dropout. Source: Williams & Peng 1990, "BPTT(h; h')".
     """
 
-    def __init__(self, h: int = 20, updates: int | None = None, decay: float = 1.0, decay_steps: int = 100):
+    def __init__(
+        self, h: int = 20, updates: int | None = None, decay: float = 1.0, decay_steps: int = 100
+    ):
         self.h = self.horizon = positive(self, "h", h)
         updates = self.h if updates is None else positive(self, "updates", updates)
         super().__init__(updates, decay, decay_steps)
         if h < updates:
-            raise ValueError(f"{type(self).__name__}: expected learner.h >= learner.updates={updates}. Received: learner.h={h}")
+            raise ValueError(
+                f"{type(self).__name__}: expected learner.h >= learner.updates={updates}. Received: learner.h={h}"
+            )
 
     def check(self, cell) -> None:
         refuse_dropout(self, cell)
@@ -39,13 +43,29 @@ class TruncatedBPTT(OnLine):
         if not kept:
             return {"states": states}
         there = tf.zeros((x.shape[0], kept), x.dtype)
-        return {"states": states, "x": tf.zeros((x.shape[0], kept, x.shape[2]), x.dtype), "there": there}
+        return {
+            "states": states,
+            "x": tf.zeros((x.shape[0], kept, x.shape[2]), x.dtype),
+            "there": there,
+        }
 
     def gradients(self, cell, head, x, y, w, states=None):
         """The sum of the gradients of all pieces, with the same weights."""
-        memory, total = self.begin(cell, head, x, states), [tf.zeros_like(weight.value) for weight in _weights(cell, head)]
+        memory, total = (
+            self.begin(cell, head, x, states),
+            [tf.zeros_like(weight.value) for weight in _weights(cell, head)],
+        )
         loss, prediction, _, total = self.along(
-            cell, head, x, y, w, memory, min(self.updates, x.shape[1]), lambda gradients, k, w: gradients, total, x.shape[1]
+            cell,
+            head,
+            x,
+            y,
+            w,
+            memory,
+            min(self.updates, x.shape[1]),
+            lambda gradients, k, w: gradients,
+            total,
+            x.shape[1],
         )
         return loss, prediction, total
 
@@ -64,13 +84,17 @@ class TruncatedBPTT(OnLine):
         batch = x.shape[0]
         steps, there = x, tf.ones(x.shape[:2], x.dtype)
         if "x" in memory:
-            steps, there = tf.concat([memory["x"], x], axis=1), tf.concat([memory["there"], there], axis=1)
+            steps, there = (
+                tf.concat([memory["x"], x], axis=1),
+                tf.concat([memory["there"], there], axis=1),
+            )
 
         def step(at_t, states):
             x_t, there_t = at_t
             output, after = cell(x_t, packed(cell, batch, states))
             return output, [
-                tf.where(there_t[:, None] > 0, new, old) for new, old in zip(tree.flatten(after), states, strict=True)
+                tf.where(there_t[:, None] > 0, new, old)
+                for new, old in zip(tree.flatten(after), states, strict=True)
             ]
 
         past, length = self.h - self.updates, x.shape[1]

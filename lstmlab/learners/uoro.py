@@ -41,7 +41,9 @@ class UORO(ForwardMode):
         if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon > 0:
             raise ValueError(f"UORO: expected a number > 0. Received: learner.epsilon={epsilon!r}")
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-            raise ValueError(f"UORO: expected an integer >= 0 or null. Received: learner.seed={seed!r}")
+            raise ValueError(
+                f"UORO: expected an integer >= 0 or null. Received: learner.seed={seed!r}"
+            )
         self.epsilon = float(epsilon)
         self.seeds = keras.random.SeedGenerator(seed)
 
@@ -55,9 +57,17 @@ class UORO(ForwardMode):
     def begin(self, cell, head, x, states=None):
         """state and a [B, S], b [B, P]; key [B, 2]: what the next draw is made from, of its own for each sequence."""
         state = tf.concat(initial_states(cell, x.shape[0], states), axis=1)
-        weights = sum(weight.shape.num_elements() for weight in (part.value for part in cell.trainable_variables))
+        weights = sum(
+            weight.shape.num_elements()
+            for weight in (part.value for part in cell.trainable_variables)
+        )
         key = _bits((x.shape[0], 2), tf.bitcast(tf.cast(self.seeds.next(), "uint32"), "int32"))
-        memory = {"state": state, "a": tf.zeros_like(state), "b": tf.zeros((x.shape[0], weights), state.dtype), "key": key}
+        memory = {
+            "state": state,
+            "a": tf.zeros_like(state),
+            "b": tf.zeros((x.shape[0], weights), state.dtype),
+            "key": key,
+        }
         return self.watched(cell, memory)
 
     def step(self, cell, x_t, memory):
@@ -69,10 +79,17 @@ class UORO(ForwardMode):
         with tf.autodiff.ForwardAccumulator(state, a) as forward:
             output, rows = one_step(cell, x_t, state)
         onward = forward.jvp(rows, unconnected_gradients="zero")
-        direct = by_example(lambda x_t, state, nu: self._direct(cell, x_t, state, nu), x_t, state, nu)
+        direct = by_example(
+            lambda x_t, state, nu: self._direct(cell, x_t, state, nu), x_t, state, nu
+        )
         r0 = tf.sqrt(_norm(b) / (_norm(onward) + self.epsilon)) + self.epsilon
         r1 = tf.sqrt(_norm(direct) / (_norm(nu) + self.epsilon)) + self.epsilon
-        after = {"state": rows, "a": r0 * onward + r1 * nu, "b": b / r0 + direct / r1, "key": bits[:, :2]}
+        after = {
+            "state": rows,
+            "a": r0 * onward + r1 * nu,
+            "b": b / r0 + direct / r1,
+            "key": bits[:, :2],
+        }
         return output, after, {"x": x_t, "state": state, "a": a, "b": b}
 
     def slopes(self, cell, of_output, known):
@@ -85,7 +102,9 @@ class UORO(ForwardMode):
         return tf.zeros((weights,), cell.trainable_variables[0].dtype)
 
     def sizes(self, cell, memory):
-        return tf.reduce_sum(tf.abs(memory["a"]), axis=1, keepdims=True) * by_weight(cell, tf.abs(memory["b"]))
+        return tf.reduce_sum(tf.abs(memory["a"]), axis=1, keepdims=True) * by_weight(
+            cell, tf.abs(memory["b"])
+        )
 
     def finish(self, cell, total) -> list:
         return as_weights(cell, total)

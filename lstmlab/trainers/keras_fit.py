@@ -35,19 +35,36 @@ class KerasFit:
         training_set: int | None = None,
         chunk: int | None = None,
     ):
-        counts = {"window": window, "budget": budget, "batch_size": batch_size, "steps_per_execution": steps_per_execution}
-        counts |= {name: value for name, value in {"training_set": training_set, "chunk": chunk}.items() if value is not None}
+        counts = {
+            "window": window,
+            "budget": budget,
+            "batch_size": batch_size,
+            "steps_per_execution": steps_per_execution,
+        }
+        counts |= {
+            name: value
+            for name, value in {"training_set": training_set, "chunk": chunk}.items()
+            if value is not None
+        }
         for name, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"KerasFit: expected a positive integer. Received: trainer.{name}={value!r}")
+                raise ValueError(
+                    f"KerasFit: expected a positive integer. Received: trainer.{name}={value!r}"
+                )
         if not isinstance(jit_compile, bool):
-            raise ValueError(f"KerasFit: expected true or false. Received: trainer.jit_compile={jit_compile!r}")
+            raise ValueError(
+                f"KerasFit: expected true or false. Received: trainer.jit_compile={jit_compile!r}"
+            )
         if window % (batch_size * steps_per_execution):
             raise ValueError(
                 "KerasFit: expected a multiple of trainer.batch_size * trainer.steps_per_execution = "
                 f"{batch_size * steps_per_execution}. Received: trainer.window={window}"
             )
-        self.window, self.budget, self.batch_size = window, -(-budget // window) * window, batch_size
+        self.window, self.budget, self.batch_size = (
+            window,
+            -(-budget // window) * window,
+            batch_size,
+        )
         if training_set is not None and (chunk is not None or training_set % batch_size):
             raise ValueError(
                 f"KerasFit: expected a multiple of trainer.batch_size={batch_size}, and trainer.chunk=null. "
@@ -65,14 +82,24 @@ class KerasFit:
                 f"trainer.batch_size. Received: trainer.training_set={self.training_set}, trainer.batch_size={self.batch_size}"
             )
         readouts = task.readouts if self.chunk is None else min(task.readouts, self.chunk)
-        model = Recurrent(cell, head, learner, task.features, SequenceLog(self.window, readouts, task.outputs))
-        model.compile(optimizer=optimizer, jit_compile=self.jit_compile, steps_per_execution=self.steps_per_execution)
-        optimizer.build(model.trainable_variables)  # here, since learners change weights inside of loops
+        model = Recurrent(
+            cell, head, learner, task.features, SequenceLog(self.window, readouts, task.outputs)
+        )
+        model.compile(
+            optimizer=optimizer,
+            jit_compile=self.jit_compile,
+            steps_per_execution=self.steps_per_execution,
+        )
+        optimizer.build(
+            model.trainable_variables
+        )  # here, since learners change weights inside of loops
         if self.chunk is not None:
             model.carry(self.batch_size, self.chunk)
         return model
 
-    def run(self, model: Recurrent, task: Task, seed: int, after_window: Callable[[], bool]) -> None:
+    def run(
+        self, model: Recurrent, task: Task, seed: int, after_window: Callable[[], bool]
+    ) -> None:
         """Train window by window on the task's stream; after each, after_window() looks at model.log and says if to stop."""
         model.fit(
             self._data(task, seed),
@@ -90,8 +117,17 @@ class KerasFit:
         own = list(task.sets(seed).get("training", ()))
         if sum(len(x) for x, _, _ in own) == self.training_set:
             together = tuple(np.concatenate(parts) for parts in zip(*own, strict=True))
-            return tf.data.Dataset.from_tensor_slices(together).repeat().batch(self.batch_size, drop_remainder=True)
-        return task.stream(seed, self.batch_size).take(self.training_set // self.batch_size).cache().repeat()
+            return (
+                tf.data.Dataset.from_tensor_slices(together)
+                .repeat()
+                .batch(self.batch_size, drop_remainder=True)
+            )
+        return (
+            task.stream(seed, self.batch_size)
+            .take(self.training_set // self.batch_size)
+            .cache()
+            .repeat()
+        )
 
 
 class _AfterWindow(keras.callbacks.Callback):

@@ -15,15 +15,23 @@ from oracles import assert_gradients, finite_differences, randomize
 from lstmlab import GatedCell, GatedRNN, variants
 
 B, T, F, N = 2, 5, 3, 4
-FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "cell").iterdir() if path.name.endswith(".yaml")}
+FILES = {
+    path.name: path
+    for path in (resources.files("lstmlab.conf") / "cell").iterdir()
+    if path.name.endswith(".yaml")
+}
 GATED = sorted(f"{name}.yaml" for name in variants())
-OTHERS = {"cascade.yaml": {"installed"}}  # cells of another class, and those of their weights that are not drawn
+OTHERS = {
+    "cascade.yaml": {"installed"}
+}  # cells of another class, and those of their weights that are not drawn
 every_cell = pytest.mark.parametrize("name", sorted(FILES))
 every_gated_cell = pytest.mark.parametrize("name", GATED)
 
 
 def build(name: str, rng=None, **overrides):
-    cell = instantiate(OmegaConf.create(FILES[name].read_text(encoding="utf-8")), _convert_="all", **overrides)
+    cell = instantiate(
+        OmegaConf.create(FILES[name].read_text(encoding="utf-8")), _convert_="all", **overrides
+    )
     if rng is not None:
         cell.build((B, F))
         randomize(cell, rng)
@@ -32,14 +40,21 @@ def build(name: str, rng=None, **overrides):
 
 def states(cell, rng, batch: int = B) -> list:
     """Random ones; a normaliser is positive."""
-    drawn = {name: rng.normal(size=(batch, size)) for name, size in zip(cell.state_names, cell.state_size, strict=True)}
+    drawn = {
+        name: rng.normal(size=(batch, size))
+        for name, size in zip(cell.state_names, cell.state_size, strict=True)
+    }
     drawn |= {"normaliser": 0.5 + np.abs(drawn["normaliser"])} if "normaliser" in drawn else {}
     return [tf.constant(drawn[name], cell.compute_dtype) for name in cell.state_names]
 
 
 def header(name: str, start: str) -> str | None:
     """What follows `start` in a comment line of the file."""
-    lines = [line for line in FILES[name].read_text(encoding="utf-8").splitlines() if line.startswith(f"# {start}")]
+    lines = [
+        line
+        for line in FILES[name].read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"# {start}")
+    ]
     assert len(lines) <= 1
     return lines[0].removeprefix(f"# {start}").strip() if lines else None
 
@@ -67,7 +82,9 @@ def test_shapes_dtypes_and_states(name, dtype, rng):
     assert output.shape == (B, cell.output_size)
     assert [state.shape for state in after] == [state.shape for state in initial]
     assert {tensor.dtype.name for tensor in (*initial, output, *after)} == {dtype}
-    np.testing.assert_array_equal(after[0][:, : cell.output_size], output)  # the state starts with the output
+    np.testing.assert_array_equal(
+        after[0][:, : cell.output_size], output
+    )  # the state starts with the output
     assert np.abs(output).max() > 1e-3
 
 
@@ -78,7 +95,9 @@ def test_named_values_have_the_shapes_and_the_order_that_value_sizes_states(name
     values, _ = cell.step(tf.constant(rng.normal(size=(B, F))), states(cell, rng))
     per_cell = {"candidate", "cell_state", "output"}
     assert list(values) == list(cell.value_sizes)
-    assert set(values) == {*cell.gates, *per_cell} | ({"normaliser"} if cell.normaliser == "state" else set())
+    assert set(values) == {*cell.gates, *per_cell} | (
+        {"normaliser"} if cell.normaliser == "state" else set()
+    )
     for value_name, value in values.items():
         assert value.shape == (B, N if value_name in per_cell else blocks), value_name
         assert value.shape[1] == cell.value_sizes[value_name]
@@ -86,7 +105,9 @@ def test_named_values_have_the_shapes_and_the_order_that_value_sizes_states(name
     if not cell.nets.keys() & {"input_gate", "forget_gate"} and blocks < N:
         return  # the layer's traces of the variants without gates are those above
     traces = GatedRNN(cell, return_traces=True, dtype="float64")(rng.normal(size=(B, T, F)))[1]
-    assert {k: tuple(v.shape) for k, v in traces.items()} == {k: (B, T, size) for k, size in cell.value_sizes.items()}
+    assert {k: tuple(v.shape) for k, v in traces.items()} == {
+        k: (B, T, size) for k, size in cell.value_sizes.items()
+    }
     assert {v.dtype.name for v in traces.values()} == {"float64"}
 
 
@@ -108,7 +129,11 @@ def test_weight_count_of_the_cascade():
         cell = build("cascade.yaml", units=units)
         cell.build((None, features))
         counted = units * (features + 2) + units * (units - 1) // 2
-        assert sum(np.size(w) for w in cell.trainable_variables) == counted == cell.count_params() - units
+        assert (
+            sum(np.size(w) for w in cell.trainable_variables)
+            == counted
+            == cell.count_params() - units
+        )
 
 
 SETTLED = {"irnn.yaml": {"recurrent_kernel"}, **OTHERS}  # starts from the identity
@@ -124,7 +149,9 @@ def test_initial_weights_differ_between_seeds_alone(name):
         drawn.append({w.name: w.numpy() for w in cell.weights})
     for weight, values in drawn[0].items():
         np.testing.assert_array_equal(values, drawn[1][weight])
-        if "bias" in weight or weight in SETTLED.get(name, ()):  # biases may be numbers that the file states
+        if "bias" in weight or weight in SETTLED.get(
+            name, ()
+        ):  # biases may be numbers that the file states
             assert np.isfinite(values).all()
         else:
             assert np.all(values != drawn[2][weight]), weight
@@ -167,7 +194,9 @@ def in_both_layers(cell):
     """x, *states -> outputs of all steps and last states of keras.layers.RNN, then the same of its own layer."""
     options = {"return_sequences": True, "return_state": True, "dtype": cell.dtype}
     both = keras.layers.RNN(cell, **options), in_layer(cell, **options)
-    return lambda x, *before: [value for layer in both for value in layer(x, initial_state=list(before))]
+    return lambda x, *before: [
+        value for layer in both for value in layer(x, initial_state=list(before))
+    ]
 
 
 @every_gated_cell
@@ -191,7 +220,10 @@ def test_xla_against_eager(name, rng):
             tape.watch([x, *before])
             values = layer(x, initial_state=list(before))
             scalar = sum(tf.reduce_sum(a * b) for a, b in zip(values, cotangents, strict=True))
-        return [*values, *tape.gradient(scalar, [w.value for w in cell.trainable_variables] + [x, *before])]
+        return [
+            *values,
+            *tape.gradient(scalar, [w.value for w in cell.trainable_variables] + [x, *before]),
+        ]
 
     compiled = tf.function(answer, jit_compile=True, autograph=False)(*inputs)
     assert_gradients(compiled, answer(*inputs), rtol=1e-10, atol=1e-10)
@@ -222,14 +254,20 @@ def test_gradients_against_finite_differences(name, rng):
     weights = cell.trainable_variables
     x = rng.normal(size=(T, B, F))
     start = [state.numpy() for state in states(cell, rng)]
-    directions = [rng.normal(size=(T, B, cell.output_size)), *(rng.normal(size=state.shape) for state in start)]
+    directions = [
+        rng.normal(size=(T, B, cell.output_size)),
+        *(rng.normal(size=state.shape) for state in start),
+    ]
 
     def scalar(x, *before):
         before, outputs = list(before), []
         for t in range(T):
             output, before = cell(x[t], before)
             outputs.append(output)
-        return sum(tf.reduce_sum(a * b) for a, b in zip((tf.stack(outputs), *before), directions, strict=True))
+        return sum(
+            tf.reduce_sum(a * b)
+            for a, b in zip((tf.stack(outputs), *before), directions, strict=True)
+        )
 
     compiled = tf.function(scalar, autograph=False)
 
@@ -249,15 +287,27 @@ def test_gradients_against_finite_differences(name, rng):
 
 def flow(cell, rng, see=None):
     """d s_T / d s_0 of one sequence [n, n], None where nothing arrives; and the product of the traced forget gates [n]."""
-    x, before, options = tf.constant(rng.normal(size=(T, 1, F))), states(cell, rng, 1), {"see": see} if see else {}
+    x, before, options = (
+        tf.constant(rng.normal(size=(T, 1, F))),
+        states(cell, rng, 1),
+        {"see": see} if see else {},
+    )
     carried = cell.state_names.index("cell_state") if "cell_state" in cell.state_names else 0
     s_0, product = before[carried][:, : cell.units], tf.ones((1, cell.units), "float64")
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(s_0)
-        past = [*before[:carried], tf.concat([s_0, before[carried][:, cell.units :]], 1), *before[carried + 1 :]]
+        past = [
+            *before[:carried],
+            tf.concat([s_0, before[carried][:, cell.units :]], 1),
+            *before[carried + 1 :],
+        ]
         for x_t in x:
             values, past = cell.step(x_t, past, **options)
-            product *= tf.repeat(values["forget_gate"], cell.block_size, axis=1) if "forget_gate" in values else 1.0
+            product *= (
+                tf.repeat(values["forget_gate"], cell.block_size, axis=1)
+                if "forget_gate" in values
+                else 1.0
+            )
         s_T = values["cell_state"]
     jacobian = tape.jacobian(s_T, s_0, experimental_use_pfor=False)
     return None if jacobian is None else jacobian.numpy()[0, :, 0], product.numpy()[0]
@@ -276,9 +326,13 @@ def test_see_never_filters_the_carousel(name, block_size, rng):
         assert jacobian is None  # no carousel
         return
     np.testing.assert_allclose(jacobian, np.diag(product), rtol=1e-12)
-    assert np.all(product == 1) if cell.forget_gate is None else 0 < product.min() < product.max() < 1
+    assert (
+        np.all(product == 1) if cell.forget_gate is None else 0 < product.min() < product.max() < 1
+    )
     if cell.feedback != "none":
-        assert np.abs(flow(cell, rng)[0] - jacobian).min() > 1e-9  # what is read back carries error too
+        assert (
+            np.abs(flow(cell, rng)[0] - jacobian).min() > 1e-9
+        )  # what is read back carries error too
 
 
 @every_gated_cell
@@ -287,11 +341,15 @@ def test_touch_sees_every_value_once_and_what_it_returns_is_used(name, rng):
     x, before = tf.constant(rng.normal(size=(B, F))), states(cell, rng)
     values, after = cell.step(x, before)
     seen: list[str] = []
-    again, _ = cell.step(x, before, touch=lambda value_name, value: seen.append(value_name) or value)
+    again, _ = cell.step(
+        x, before, touch=lambda value_name, value: seen.append(value_name) or value
+    )
     assert sorted(seen) == sorted(values)
     for touched, value in values.items():
         np.testing.assert_array_equal(again[touched], value)
-        bumped, bumped_after = cell.step(x, before, touch=lambda n, v, to=touched: v + 0.1 if n == to else v)
+        bumped, bumped_after = cell.step(
+            x, before, touch=lambda n, v, to=touched: v + 0.1 if n == to else v
+        )
         assert np.abs(bumped[touched] - value).min() > 0.09, touched
         pairs = zip(bumped_after, after, strict=True)
         assert max(np.abs(one - other).max() for one, other in pairs) > 1e-3, touched
@@ -309,14 +367,20 @@ def adding(rng, n: int, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
 # The best constant, 1, has the mean squared error 2/12. Who forgets the first half and knows the second number has 1/12; less
 # is had only by what remembers over all that lies between. A tenth below it is over three standard errors of 2000 sequences.
 BOUND = 0.9 / 12
-REMEDY = {"indrnn.yaml": lambda: [GatedRNN(build("indrnn.yaml", units=16), return_sequences=True)]}  # layers below: its file
+REMEDY = {
+    "indrnn.yaml": lambda: [GatedRNN(build("indrnn.yaml", units=16), return_sequences=True)]
+}  # layers below: its file
 
 
 def error_after_training(name: str, below=()) -> float:
     keras.utils.set_random_seed(1997)
     (x, y), test = adding(np.random.default_rng(1), 10_000), adding(np.random.default_rng(2), 2000)
-    model = keras.Sequential([keras.Input(x.shape[1:]), *below, GatedRNN(build(name, units=16)), keras.layers.Dense(1)])
-    optimizer = keras.optimizers.Adam(0.01, clipnorm=1.0)  # cells that squash nothing have gradients without bound
+    model = keras.Sequential(
+        [keras.Input(x.shape[1:]), *below, GatedRNN(build(name, units=16)), keras.layers.Dense(1)]
+    )
+    optimizer = keras.optimizers.Adam(
+        0.01, clipnorm=1.0
+    )  # cells that squash nothing have gradients without bound
     model.compile(optimizer, "mse", jit_compile=True, steps_per_execution=50)
     for _ in range(15):
         if model.fit(x, y, batch_size=50, verbose=0).history["loss"][0] < 0.5 * BOUND:

@@ -13,17 +13,23 @@ from omegaconf import OmegaConf
 
 from lstmlab import Head, Recurrent, variant
 from lstmlab.diagnostics import Diagnostic, Probe
-from lstmlab.diagnostics.tensorboard import Board
 from lstmlab.learners import BPTT
+from lstmlab.recording.board import Board
 
 B, T, F, N, K = 3, 5, 2, 4, 1
-FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "diagnostic").iterdir() if path.name.endswith(".yaml")}
+FILES = {
+    path.name: path
+    for path in (resources.files("lstmlab.conf") / "diagnostic").iterdir()
+    if path.name.endswith(".yaml")
+}
 PRESETS = {"off.yaml", "light.yaml", "full.yaml"}
 every_diagnostic = pytest.mark.parametrize("name", sorted(FILES.keys() - PRESETS))
 
 
 def build(name: str, **overrides) -> Diagnostic:
-    return instantiate(OmegaConf.create(FILES[name].read_text(encoding="utf-8")), _convert_="all", **overrides)
+    return instantiate(
+        OmegaConf.create(FILES[name].read_text(encoding="utf-8")), _convert_="all", **overrides
+    )
 
 
 def problem(rng):
@@ -31,7 +37,10 @@ def problem(rng):
     model.compile(keras.optimizers.Adam(0.1))
     w = np.zeros((B, T), "float32")
     w[[0, 1, 2], [4, 2, 3]] = 1.0
-    x, y = rng.normal(size=(B, T, F)).astype("float32"), rng.normal(size=(B, T, K)).astype("float32")
+    x, y = (
+        rng.normal(size=(B, T, F)).astype("float32"),
+        rng.normal(size=(B, T, K)).astype("float32"),
+    )
     model.train_step([tf.constant(part) for part in (x, y, w)])  # the optimizer has moments to lose
     valid = np.arange(T) <= np.array([[4], [2], [3]])
     return model, Probe(x, y, w, valid, w > 0)
@@ -44,7 +53,9 @@ def state(model) -> list[np.ndarray]:
 @every_diagnostic
 def test_file_names_its_own_place_in_the_config(name):
     stem = name.removesuffix(".yaml")
-    assert FILES[name].read_text(encoding="utf-8").splitlines()[0] == f"# @package diagnostic.{stem}"
+    assert (
+        FILES[name].read_text(encoding="utf-8").splitlines()[0] == f"# @package diagnostic.{stem}"
+    )
     assert build(name).name == stem
 
 
@@ -54,7 +65,11 @@ def test_measures_and_shows_without_changing_anything(name, rng, tmp_path):
     assert diagnostic.serves(model)
     before = state(model)
     copies = [part.copy() for part in probe]
-    draws = random.getstate(), np.random.get_state()[1].tolist(), tf.random.get_global_generator().state.numpy().tolist()  # noqa: NPY002
+    draws = (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),  # noqa: NPY002
+        tf.random.get_global_generator().state.numpy().tolist(),
+    )
     seeds = keras.random.SeedGenerator(1).state.numpy().tolist()
     table = diagnostic.measure(model, probe)
     board = Board(tmp_path)
@@ -105,7 +120,10 @@ def test_due(name):
     doubling, moments = build(name, every="doubling"), range(0, 10_000, 500)
     assert [now for now in moments[1:] if doubling.due(now - 500, now)] == [1000, 2000, 4000, 8000]
     for wrong in (0, True, 1.5, "epoch"):
-        with pytest.raises(ValueError, match=r": expected a positive integer, 'window' or 'doubling'\. Received: every=") as e:
+        with pytest.raises(
+            ValueError,
+            match=r": expected a positive integer, 'window' or 'doubling'\. Received: every=",
+        ) as e:
             type(diagnostic)(every=wrong)
         assert (
             str(e.value)

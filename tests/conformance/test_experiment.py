@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from composed import composed
 from hydra.utils import instantiate
 
+from lstmlab.config import compose as composed
 from lstmlab.criterion import criterion
 from lstmlab.model import Recurrent
 from lstmlab.results import flat
 
 ROOT = Path(str(resources.files("lstmlab.conf"))) / "experiment"
-EXPERIMENTS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.yaml"))
+EXPERIMENTS = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.yaml")
+)
 WEIGHTS = {  # as Table 10 and the text print them; embedded_reber has shortcuts and output biases besides
     "adding": 93, "multiplication": 93, "embedded_reber": 332, "embedded_reber_letter": 276, "embedded_reber_letter_4x1": 264,
     "embedded_reber_letter_3x2": 276, "embedded_reber_rcc": 432, "embedded_reber_rtrl_3": 170,
@@ -56,10 +58,16 @@ def known_weights(experiment: str) -> int | None:
 
 
 def parts(config: dict) -> dict:
-    built = {name: instantiate(config[name], _convert_="all") for name in ("task", "cell", "learner", "trainer", "optimizer")}
+    built = {
+        name: instantiate(config[name], _convert_="all")
+        for name in ("task", "cell", "learner", "trainer", "optimizer")
+    }
     head = config["head"]
     task = built["task"]
-    suiting = {"activation": head["activation"] or task.output_activation, "loss": head["loss"] or task.loss}
+    suiting = {
+        "activation": head["activation"] or task.output_activation,
+        "loss": head["loss"] or task.loss,
+    }
     built["head"] = instantiate(head, outputs=task.outputs, **suiting, _convert_="all")
     return built
 
@@ -84,18 +92,32 @@ def test_every_row_of_the_tables_has_its_experiment():
     for name, sequences in PUBLISHED.items():
         config, choices = composed(f"experiment=hs97/{name}")
         built = parts(config)
-        row = {**{group: choices[group] for group in ("task", "cell", "learner", "optimizer")}, **flat(config)}
-        row |= {"weights": known_weights(f"hs97/{name}"), "head.activation": built["head"].get_config()["activation"]}
-        found = [e for e in built["task"].published if all(row.get(key) == value for key, value in e["where"].items())]
+        row = {
+            **{group: choices[group] for group in ("task", "cell", "learner", "optimizer")},
+            **flat(config),
+        }
+        row |= {
+            "weights": known_weights(f"hs97/{name}"),
+            "head.activation": built["head"].get_config()["activation"],
+        }
+        found = [
+            e
+            for e in built["task"].published
+            if all(row.get(key) == value for key, value in e["where"].items())
+        ]
         assert [entry["sequences"] for entry in found][:1] == [sequences], name
         if sequences:
-            assert f"{sequences:,}" in (ROOT / "hs97" / f"{name}.yaml").read_text(encoding="utf-8"), name
+            assert f"{sequences:,}" in (ROOT / "hs97" / f"{name}.yaml").read_text(
+                encoding="utf-8"
+            ), name
 
 
 def test_default_is_adding_100():
     default, chosen = composed()
     experiment, _ = composed("experiment=hs97/adding_100")
-    default["head"]["activation"] = default["head"]["activation"] or instantiate(default["task"]).output_activation
+    default["head"]["activation"] = (
+        default["head"]["activation"] or instantiate(default["task"]).output_activation
+    )
     for config in (default, experiment):  # the biases may be written in two ways
         cell = instantiate(config["cell"], _convert_="all")
         cell.build((None, 2))
@@ -108,7 +130,10 @@ def test_default_is_adding_100():
 def test_logistic_differs_from_linear_in_the_head_alone():
     linear, _ = composed("experiment=hs97/adding_100")
     logistic, _ = composed("experiment=hs97/adding_100_logistic")
-    assert (linear["head"].pop("activation"), logistic["head"].pop("activation")) == ("linear", "sigmoid")
+    assert (linear["head"].pop("activation"), logistic["head"].pop("activation")) == (
+        "linear",
+        "sigmoid",
+    )
     assert linear == logistic
 
 
@@ -116,20 +141,28 @@ def test_embedded_reber_differs_from_the_letter_in_the_head_alone():
     solving, _ = composed("experiment=hs97/embedded_reber")
     letter, _ = composed("experiment=hs97/embedded_reber_letter")
     ours, theirs = solving.pop("head"), letter.pop("head")
-    assert {name for name in ours if ours[name] != theirs[name]} == {"shortcuts", "bias", "prime_offset"}
+    assert {name for name in ours if ours[name] != theirs[name]} == {
+        "shortcuts",
+        "bias",
+        "prime_offset",
+    }
     assert (theirs["shortcuts"], theirs["bias"], theirs["prime_offset"]) == (False, None, 0.0)
     assert solving == letter
 
 
 @pytest.mark.parametrize("group", ["task", "cell", "learner", "optimizer", "trainer"])
 def test_every_option_composes(group):
-    names = sorted(path.stem for path in (Path(str(resources.files("lstmlab.conf"))) / group).glob("*.yaml"))
+    names = sorted(
+        path.stem for path in (Path(str(resources.files("lstmlab.conf"))) / group).glob("*.yaml")
+    )
     assert names
     for name in names:
         config, choices = composed(f"{group}={name}")
         assert choices[group] == name
         if name == "csv":  # has no file of its own
-            with pytest.raises(Exception, match=r"Csv: expected the path of a csv file. Received: task.file=None"):
+            with pytest.raises(
+                Exception, match=r"Csv: expected the path of a csv file. Received: task.file=None"
+            ):
                 instantiate(config[group], _convert_="all")
         else:
             assert instantiate(config[group], _convert_="all") is not None

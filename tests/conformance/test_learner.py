@@ -15,7 +15,11 @@ from lstmlab.learners import BPTT, Truncated1997
 from lstmlab.learners.base import Learner, forward
 
 B, T, F, N, K = 2, 4, 2, 4, 2
-FILES = {path.name: path for path in (resources.files("lstmlab.conf") / "learner").iterdir() if path.name.endswith(".yaml")}
+FILES = {
+    path.name: path
+    for path in (resources.files("lstmlab.conf") / "learner").iterdir()
+    if path.name.endswith(".yaml")
+}
 
 
 def build(name: str) -> Learner:
@@ -24,7 +28,9 @@ def build(name: str) -> Learner:
 
 LEARNERS = {name: build(name) for name in sorted(FILES)}
 # those that answer `gradients`; the others change weights in a way of their own, and their tests are theirs
-WITH = [name for name, learner in LEARNERS.items() if type(learner).gradients is not Learner.gradients]
+WITH = [
+    name for name, learner in LEARNERS.items() if type(learner).gradients is not Learner.gradients
+]
 OTHERS = {"cascade_correlation.yaml", "chunker.yaml", "chunker_levels.yaml", "random_guessing.yaml"}
 every_learner = pytest.mark.parametrize("name", WITH)
 
@@ -36,14 +42,22 @@ def test_two_compiled_steps_and_all_that_a_run_asks_for(name, rng):
     model = Recurrent(GatedCell(N), Head(K, "sigmoid", shortcuts=True), build(name), F)
     model.compile("sgd", jit_compile=True)
     model.optimizer.build(model.trainable_variables)
-    x, y, w = (tf.constant(rng.uniform(size=shape).astype("float32")) for shape in ((1, T, F), (1, T, K), (1, T)))
+    x, y, w = (
+        tf.constant(rng.uniform(size=shape).astype("float32"))
+        for shape in ((1, T, F), (1, T, K), (1, T))
+    )
     before = model.get_weights()
-    step = tf.function(lambda: model.learner.learn(model, x, y, w), jit_compile=True, autograph=False)
+    step = tf.function(
+        lambda: model.learner.learn(model, x, y, w), jit_compile=True, autograph=False
+    )
     for _ in range(2):
         loss, prediction = step()
     assert np.isfinite(loss)
     assert prediction.shape == (1, T, K)
-    assert any(not np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
+    assert any(
+        not np.array_equal(one, other)
+        for one, other in zip(before, model.get_weights(), strict=True)
+    )
     learner = model.learner
     learner.after_window(model)
     assert isinstance(learner.result(model), dict)
@@ -58,7 +72,10 @@ def test_who_has_no_gradients(rng):
 
 
 def problem(rng, dtype: str = "float64", **arguments):
-    cell, head = GatedCell(N, **{"block_size": 2, **arguments}, dtype=dtype), Head(K, "sigmoid", dtype=dtype)
+    cell, head = (
+        GatedCell(N, **{"block_size": 2, **arguments}, dtype=dtype),
+        Head(K, "sigmoid", dtype=dtype),
+    )
     for layer, size in ((cell, F), (head, N)):
         layer.build((None, size))
         randomize(layer, rng)
@@ -91,8 +108,15 @@ def test_exact_case_against_bptt_and_finite_differences(name, forget_gate, rng):
     _, _, gradients = learner.gradients(cell, head, x, y, w)
     _, _, exact = BPTT().gradients(cell, head, x, y, w)
     assert_gradients(gradients, exact, rtol=1e-10, atol=1e-10)
-    error = tf.function(lambda: tf.reduce_sum(head.error(y, head(forward(cell, x)), w)), autograph=False)
-    assert_gradients(gradients, weight_differences(error, cell.trainable_variables + head.trainable_variables), 1e-6, 1e-9)
+    error = tf.function(
+        lambda: tf.reduce_sum(head.error(y, head(forward(cell, x)), w)), autograph=False
+    )
+    assert_gradients(
+        gradients,
+        weight_differences(error, cell.trainable_variables + head.trainable_variables),
+        1e-6,
+        1e-9,
+    )
 
 
 @every_learner
@@ -101,7 +125,9 @@ def test_sequences_of_a_batch_do_not_mix(name, rng):
     if learner.stochastic:
         pytest.skip("draws for all sequences together or for each: its own test tells")
     together = learner.gradients(cell, head, *batch)[2]
-    alone = [learner.gradients(cell, head, *(part[b : b + 1] for part in batch))[2] for b in range(B)]
+    alone = [
+        learner.gradients(cell, head, *(part[b : b + 1] for part in batch))[2] for b in range(B)
+    ]
     for one, *others in zip(together, *alone, strict=True):
         np.testing.assert_allclose(one, sum(others), atol=1e-12)
         assert np.abs(others[0] - others[1]).max() > 1e-4
@@ -112,24 +138,37 @@ def test_the_forward_pass_and_the_weights_are_left_alone(name, rng):
     learner, (cell, head, *batch) = build(name), problem(rng, feedback="all")
     before = cell.get_weights() + head.get_weights()
     first = learner.gradients(cell, head, *batch)
-    again = [learner.gradients(cell, head, *batch)[2] for _ in range(20 if learner.stochastic else 1)]
-    same = all(np.array_equal(one, other) for call in again for one, other in zip(first[2], call, strict=True))
+    again = [
+        learner.gradients(cell, head, *batch)[2] for _ in range(20 if learner.stochastic else 1)
+    ]
+    same = all(
+        np.array_equal(one, other)
+        for call in again
+        for one, other in zip(first[2], call, strict=True)
+    )
     assert same != learner.stochastic
     for one, other in zip(before, cell.get_weights() + head.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-EXACT = {"mingru", "minlstm"}  # nothing is read back and no gate looks at the state: then the truncated rule cuts nothing
+EXACT = {
+    "mingru",
+    "minlstm",
+}  # nothing is read back and no gate looks at the state: then the truncated rule cuts nothing
 
 
 @pytest.mark.parametrize("name", variants())
-def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_is_seen_held_fixed(name, rng):
+def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_is_seen_held_fixed(
+    name, rng
+):
     """What the nets see of the step before, peepholes included, counts as input: recorded once, and fed to every bumped run."""
     cell, head = variant(name, units=N, dtype="float64"), Head(K, "sigmoid", dtype="float64")
     for layer, size in ((cell, F), (head, N)):
         layer.build((None, size))
         randomize(layer, rng)
-    x, y, w = (tf.constant(rng.uniform(-1, 1, size=shape)) for shape in ((B, T, F), (B, T, K), (B, T)))
+    x, y, w = (
+        tf.constant(rng.uniform(-1, 1, size=shape)) for shape in ((B, T, F), (B, T, K), (B, T))
+    )
     recorded = []
 
     def outputs(see):
@@ -139,7 +178,9 @@ def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_
             ys.append(values["output"])
         return tf.stack(ys, axis=1)
 
-    np.testing.assert_allclose(outputs(lambda v: recorded.append(v) or v), forward(cell, x), atol=1e-12)
+    np.testing.assert_allclose(
+        outputs(lambda v: recorded.append(v) or v), forward(cell, x), atol=1e-12
+    )
 
     def replayed():
         seen = iter(recorded)
@@ -161,4 +202,6 @@ def test_the_exact_case_of_the_truncated_rule_is_without_peepholes(peephole, rng
     learner = Truncated1997()
     cell, *problem_ = problem(rng, output_gate=Gate(peephole=peephole), **learner.exact_case())
     gradients, exact = (one.gradients(cell, *problem_)[2] for one in (learner, BPTT()))
-    assert max(np.abs(one - other).max() for one, other in zip(gradients, exact, strict=True)) > 1e-3
+    assert (
+        max(np.abs(one - other).max() for one, other in zip(gradients, exact, strict=True)) > 1e-3
+    )

@@ -12,7 +12,11 @@ from omegaconf import OmegaConf
 from lstmlab.criterion import criterion
 from lstmlab.task import LOSSES, Drawn, Task, generator, loss, valid_steps
 
-FILES = {path.name[:-5]: path for path in (resources.files("lstmlab.conf") / "task").iterdir() if path.name.endswith(".yaml")}
+FILES = {
+    path.name[:-5]: path
+    for path in (resources.files("lstmlab.conf") / "task").iterdir()
+    if path.name.endswith(".yaml")
+}
 VARIANTS = (  # further settings of a task, as on the command line, that change what is shown, asked or counted
     "copy_memory delimiter=throughout", "counting_language language=anbncn", "csv kind=classification target=shape",
     "csv warmup=3", "multiplication criterion.wrong=12", "parity every_step=true",
@@ -32,12 +36,21 @@ LONG = {  # settings that make a sequence a million steps long, or a long stream
 }  # fmt: skip
 NOT_LONG = {"timing kind=single"}  # variants of these tasks whose sequences are short all the same
 ONE = {"timing kind=periodic"}  # tasks with one sequence alone: every block of training is the same
-FROM_ONE_ON = (("training", "test"), "the test strings are all n from 1 on, those of training among them")
+FROM_ONE_ON = (
+    ("training", "test"),
+    "the test strings are all n from 1 on, those of training among them",
+)
 FEW = {  # tasks whose sets hold sequences of training by intent, the sets, and why
-    "noise_free_lag": (("test",), "there are two sequences, which are training set and test set at once"),
+    "noise_free_lag": (
+        ("test",),
+        "there are two sequences, which are training set and test set at once",
+    ),
     "counting_language": FROM_ONE_ON,
     "counting_language language=anbncn": FROM_ONE_ON,
-    "embedded_reber": (("training",), "training draws from 256 strings, which are tried as a set; no test string is one"),
+    "embedded_reber": (
+        ("training",),
+        "training draws from 256 strings, which are tried as a set; no test string is one",
+    ),
     "reber": (("training",), "as embedded_reber"),
     "timing kind=single": (("test",), "there is one sequence for each interval"),
     "timing kind=periodic": (("test",), "there is one sequence"),
@@ -46,14 +59,18 @@ PROBED = {  # tasks whose probe is drawn from one of the sets
     "csv": "validation", "csv kind=classification target=shape": "validation", "csv warmup=3": "validation",
     "pixels": "validation", "embedded_reber": "test", "reber": "test",
 }  # fmt: skip
-KINDS = {"chunk_stream": 2**20}  # different sequences, where so few that independent draws now and then coincide
+KINDS = {
+    "chunk_stream": 2**20
+}  # different sequences, where so few that independent draws now and then coincide
 CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
 
 
 def build(case: str, seed: int = 0, **settings) -> Task:
     """The task of a case: a name in FILES, and perhaps settings after it. settings: more of them, that the case may change."""
     name, *changed = case.split()
-    config = OmegaConf.create({"seed": seed, "task": OmegaConf.create(FILES[name].read_text(encoding="utf-8"))})
+    config = OmegaConf.create(
+        {"seed": seed, "task": OmegaConf.create(FILES[name].read_text(encoding="utf-8"))}
+    )
     config = OmegaConf.merge(config, {"task": settings}, {"task": OmegaConf.from_dotlist(changed)})
     return instantiate(config.task, _convert_="all")
 
@@ -73,7 +90,9 @@ def csv_file(tmp_path_factory):
         phase = rng.uniform(0, 6)
         shape = "up" if np.cos(phase) > 0 else "down"
         for t in range(rng.integers(5, 13)):
-            lines.append(f"{group},{t},{np.sin(0.5 * t + phase):.6f},{np.cos(0.5 * t + phase):.6f},{shape}")
+            lines.append(
+                f"{group},{t},{np.sin(0.5 * t + phase):.6f},{np.cos(0.5 * t + phase):.6f},{shape}"
+            )
     path.write_text("\n".join(lines) + "\n")
     return {"file": str(path), "group": "group", "time": "time", "target": "y"}
 
@@ -113,7 +132,10 @@ def same(first, second):
 def test_shapes_and_types(task):
     for name, (x, y, w) in every_batch(task):
         steps = w.shape[1] if name.startswith("set ") else task.steps
-        assert (x.shape, y.shape) == ((len(x), steps, task.features), (len(x), steps, task.outputs)), name
+        assert (x.shape, y.shape) == (
+            (len(x), steps, task.features),
+            (len(x), steps, task.outputs),
+        ), name
         assert w.shape == (len(x), steps), name
         assert {x.dtype, y.dtype, w.dtype} == {np.dtype("float32")}, name
         assert all(np.isfinite(part).all() for part in (x, y, w)), name
@@ -160,7 +182,9 @@ def test_streams_are_disjoint(case, task):
     drawn = {name: next(iter(blocks)) for name, blocks in task.sets(0).items()}
     drawn["probe"] = task.probe(0, task.block)
     sizes = {task.block, N, *(len(x) for x, _, _ in drawn.values())}
-    trained = set().union(*(distinct(task, x, w) for x, _, w in (sample(task, n=n) for n in sorted(sizes))))
+    trained = set().union(
+        *(distinct(task, x, w) for x, _, w in (sample(task, n=n) for n in sorted(sizes)))
+    )
     drawn = {name: distinct(task, x, w) for name, (x, _, w) in drawn.items()}
     again, why = FEW.get(case, ((), ""))
     for name in again:
@@ -169,7 +193,10 @@ def test_streams_are_disjoint(case, task):
         assert drawn.pop("probe") <= drawn[PROBED[case]]
     elif again:
         assert drawn.pop("probe") <= trained, why
-    groups = {"training": trained, **{name: sequences for name, sequences in drawn.items() if name not in again}}
+    groups = {
+        "training": trained,
+        **{name: sequences for name, sequences in drawn.items() if name not in again},
+    }
     for first, second in combinations(groups, 2):
         by_chance = len(groups[first]) * len(groups[second]) / KINDS.get(case, np.inf)
         assert len(groups[first] & groups[second]) <= 5 * by_chance, (first, second)
@@ -181,7 +208,10 @@ def test_cutting_changes_no_number(task):
     for lengths in ([task.steps], [third, task.steps - third], [1, task.steps - 1]):
         if min(lengths) < 1:
             continue
-        parts = [np.concatenate(part, axis=1) for part in zip(*task.pieces(generator(0, "train"), 7, lengths), strict=True)]
+        parts = [
+            np.concatenate(part, axis=1)
+            for part in zip(*task.pieces(generator(0, "train"), 7, lengths), strict=True)
+        ]
         assert same(parts, whole), lengths
 
 
@@ -189,7 +219,11 @@ def test_chunks(task):
     chunk = max(1, task.steps // 2)
     pieces = list(islice(task.chunks(0, 2, chunk), 4))
     for x, y, w, begins in pieces:
-        assert (x.shape, y.shape, w.shape) == ((2, chunk, task.features), (2, chunk, task.outputs), (2, chunk))
+        assert (x.shape, y.shape, w.shape) == (
+            (2, chunk, task.features),
+            (2, chunk, task.outputs),
+            (2, chunk),
+        )
         assert begins.dtype == bool
     per_sequence = -(-task.steps // chunk)
     expected = [k == 0 if task.endless else k % per_sequence == 0 for k in range(4)]
@@ -199,13 +233,20 @@ def test_chunks(task):
 def test_sets(task):
     sets = task.sets(0)
     assert "test" in sets
-    assert sum(len(x) for x, _, _ in sets["test"]) == task.test_size if task.steps * task.test_size < 1e6 else True
+    assert (
+        sum(len(x) for x, _, _ in sets["test"]) == task.test_size
+        if task.steps * task.test_size < 1e6
+        else True
+    )
     for name in sets:
         assert same(few(task, name), few(task, name)), f"{name}: a set can be gone through again"
     wanted = criterion(**task.criterion)
     assert set(getattr(wanted, "sets", None) or []) <= set(sets)
     if getattr(wanted, "redraw", False):
-        assert any(not same(next(iter(task.sets(0, draw=1)[name])), next(iter(sets[name]))) for name in sets)
+        assert any(
+            not same(next(iter(task.sets(0, draw=1)[name])), next(iter(sets[name])))
+            for name in sets
+        )
 
 
 def test_a_perfect_predictor_is_right_and_the_mean_is_not(task):
@@ -269,7 +310,12 @@ def test_chance_by_monte_carlo(task):
         constant = np.sum(w[:, None] * y, axis=0) / w.sum()
         measured, error = mean_and_error(each_loss(task, y, constant), w, groups)
         expected = task.chance + (0.0 if clean else noise(task))
-        assert abs(measured - expected) < 5 * error + 2e-3 * expected, (clean, measured, error, expected)
+        assert abs(measured - expected) < 5 * error + 2e-3 * expected, (
+            clean,
+            measured,
+            error,
+            expected,
+        )
 
 
 def test_memoryless_by_monte_carlo(task):
@@ -278,7 +324,9 @@ def test_memoryless_by_monte_carlo(task):
         return
     x, y, w, groups = by_monte_carlo(task, clean=True)
     y = y.astype("float64")
-    kinds, kind = np.unique(np.round(x * 4).astype(int), axis=0, return_inverse=True)  # continuous inputs by quarters
+    kinds, kind = np.unique(
+        np.round(x * 4).astype(int), axis=0, return_inverse=True
+    )  # continuous inputs by quarters
     kind = kind.ravel()
     if len(kinds) > len(x) / 20:
         kind = np.zeros(len(x), int)  # the input at these steps is noise
@@ -286,7 +334,11 @@ def test_memoryless_by_monte_carlo(task):
     means = np.stack([np.bincount(kind, weights=w * column) / weights for column in y.T], axis=-1)
     measured, error = mean_and_error(each_loss(task, y, means[kind]), w, groups)
     assert 0 <= task.memoryless <= task.chance + 1e-12
-    assert abs(measured - task.memoryless) < 5 * error + 0.01 * task.chance, (measured, error, task.memoryless)
+    assert abs(measured - task.memoryless) < 5 * error + 0.01 * task.chance, (
+        measured,
+        error,
+        task.memoryless,
+    )
 
 
 def shown(x):
@@ -395,9 +447,14 @@ def test_baselines_and_summary(task):
         assert np.isfinite(losses[name]), name
     given = dict(losses)
     summary = task.summary(np.ones(task.test_size, bool), losses)
-    assert all(isinstance(value, (int, float)) and np.isfinite(value) for value in summary.values()), summary
+    assert all(
+        isinstance(value, (int, float)) and np.isfinite(value) for value in summary.values()
+    ), summary
     assert losses == given, "what it is given stays as it is"
-    assert not set(summary) & {"test_error", *(f"{name}_loss" for name in (*given, "chance", "memoryless"))}
+    assert not set(summary) & {
+        "test_error",
+        *(f"{name}_loss" for name in (*given, "chance", "memoryless")),
+    }
 
 
 def test_yardsticks(task):
@@ -423,7 +480,9 @@ def test_large_sets_are_drawn_and_not_kept(task):
             assert x.nbytes + y.nbytes < 2**27, name
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.split()[0] in LONG and case not in NOT_LONG])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.split()[0] in LONG and case not in NOT_LONG]
+)
 def test_a_million_steps_need_memory_for_one_piece(case):
     """Through `chunks`: no more for ten times as many pieces, and far less than the whole sequences would take."""
     task, chunk = build(case, **LONG[case.split()[0]]), 20_000

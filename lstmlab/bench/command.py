@@ -1,0 +1,287 @@
+"""lstmlab-bench: what the layer costs beside that of Keras, how fast tasks sample, what learners and diagnostics cost.
+
+Ratios are taken of measurements in turn in one process.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lstmlab import config
+from lstmlab.bench import diagnostics as bench_diagnostics
+from lstmlab.bench import learners as bench_learners
+from lstmlab.describe import build
+from lstmlab.task import Task, generator, valid_steps
+
+SHAPES = {
+    "tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512),
+    "long": (1, 8000, 2, 4),
+}  # fmt: skip
+OTHERS = ("learners", "presets", "measures", "sampling")
+SECONDS = 0.4  # one measurement trains for about so long
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio; or per task."""
+    parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
+    parser.add_argument("what", choices=sorted([*BENCHMARKS, *OTHERS]), help="keras: vanilla against "
+                        "keras.layers.LSTM; variants: every variant against vanilla; traces: return_traces against none; "
+                        "learners: time and memory of learners against length and width; presets: a run with each preset "
+                        "of diagnostics; measures: time and memory of each diagnostic; sampling: steps per second of "
+                        "every task")  # fmt: skip
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="batch, steps, features, units: "
+                        + ", ".join(f"{name} {shape}" for name, shape in SHAPES.items()))  # fmt: skip
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=11,
+        help="measurements of each layer, taken in turn (default 11)",
+    )
+    parser.add_argument("--tasks", nargs="+", metavar="NAME", help="for sampling: tasks of conf/task (default: all that can "
+                        "be built without a setting)")  # fmt: skip
+    of_learners = parser.add_argument_group("for learners")
+    of_learners.add_argument(
+        "--learners",
+        nargs="+",
+        choices=bench_learners.LEARNERS,
+        default=list(bench_learners.LEARNERS),
+    )
+    of_learners.add_argument(
+        "--cells", nargs="+", choices=bench_learners.CELLS, default=list(bench_learners.CELLS)
+    )
+    of_learners.add_argument(
+        "--lengths",
+        nargs="+",
+        type=_positive,
+        default=list(bench_learners.LENGTHS),
+        metavar="STEPS",
+    )
+    of_learners.add_argument("--widths", nargs="+", type=_positive, default=list(bench_learners.WIDTHS), metavar="UNITS",
+                             help="must be even for lstm1997, whose blocks have two cells")  # fmt: skip
+    of_learners.add_argument(
+        "--csv", metavar="FILE", help="every measurement, for docs/scripts/draw_learners.py"
+    )
+    of_diagnostics = parser.add_argument_group("for presets and measures")
+    of_diagnostics.add_argument("--budget", type=_positive, default=bench_diagnostics.BUDGET, metavar="SEQUENCES", help="of "
+                                f"a run with a preset (default {bench_diagnostics.BUDGET})")  # fmt: skip
+    of_diagnostics.add_argument("--measures", nargs="+", choices=bench_diagnostics.MEASURES,
+                                default=list(bench_diagnostics.MEASURES), metavar="NAME")  # fmt: skip
+    of_diagnostics.add_argument(
+        "--of-cells", nargs="+", choices=bench_diagnostics.CELLS, default=["vanilla", "lstm1997"]
+    )
+    of_diagnostics.add_argument(
+        "--steps", type=_positive, default=bench_diagnostics.STEPS, help="of the probe"
+    )
+    of_diagnostics.add_argument(
+        "--batch", type=_positive, default=bench_diagnostics.BATCH, help="of the probe"
+    )
+    options = parser.parse_args(argv)
+    if options.what == "presets":
+        table = bench_diagnostics.presets(bench_diagnostics.PRESETS, options.budget, options.rounds)
+        print(table.to_markdown(index=False, floatfmt=".3f"))
+        return
+    if options.what == "measures":
+        probe = options.steps, options.batch
+        table = bench_diagnostics.measures(
+            options.measures, options.of_cells, *probe, options.rounds
+        )
+        print(table.to_markdown(index=False, floatfmt=".3f"))
+        return
+    if options.what == "learners":
+        chosen = options.learners, options.cells, options.lengths, options.widths
+        print(
+            bench_learners.tables(bench_learners.run(*chosen, options.rounds, SECONDS, options.csv))
+        )
+        return
+    if options.what == "sampling":
+        try:
+            print(
+                sampling(_tasks(options.tasks), options.rounds, SECONDS).to_markdown(
+                    index=False, floatfmt=".1f"
+                )
+            )
+        except ValueError as error:
+            parser.error(str(error))
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in options.shapes:
+        table = measured(
+            BENCHMARKS[options.what](*SHAPES[name]), SHAPES[name], options.rounds, SECONDS
+        )
+        print(
+            f"{name}: batch, steps, features, units = {SHAPES[name]}\n{table.to_markdown(index=False, floatfmt='.2f')}\n"
+        )
+
+
+def measured(
+    layers: dict[str, Callable], shape: tuple, rounds: int, seconds: float
+) -> pd.DataFrame:
+    """layer, ms, ratio, quartiles of the ratio, cpu ratio: training steps in `fit` with jit_compile, against the first layer.
+
+    A ratio is taken within each round, in which every layer has its turn for about `seconds`, in another order each time, and
+    the median over the rounds is quoted. cpu ratio: the same of processor time, which other programs disturb less.
+    shape: batch, steps, features, units.
+    """
+    import keras
+
+    batch, steps, features, _ = shape
+    rng = np.random.default_rng(0)
+    x, y = (
+        rng.normal(size=(batch, steps, features)).astype("float32"),
+        rng.normal(size=(batch, 1)).astype("float32"),
+    )
+    models, count = {}, 1
+    for name, make in layers.items():
+        inputs = keras.Input((steps, features), batch_size=batch)
+        models[name] = keras.Model(inputs, keras.layers.Dense(1)(make(inputs)))
+        models[name].compile("sgd", "mse", jit_compile=True)
+
+    def fit(model) -> np.ndarray:
+        """Seconds and processor seconds of a training step."""
+        data = np.repeat(x, count, axis=0), np.repeat(y, count, axis=0)
+        start = np.array([time.perf_counter(), time.process_time()])
+        model.fit(*data, batch_size=batch, shuffle=False, verbose=0)
+        return (np.array([time.perf_counter(), time.process_time()]) - start) / count
+
+    for model in models.values():
+        fit(model)  # compiles
+    first = next(iter(models.values()))
+    while fit(first)[0] * count < seconds:
+        count *= 2
+    taken: dict[str, list] = {name: [] for name in models}
+    for _ in range(rounds):
+        for name in rng.permutation(list(models)):
+            taken[name].append(fit(models[name]))
+    wall, cpu = (
+        pd.DataFrame({name: np.array(times)[:, k] for name, times in taken.items()}) for k in (0, 1)
+    )
+    ratios, cpu_ratios = (times.div(times.iloc[:, 0], axis=0) for times in (wall, cpu))
+    columns = {
+        "ms": 1000 * wall.median(),
+        "ratio": ratios.median(),
+        "lower quartile": ratios.quantile(0.25),
+    }
+    columns |= {"upper quartile": ratios.quantile(0.75), "cpu ratio": cpu_ratios.median()}
+    return pd.DataFrame(columns).rename_axis("layer").reset_index()
+
+
+def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+    """vanilla against keras.layers.LSTM, with the last output alone and with all of them; and in keras.layers.RNN."""
+    import keras
+
+    from lstmlab.cells import GatedRNN, variant
+
+    def all_outputs(layer) -> Callable:
+        return lambda inputs: keras.layers.GlobalAveragePooling1D()(layer(inputs))
+
+    return {
+        "keras.layers.LSTM": keras.layers.LSTM(units),
+        "GatedRNN vanilla": GatedRNN(units),
+        "keras.layers.RNN(vanilla)": keras.layers.RNN(variant("vanilla", units)),
+        "keras.layers.LSTM, all outputs": all_outputs(
+            keras.layers.LSTM(units, return_sequences=True)
+        ),
+        "GatedRNN vanilla, all outputs": all_outputs(GatedRNN(units, return_sequences=True)),
+    }
+
+
+def every_variant(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+    """Every variant against vanilla."""
+    from lstmlab.cells import GatedRNN, variants
+
+    names = ["vanilla", *(name for name in variants() if name != "vanilla")]
+    return {name: GatedRNN(units, name) for name in names}
+
+
+def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+    """return_traces against none, looked at alone and differentiated; their means join the output, so that all are made."""
+    from keras import ops
+
+    from lstmlab.cells import GatedRNN
+
+    def seen(handed_on: Callable) -> Callable:
+        traced = GatedRNN(units, return_traces=True)
+
+        def layer(inputs):
+            output, traces = traced(inputs)
+            return output + sum(
+                handed_on(ops.mean(values, axis=(1, 2))[:, None]) for values in traces.values()
+            )
+
+        return layer
+
+    return {
+        "no traces": GatedRNN(units),
+        "again": GatedRNN(units),
+        "traces": seen(ops.stop_gradient),
+        "traces, differentiated": seen(lambda values: values),
+    }
+
+
+def sampling(tasks: dict[str, Task], rounds: int, seconds: float) -> pd.DataFrame:
+    """task, steps, million steps/s, quartiles: how fast `sample` draws blocks of training sequences, on one core.
+
+    Steps of padding are not counted. The median over the rounds is quoted, in which every task has its turn for about
+    `seconds`, in another order each time. steps: on average over the sequences.
+    """
+    order, blocks = np.random.default_rng(0), dict.fromkeys(tasks, 0)
+    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    lengths: dict[str, list[float]] = {name: [] for name in tasks}
+
+    def draw(name: str) -> tuple[float, float]:
+        """Seconds of one block, and its steps."""
+        task, rng = tasks[name], generator(0, "train", blocks[name])
+        blocks[name] += 1
+        start = time.perf_counter()
+        _, _, w = task.sample(rng, task.block)
+        duration = time.perf_counter() - start
+        lengths[name].append(valid_steps(w).sum() / task.block)
+        return duration, lengths[name][-1] * task.block
+
+    for name in tasks:
+        draw(name)  # tables, caches
+    for _ in range(rounds):
+        for name in order.permutation(list(tasks)):
+            total, steps = draw(name)
+            while total < seconds:
+                total, steps = np.add((total, steps), draw(name))
+            taken[name].append(steps / total / 1e6)
+    speeds = pd.DataFrame(taken)
+    columns = {"steps": pd.Series({name: np.mean(values) for name, values in lengths.items()})}
+    columns |= {"million steps/s": speeds.median(), "lower quartile": speeds.quantile(0.25)}
+    return (
+        pd.DataFrame(columns | {"upper quartile": speeds.quantile(0.75)})
+        .rename_axis("task")
+        .reset_index()
+    )
+
+
+def _tasks(wanted: Sequence[str] | None) -> dict[str, Task]:
+    """The tasks of those names with their defaults; without names all that need no setting."""
+    if wanted is not None:
+        return {name: build(name) for name in wanted}
+    found = {}
+    for name in config.options("task"):
+        try:
+            found[name] = build(name)
+        except ValueError as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+    return found
+
+
+BENCHMARKS = {"keras": keras_lstm, "variants": every_variant, "traces": with_traces}
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""What measuring costs: each preset beside a run that measures nothing, and each measure by itself on a large probe."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PRESETS = ("off", "light", "full")
+MEASURES = (
+    "gates",
+    "gate_timeline",
+    "memory",
+    "error_flow",
+    "jacobians",
+    "bound",
+    "interventions",
+    "gradients",
+    "example",
+)
+CELLS = ("vanilla", "lstm1997", "elman")
+BATCH, STEPS, UNITS, FEATURES = 32, 1000, 4, 2  # of the probe
+BUDGET = 72_000  # sequences of a run of the default task and cell: about what it needs
+
+
+def presets(names: Sequence[str], budget: int, rounds: int) -> pd.DataFrame:
+    """preset, s, cpu s, ratio, quartiles, cpu ratio: whole runs of the default config, a process each, in turn.
+
+    The ratios are those to the first of `names`, taken within each round; medians over the rounds.
+    """
+    taken: list[dict] = []
+    order = np.random.default_rng(0)
+    for k in range(rounds):
+        for name in order.permutation(list(names)):
+            taken.append({"round": k, "preset": str(name), **_whole_run(str(name), budget)})
+    raw = pd.DataFrame(taken)
+    wall, cpu = (
+        raw.pivot_table(index="round", columns="preset", values=what)[list(names)]
+        for what in ("s", "cpu s")
+    )
+    ratios, cpu_ratios = (table.div(table.iloc[:, 0], axis=0) for table in (wall, cpu))
+    columns = {"s": wall.median(), "cpu s": cpu.median(), "ratio": ratios.median()}
+    columns |= {"lower quartile": ratios.quantile(0.25), "upper quartile": ratios.quantile(0.75)}
+    return (
+        pd.DataFrame(columns | {"cpu ratio": cpu_ratios.median()})
+        .rename_axis("preset")
+        .reset_index()
+    )
+
+
+def measures(
+    names: Sequence[str], cells: Sequence[str], steps: int, batch: int, rounds: int
+) -> pd.DataFrame:
+    """cell, measure, first s (it compiles), s (median of the rounds), rows, MB: growth of the process's peak memory.
+
+    A process for each measure, which does nothing else. A measure that does not serve the cell is left out, and one that
+    cannot be taken is named on stderr.
+    """
+    rows = []
+    for cell in cells:
+        for name in names:
+            arguments = [
+                sys.executable,
+                "-m",
+                "lstmlab.bench.diagnostics",
+                json.dumps([name, cell, steps, batch, rounds]),
+            ]
+            done = subprocess.run(
+                arguments, env=_environment(), capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                print(
+                    f"left out: {name} of {cell}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}",
+                    file=sys.stderr,
+                )
+            elif answer := json.loads(done.stdout):
+                rows.append({"cell": cell, "measure": name, **answer})
+    return pd.DataFrame(rows, columns=["cell", "measure", "first s", "s", "rows", "MB"])
+
+
+def measure(name: str, cell: str, steps: int, batch: int, rounds: int) -> dict:
+    """One measure in this process; {} where it does not serve the cell."""
+    from lstmlab.diagnostics.base import Probe
+
+    diagnostic, model = _diagnostic(name), _model(cell)
+    if not diagnostic.serves(model):
+        return {}
+    rng, w = np.random.default_rng(0), np.zeros((batch, steps), "float32")
+    w[:, -1] = 1.0
+    events = rng.random((batch, steps)) < 2 / steps
+    x, y = (rng.normal(size=(batch, steps, size)).astype("float32") for size in (FEATURES, 1))
+    probe = Probe(x, y, w, np.ones((batch, steps), bool), events)
+    before, times = _peak(), []
+    for _ in range(1 + rounds):
+        start = time.perf_counter()
+        table = diagnostic.measure(model, probe)
+        times.append(time.perf_counter() - start)
+    return {
+        "first s": times[0],
+        "s": float(np.median(times[1:])),
+        "rows": len(table),
+        "MB": _peak() - before,
+    }
+
+
+def _model(cell: str):
+    from lstmlab.cells import variant
+    from lstmlab.learners import BPTT
+    from lstmlab.model import Head, Recurrent
+
+    model = Recurrent(variant(cell, units=UNITS), Head(1), BPTT(), FEATURES)
+    model.compile("sgd")
+    return model
+
+
+def _diagnostic(name: str):
+    """As conf/diagnostic names it."""
+    from lstmlab import config
+
+    return config.made(config.settings("diagnostic", name))
+
+
+def _whole_run(preset: str, budget: int) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = [f"trainer.budget={budget}", f"diagnostic={preset}", f"outputs={folder}"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, "-c", "from lstmlab.app import main; main()", *settings],
+            env=_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            raise ValueError(
+                f"bench: expected a run that ends. Received: {done.stderr.strip().splitlines()[-1]}"
+            )
+        row = json.loads(next(Path(folder).rglob("result.json")).read_text(encoding="utf-8"))
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"s": row["seconds"], "cpu s": cpu}
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _peak() -> float:
+    """MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*json.loads(sys.argv[1]))))

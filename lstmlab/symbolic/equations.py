@@ -1,0 +1,226 @@
+"""The equations of a GatedCell as its switches set them, in LaTeX; its one-step Jacobian in symbols: see `jacobian`."""
+
+from typing import NamedTuple
+
+import keras
+
+from lstmlab.symbolic.jacobian import jacobian
+from lstmlab.symbolic.numbers import environment
+from lstmlab.symbolic.symbols import (
+    LETTERS,
+    TRANSPOSED,
+    Block,
+    Factor,
+    Term,
+    applied,
+    before,
+    check,
+    coupled,
+    is_linear,
+    multiplier,
+    net_input,
+    over_cells,
+    read_out,
+    reads,
+    symbol,
+)
+
+__all__ = ["Block", "Equation", "Factor", "Term", "environment", "equations", "jacobian", "legend"]
+
+
+class Equation(NamedTuple):
+    """name: of the value that it gives, as in GatedCell.step, or 'net_<name>'; latex: the equation."""
+
+    name: str
+    latex: str
+
+
+def equations(cell) -> list[Equation]:
+    """The equations of one step in the order of computing, none of what is switched off. The cell need not be built.
+
+    Raises ValueError, in one line, for a cell that is no GatedCell and for activations that mix net inputs (softmax).
+    """
+    check(cell)
+    early = [name for name, gate in cell.own.items() if gate.peephole != "current"]
+    found = [equation for name in early for equation in (_net(cell, name), _opened(cell, name))]
+    found += [
+        *_refined(cell),
+        *_normalised(cell),
+        *(_coupled(cell, name) for name in coupled(cell)),
+    ]
+    found += [*_candidate(cell), Equation("cell_state", _state(cell)), *_sum_beside(cell)]
+    found += [
+        equation
+        for name in cell.own
+        if name not in early
+        for equation in (_net(cell, name), _opened(cell, name))
+    ]
+    return [*found, *_read_out(cell), *_hidden(cell)]
+
+
+def legend(cell) -> dict[str, str]:
+    """{symbol: what it is} for what the equations and derivatives of this cell use beyond the values they name."""
+    check(cell)
+    words = {
+        "x_t": "input at step t",
+        r"W_a, \, b_a": "weights from the inputs into net a, and its bias",
+    }
+    if cell.recurrence.products:
+        from_where = "; second letter: from which value" if cell.hidden_size > cell.units else ""
+        words["R_a"] = f"weights from what is read back into net a{from_where}"
+    if any(product.kind == "by_element" for product in cell.recurrence.products):
+        words["r_a"] = "weights of a net that reads its own cells alone"
+    if cell.peepholes:
+        words["u_a"] = "peephole weights: how gate a sees the state"
+    if cell.reset_after and cell._initial_bias("candidate") is not None:
+        words["c"] = "bias behind the reset gate"
+    if cell.block_size > 1 and cell.gates:
+        words["E"] = (
+            f"gives the value of a block to each of its {cell.block_size} cells; transposed: sums over them"
+        )
+    return words | _legend_of_signs(cell) | _legend_of_derivatives(cell)
+
+
+def _legend_of_signs(cell) -> dict[str, str]:
+    words = {r"\odot": "product element by element"} if cell.gates else {}
+    if any(gate.activation is keras.activations.sigmoid for gate in cell.own.values()):
+        words[r"\sigma"] = "the logistic function"
+    if cell.layer_normalization:
+        words[r"\mathcal{N}, \, \mathcal{N}'"] = (
+            "layer normalisation with its gains, all nets together; its derivative"
+        )
+        words[r"W, \, R_*"] = "weights into all nets, from the inputs and from what is read back"
+    return words
+
+
+def _legend_of_derivatives(cell) -> dict[str, str]:
+    words = {r"\operatorname{diag}": "the matrix that has this vector as its diagonal"}
+    if cell.forget_gate is None:
+        words["I"] = "the identity matrix"
+    if any(not is_linear(gate.activation) for gate in cell.own.values()) or not is_linear(
+        cell.candidate_activation
+    ):
+        words[r"i'_t, \, f'_t, \, \ldots"] = "slope of that value's activation at its net input"
+    if not is_linear(cell.output_activation):
+        words[r"h, \, h'"] = "the output activation and its slope"
+    if cell.normaliser:
+        words[r"\bar{i}_t, \, \bar{f}_t"] = "the gates as they multiply, after the normaliser"
+        words[r"(\log i)'_t"] = "slope of the logarithm of that gate at its net input"
+    if cell.normaliser == "state":
+        words[r"\kappa_t"] = "1 where the old sum sets the stabiliser, else 0"
+        words[r"\mu_t"] = "1 where the input sets the stabiliser and something was stored, else 0"
+    return words
+
+
+def _net(cell, name: str) -> Equation:
+    letter, gate = LETTERS[name], cell.own.get(name)
+    terms = [rf"\mathcal{{N}}_{letter}(W x_t)" if cell.layer_normalization else f"W_{letter} x_t"]
+    waits = name == "candidate" and cell.reset_gate is not None
+    terms += [_behind_reset_gate(cell)] if waits else [_read_back(cell, name)]
+    if cell._initial_bias(name) is not None:
+        terms.append(f"b_{letter}")
+    if gate is not None and gate.peephole is not None:
+        state = "s_t" if gate.peephole == "current" else "s_{t-1}"
+        seen = rf"u_{letter} \odot {state}"
+        terms.append(rf"{TRANSPOSED} ({seen})" if cell.block_size > 1 else seen)
+    return Equation(
+        f"net_{name}", f"{net_input(name)} = {' + '.join(term for term in terms if term)}"
+    )
+
+
+def _read_back(cell, name: str) -> str:
+    parts = [f"{weights} {before(symbol(cell, source))}" for weights, source in reads(cell, name)]
+    text = " + ".join(parts)
+    return rf"\mathcal{{N}}_{LETTERS[name]}({text})" if cell.layer_normalization and parts else text
+
+
+def _behind_reset_gate(cell) -> str:
+    q = over_cells(cell, multiplier(cell, "reset_gate"))
+    if cell.reset_after:
+        return rf"{q} \odot p_t"
+    [(weights, _)] = reads(cell, "candidate")
+    text = rf"{weights} ({q} \odot y_{{t-1}})"
+    return rf"\mathcal{{N}}_g({text})" if cell.layer_normalization else text
+
+
+def _opened(cell, name: str) -> Equation:
+    letter = LETTERS[name]
+    return Equation(name, rf"{letter}_t = {applied(cell.own[name].activation, net_input(name))}")
+
+
+def _refined(cell) -> list[Equation]:
+    if cell.refine_gate is None:
+        return []
+    return [Equation("forget_gate", r"e_t = 2 r_t \odot f_t + (1 - 2 r_t) \odot f_t \odot f_t")]
+
+
+def _normalised(cell) -> list[Equation]:
+    if cell.normaliser == "gates":
+        return [Equation(f"{name}_gate", rf"\bar{{{a}}}_t = \frac{{{a}_t}}{{i_t + f_t}}") for name, a in
+                (("input", "i"), ("forget", "f"))]  # fmt: skip
+    if cell.normaliser == "state":
+        return [
+            Equation("stabiliser", r"m_t = \max(\log \, f_t + m_{t-1}, \, \log \, i_t)"),
+            Equation("input_gate", r"\bar{i}_t = \exp(\log \, i_t - m_t)"),
+            Equation("forget_gate", r"\bar{f}_t = \exp(\log \, f_t + m_{t-1} - m_t)"),
+        ]
+    return []
+
+
+def _coupled(cell, name: str) -> Equation:
+    gate = coupled(cell)[name]
+    value = multiplier(cell, gate.to)
+    if gate.shift:
+        value = applied(cell.own[gate.to].activation, f"{net_input(gate.to)} - {gate.shift:g}")
+    return Equation(name, f"{multiplier(cell, name)} = {'1 - ' if gate.complement else ''}{value}")
+
+
+def _candidate(cell) -> list[Equation]:
+    found = []
+    if cell.reset_after:
+        bias = " + c" if cell._initial_bias("candidate") is not None else ""
+        found.append(Equation("waiting", f"p_t = {_read_back(cell, 'candidate')}{bias}"))
+    g = applied(cell.candidate_activation, net_input("candidate"))
+    return [*found, _net(cell, "candidate"), Equation("candidate", f"g_t = {g}")]
+
+
+def _times(cell, gate: str, value: str) -> str:
+    """The value times its gate; '' if the gate is closed."""
+    if getattr(cell, gate) == "closed":
+        return ""
+    return (
+        rf"{over_cells(cell, multiplier(cell, gate))} \odot {value}"
+        if gate in cell.gates
+        else value
+    )
+
+
+def _state(cell) -> str:
+    terms = [_times(cell, "forget_gate", "s_{t-1}"), _times(cell, "input_gate", "g_t")]
+    return f"s_t = {' + '.join(term for term in terms if term) or '0'}"
+
+
+def _sum_beside(cell) -> list[Equation]:
+    if cell.normaliser != "state":
+        return []
+    return [Equation("normaliser", r"n_t = \bar{f}_t \odot n_{t-1} + \bar{i}_t")]
+
+
+def _read_out(cell) -> list[Equation]:
+    found = []
+    if cell.normaliser == "state":
+        found.append(
+            Equation("normalised_state", rf"z_t = \frac{{s_t}}{{{over_cells(cell, 'n_t')}}}")
+        )
+    if cell.layer_normalization:
+        inner = "z_t" if cell.normaliser == "state" else "s_t"
+        found.append(Equation("normalised_state", rf"\hat{{s}}_t = \mathcal{{N}}_s({inner})"))
+    value = applied(cell.output_activation, read_out(cell))
+    return [*found, Equation("output", f"y_t = {_times(cell, 'output_gate', value) or '0'}")]
+
+
+def _hidden(cell) -> list[Equation]:
+    if cell.hidden_size == cell.units:
+        return []
+    values = r", \, ".join(["y_t", *(multiplier(cell, gate) for gate in cell.gates)])
+    return [Equation("hidden", rf"\mathrm{{hidden}}_t = ({values})")]

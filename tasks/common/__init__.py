@@ -1,0 +1,1 @@
+"""What several tasks share; nothing here is a task."""

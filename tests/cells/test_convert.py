@@ -1,0 +1,254 @@
+"""Weights from and to Keras layers: the same answers both ways, and a clear word where there is no such layer."""
+
+import keras
+import numpy as np
+import pytest
+from oracles import randomize
+
+from lstmlab import Gate, GatedCell, GatedRNN, variant
+
+B, T, F, N = 2, 6, 3, 4
+LAYERS = {
+    "lstm": (keras.layers.LSTM, {}, "vanilla"),
+    "lstm, other activations, no bias": (
+        keras.layers.LSTM,
+        {"activation": "softsign", "recurrent_activation": "hard_sigmoid", "use_bias": False},
+        None,
+    ),
+    "gru": (keras.layers.GRU, {"reset_after": False}, "gru"),
+    "gru, reset after": (keras.layers.GRU, {"reset_after": True}, "gru_reset_after"),
+    "gru, reset after, no bias": (keras.layers.GRU, {"reset_after": True, "use_bias": False}, None),
+    "simple": (keras.layers.SimpleRNN, {}, "elman"),
+}
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(B, T, F))
+
+
+def built(layer, x, rng):
+    layer(x)
+    randomize(layer, rng)
+    return layer
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_there_and_back(name, x, rng):
+    make, arguments, _ = LAYERS[name]
+    theirs = built(
+        make(N, return_sequences=True, return_state=True, dtype="float64", **arguments), x, rng
+    )
+    ours = GatedRNN.from_keras(theirs)
+    assert (ours.name, ours.dtype, ours.return_sequences, ours.return_state) == (
+        theirs.name,
+        "float64",
+        True,
+        True,
+    )
+    for other in (ours, ours.to_keras()):
+        for answer, expected in zip(other(x), theirs(x), strict=True):
+            np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-14)
+    back = ours.to_keras()
+    assert type(back) is make
+    same = (
+        "name",
+        "units",
+        "activation",
+        "use_bias",
+        "return_sequences",
+        "return_state",
+        *arguments,
+    )
+    assert {key: back.get_config()[key] for key in same} == {
+        key: theirs.get_config()[key] for key in same
+    }
+    randomize(theirs, rng)
+    assert np.abs(theirs(x)[0] - ours(x)[0]).max() > 0.01
+
+
+@pytest.mark.parametrize("name", [name for name, (*_, ours) in LAYERS.items() if ours])
+def test_a_named_variant_takes_the_weights_of_its_layer_and_of_its_cell(name, x, rng):
+    make, arguments, ours = LAYERS[name]
+    theirs = built(make(N, dtype="float64", **arguments), x, rng)
+    for source in (theirs, theirs.cell, keras.layers.RNN(theirs.cell, dtype="float64")):
+        cell = variant(ours, units=N, dtype="float64")
+        assert cell.from_keras(source) is cell
+        np.testing.assert_allclose(
+            keras.layers.RNN(cell, dtype="float64")(x), theirs(x), rtol=1e-12, atol=1e-14
+        )
+
+
+def test_a_built_cell_takes_weights_too(x, rng):
+    theirs, ours = keras.layers.LSTM(N, dtype="float64"), GatedRNN(N, dtype="float64")
+    built(theirs, x, rng), built(ours, x, rng)
+    ours.cell.from_keras(theirs)
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-12, atol=1e-14)
+
+
+def test_initial_values_flags_and_what_watches_the_weights_come_along():
+    theirs = keras.layers.LSTM(
+        N, go_backwards=True, stateful=True, dropout=0.2, recurrent_dropout=0.1, seed=3, kernel_regularizer="l2",
+        bias_constraint="non_neg", kernel_initializer="he_normal", activity_regularizer="l1",
+    )  # fmt: skip
+    ours = GatedRNN.from_keras(theirs, return_traces=True)
+    cell = ours.cell
+    assert (ours.go_backwards, ours.stateful, ours.return_traces) == (True, True, True)
+    assert (cell.dropout, cell.recurrent_dropout, cell.seed) == (0.2, 0.1, 3)
+    assert isinstance(cell.kernel_regularizer, keras.regularizers.L2)
+    assert isinstance(cell.bias_constraint, keras.constraints.NonNeg)
+    assert isinstance(cell.kernel_initializer, keras.initializers.HeNormal)
+    assert isinstance(ours.activity_regularizer, keras.regularizers.L1)
+    cell.build((B, F))
+    np.testing.assert_array_equal(cell.bias, np.repeat([0.0, 1.0, 0.0, 0.0], N))
+    ours.return_traces = False
+    back = ours.to_keras()
+    for name in (
+        "go_backwards",
+        "stateful",
+        "dropout",
+        "recurrent_dropout",
+        "kernel_regularizer",
+        "bias_constraint",
+    ):
+        assert back.get_config()[name] == theirs.get_config()[name], name
+
+
+def test_mixed_precision_comes_along(x, rng):
+    theirs = built(keras.layers.GRU(N, dtype="mixed_bfloat16"), x, rng)
+    ours = GatedRNN.from_keras(theirs)
+    assert ours(x).dtype == ours.to_keras()(x).dtype == theirs(x).dtype
+    assert {weight.dtype for weight in ours.weights} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            GatedRNN(N, "peephole"),
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=linear, recurrent_activation=sigmoid, use_bias=True): "
+            "input_gate.peephole: None; forget_gate.peephole: None; output_gate.peephole: None. Received: "
+            "input_gate.peephole: 'previous'; forget_gate.peephole: 'previous'; output_gate.peephole: 'current'",
+        ),
+        (
+            GatedRNN(N, "cifg", output_gate="sigmoid", input_gate="sigmoid"),
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=tanh, recurrent_activation=sigmoid, use_bias=True): "
+            "forget_gate: a Gate. Received: forget_gate: Coupled(to='input_gate', complement=True, shift=0.0)",
+        ),
+        (
+            GatedRNN(N, candidate_activation="linear"),
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=linear, recurrent_activation=sigmoid, use_bias=True): "
+            "output_activation: linear. Received: output_activation: tanh",
+        ),
+        (
+            GatedRNN(N, "indrnn"),
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.SimpleRNN(activation=relu, use_bias=True): "
+            "candidate_recurrent: 'full'. Received: candidate_recurrent: 'by_element'",
+        ),
+        (
+            GatedRNN(N, block_size=2),
+            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "keras.layers.LSTM(activation=tanh, recurrent_activation=sigmoid, use_bias=True): "
+            "block_size: 1. Received: block_size: 2",
+        ),
+        (
+            GatedRNN(N, return_traces=True),
+            "GatedRNN.to_keras: Keras layers show no gates; expected return_traces=False. Received: return_traces=True",
+        ),
+    ],
+)
+def test_why_there_is_no_such_keras_layer(layer, message, x):
+    layer(x)
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        layer.to_keras()
+    assert str(e.value) == message
+
+
+def test_unbuilt_layers_have_no_weights_to_carry(x):
+    with pytest.raises(
+        ValueError, match=r"^GatedRNN.to_keras: expected a built layer, .* Received: built=False$"
+    ):
+        GatedRNN(N).to_keras()
+    with pytest.raises(
+        ValueError,
+        match=r"^GatedCell.from_keras: expected a built layer, .* Received: built=False$",
+    ):
+        variant("vanilla", units=N).from_keras(keras.layers.LSTM(N))
+
+
+@pytest.mark.parametrize(
+    "make", [GatedCell.from_keras, GatedRNN.from_keras, variant("vanilla").from_keras]
+)
+def test_other_layers_are_refused(make):
+    expected = r"^Gated(Cell|RNN).from_keras: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: Dense$"
+    with pytest.raises(ValueError, match=expected):
+        make(keras.layers.Dense(3))
+
+
+def test_another_function_is_refused_and_keeps_its_weights(x, rng):
+    theirs = built(keras.layers.LSTM(N), x, rng)
+    cell = variant(
+        "lstm1997", units=N, block_size=1, candidate_activation="tanh", output_activation="tanh"
+    )
+    cell.build((B, F))
+    before = cell.get_weights()
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        cell.from_keras(theirs)
+    assert str(e.value) == (
+        "GatedCell.from_keras: this cell is not the function of keras.layers.LSTM; expected "
+        "forget_gate: a Gate; feedback: 'cells'. "
+        "Received: forget_gate: None; feedback: 'all'"
+    )
+    for weight, value in zip(cell.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_another_size_is_refused(x, rng):
+    theirs = built(keras.layers.LSTM(N), x, rng)
+    with pytest.raises(ValueError, match=r"expected units: 4. Received: units: 5$"):
+        variant("vanilla", units=5).from_keras(theirs)
+    cell = variant("vanilla", units=N)
+    cell.build((B, F + 1))
+    with pytest.raises(
+        ValueError, match=r"expected 4 input features, as this cell was built. Received: 3$"
+    ):
+        cell.from_keras(theirs)
+
+
+def test_a_bias_that_starts_elsewhere_is_the_same_function(x, rng):
+    theirs = built(keras.layers.LSTM(N, dtype="float64"), x, rng)
+    cell = variant("vanilla", units=N, forget_gate=Gate(bias=3.0), dtype="float64").from_keras(
+        theirs
+    )
+    np.testing.assert_allclose(
+        GatedRNN(cell, dtype="float64")(x), theirs(x), rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_frozen_layers_carry_their_weights_and_stay_frozen(name, x, rng):
+    make, arguments, _ = LAYERS[name]
+    theirs = built(make(N, dtype="float64", **arguments), x, rng)
+    theirs.trainable = False
+    ours = GatedRNN.from_keras(theirs)
+    back = ours.to_keras()
+    assert (ours.trainable, back.trainable, ours.trainable_variables) == (False, False, [])
+    for other in (ours, back):
+        np.testing.assert_allclose(other(x), theirs(x), rtol=1e-12, atol=1e-14)
+    if name == "lstm":
+        cell = variant("vanilla", units=N, dtype="float64", trainable=False).from_keras(theirs)
+        np.testing.assert_allclose(
+            keras.layers.RNN(cell, dtype="float64")(x), theirs(x), rtol=1e-12, atol=1e-14
+        )
+
+
+def test_a_class_made_from_a_keras_layer_is_another_layer():
+    class Mine(keras.layers.LSTM):
+        pass
+
+    with pytest.raises(ValueError, match=r"expected a keras.layers.LSTM, .* Received: Mine$"):
+        GatedRNN.from_keras(Mine(N))

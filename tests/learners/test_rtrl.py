@@ -1,0 +1,143 @@
+"""RTRL against BPTT and finite differences, for every cell it serves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from oracles import assert_gradients, randomize, weight_differences
+
+from lstmlab import Head, variant, variants
+from lstmlab.learners import BPTT, RTRL
+from lstmlab.learners.base import forward
+
+B, T, F, N, K = 2, 7, 3, 4, 2
+KERAS = {
+    "LSTM": keras.layers.LSTMCell,
+    "GRU": keras.layers.GRUCell,
+    "SimpleRNN": keras.layers.SimpleRNNCell,
+}
+
+
+class OutputApart(keras.Layer):
+    """A cell whose output is no state: half of it."""
+
+    def __init__(self, units):
+        super().__init__(dtype="float64")
+        self.inner = keras.layers.SimpleRNNCell(units, dtype="float64")
+        self.state_size = self.output_size = units
+
+    def build(self, shape):
+        self.inner.build(shape)
+        self.built = True
+
+    def get_initial_state(self, batch_size=None):
+        return self.inner.get_initial_state(batch_size)
+
+    def call(self, inputs, states):
+        output, states = self.inner(inputs, states)
+        return 0.5 * output**2, states
+
+
+def problem(rng, cell):
+    head = Head(K, "sigmoid", shortcuts=True, dtype="float64")
+    for layer, shapes in ((cell, [(None, F)]), (head, [(None, cell.output_size), (None, F)])):
+        layer.build(*shapes)
+        randomize(layer, rng)
+    return head, *(
+        tf.constant(rng.uniform(-1, 1, size=shape)) for shape in ((B, T, F), (B, T, K), (B, T))
+    )
+
+
+def cells():
+    yield from (
+        (name, lambda name=name: variant(name, units=N, dtype="float64")) for name in variants()
+    )
+    yield from (
+        (f"keras {name}", lambda kind=kind: kind(N, dtype="float64"))
+        for name, kind in KERAS.items()
+    )
+    yield "output apart", lambda: OutputApart(N)
+
+
+@pytest.mark.parametrize("make", [make for _, make in cells()], ids=[name for name, _ in cells()])
+def test_gradients_against_bptt_and_finite_differences(make, rng):
+    cell = make()
+    head, x, y, w = problem(rng, cell)
+    loss, prediction, gradients = RTRL().gradients(cell, head, x, y, w)
+    expected_loss, expected_prediction, exact = BPTT().gradients(cell, head, x, y, w)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
+    np.testing.assert_allclose(prediction, expected_prediction, rtol=1e-12)
+    assert_gradients(gradients, exact, rtol=1e-9, atol=1e-12)
+    error = tf.function(
+        lambda: tf.reduce_sum(head.error(y, head(forward(cell, x), x), w)), autograph=False
+    )
+    assert_gradients(
+        gradients,
+        weight_differences(error, cell.trainable_variables + head.trainable_variables),
+        1e-6,
+        1e-9,
+    )
+
+
+@pytest.mark.parametrize("name", ["lstm1997", "peephole"])
+def test_xla_against_eager(name, rng):
+    cell = variant(name, units=N, dtype="float64")
+    head, *batch = problem(rng, cell)
+    compiled = tf.function(
+        lambda *batch: RTRL().gradients(cell, head, *batch), jit_compile=True, autograph=False
+    )
+    for one, other in zip(
+        compiled(*batch)[2], RTRL().gradients(cell, head, *batch)[2], strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
+
+
+def test_no_step_is_kept(rng):
+    """Of all that a step computes only the prediction is stacked: no other tensor of the graph has an axis of T steps."""
+    cell, steps = variant("lstm2000", units=N, dtype="float64"), 1013
+    head, *_ = problem(rng, cell)
+    shapes = (B, steps, F), (B, steps, K), (B, steps)
+    learn = tf.function(lambda *batch: RTRL().gradients(cell, head, *batch), autograph=False)
+    graph = learn.get_concrete_function(
+        *(tf.TensorSpec(shape, "float64") for shape in shapes)
+    ).graph
+    tensors = [
+        tuple(out.shape)
+        for op in graph.get_operations()
+        for out in op.outputs
+        if out.shape.rank is not None
+    ]
+    inputs = {*shapes, (steps, B, F), (steps, B, K), (steps, B)}  # as they come, and by step
+    assert {shape for shape in tensors if steps in shape} == inputs
+    kept = [
+        op
+        for op in graph.get_operations()
+        if op.type == "While"
+        for out in op.outputs
+        if out.dtype == tf.variant
+    ]
+    assert len(kept) == 1, "the predictions, and nothing for a way back"
+
+
+def test_what_it_refuses(rng):
+    stacked = keras.layers.StackedRNNCells([keras.layers.LSTMCell(2), keras.layers.LSTMCell(2)])
+    with pytest.raises(
+        ValueError, match=r"RTRL: expected a single cell. Received: cell=StackedRNNCells of 2 cells"
+    ):
+        RTRL().check(stacked)
+    with pytest.raises(
+        ValueError,
+        match=r"RTRL: no dropout is applied here; .*Received: dropout=0.5, recurrent_dropout=0",
+    ):
+        RTRL().check(keras.layers.LSTMCell(2, dropout=0.5))
+    with pytest.raises(
+        ValueError, match=r"RTRL: expected a positive integer. Received: learner.limit=0"
+    ):
+        RTRL(limit=0)
+    cell = variant("vanilla", units=N, dtype="float64")
+    head, *batch = problem(rng, cell)
+    with pytest.raises(
+        ValueError, match=r"batch 2 \* states 8 \* weights 128 = 2,048 numbers, and 16,384 multi"
+    ):
+        RTRL(limit=2047).gradients(cell, head, *batch)
+    RTRL(limit=2048).gradients(cell, head, *batch)

@@ -1,0 +1,225 @@
+"""TensorBoard in a headless Chromium on a sweep of 12 runs: its pages load and show what diagnostics wrote.
+
+Needs Debian's chromium and chromium-driver, and selenium. LSTMLAB_SCREENSHOTS names a folder for a picture of each page.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from oracles import randomize
+
+from lstmlab import Head, Recurrent, variant
+from lstmlab.diagnostics import ErrorFlow, GateActivations, Memory, Probe
+from lstmlab.learners import BPTT
+from lstmlab.recording.recorder import Recorder
+
+RUNS, B, T, F = 12, 4, 10, 2
+PATIENCE = 180  # seconds for a page to show what it should, on a machine with other work
+# all text of the page, also that inside shadow roots and frames, with what stands in attributes
+TEXT = """
+function text(node) {
+  if (node.nodeType === 3) return node.textContent;
+  if (['STYLE', 'SCRIPT', 'TEMPLATE'].includes(node.nodeName)) return '';
+  let found = node.getAttribute ? [node.getAttribute('title'), node.getAttribute('data-tag'), node.value].join(' ') : '';
+  if (node.nodeName === 'IFRAME' && node.contentDocument) found += text(node.contentDocument.body);
+  if (node.shadowRoot) found += text(node.shadowRoot);
+  for (const child of node.childNodes) found += ' ' + text(child);
+  return found;
+}
+return text(document.body);
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    places = [
+        next(filter(None, map(shutil.which, names)), None)
+        for names in (("chromium", "chromium-browser"), ("chromedriver",))
+    ]
+    for what, place in zip(("chromium", "chromedriver"), places, strict=True):
+        if place is None:
+            pytest.skip(f"{what} is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = places[0]
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1600,1300",
+    ):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(places[1]))
+    yield driver
+    driver.quit()
+
+
+def write_run(folder: Path, cell: str, rate: float, rng) -> None:
+    """A run as the lab writes it, of a net that was never trained but changed at random.
+
+    One curve against lag for each, since a TensorBoard with more than 40 runs, sub-runs counted, begins with none chosen.
+    """
+    model = Recurrent(variant(cell, units=4), Head(1), BPTT(), F)
+    x, y, w = rng.normal(size=(B, T, F)), rng.normal(size=(B, T, 1)), np.zeros((B, T))
+    w[:, -1] = 1.0
+    probe = Probe(
+        *(part.astype("float32") for part in (x, y, w)), w >= 0, np.arange(T) == np.full((B, 1), 2)
+    )
+    recorder = Recorder(
+        folder, {"gates": GateActivations(), "error_flow": ErrorFlow(), "memory": Memory()}, probe
+    )
+    recorder.start(model)
+    recorder.board.layout()
+    recorder.board.text("config", f"cell: {cell}", 0)
+    recorder.board.hparams(
+        {"cell": cell, "optimizer.learning_rate": rate, "seed": 1, "peepholes": False}
+    )
+    for now in (0, 1000):
+        randomize(model.cell, rng)
+        recorder.measure(model, now, among=None if now else ["gates", "memory"])
+        for name in ("absolute_error", "squared_error", "recent_wrong"):
+            recorder.board.scalar(f"training/{name}", rate / (1 + now), now)
+    recorder.board.final({"test_error": rate / 2, "solved": rate < 0.02}, 1000)
+    recorder.close()
+
+
+@pytest.fixture(scope="module")
+def tensorboard(tmp_path_factory):
+    """The address of a TensorBoard on 12 runs; started after they are written, since it may miss files of one second."""
+    folder, rng = tmp_path_factory.mktemp("sweep"), np.random.default_rng(1997)
+    tf.config.run_functions_eagerly(True)
+    try:
+        for k in range(RUNS):
+            write_run(
+                folder / f"run{k:02d}",
+                ("lstm1997", "lstm2000", "vanilla")[k % 3],
+                0.01 * (k + 1),
+                rng,
+            )
+    finally:
+        tf.config.run_functions_eagerly(False)
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(folder),
+        "--port",
+        "0",
+        "--host",
+        "127.0.0.1",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield _address(process)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _address(process) -> str:
+    for line in process.stderr:
+        if found := re.search(r"http://\S+", line):
+            _until(lambda: len(answer(f"{found[0]}data/runs")) == 3 * RUNS)
+            return found[0]
+    pytest.fail("tensorboard did not start")
+
+
+def answer(address: str):
+    with urllib.request.urlopen(address) as response:
+        return json.load(response)
+
+
+def _until(true) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def shown(driver, address: str, page: str, expected: list[str]) -> str:
+    """The page's text once it holds all that is expected."""
+    driver.get("about:blank")
+    driver.get(f"{address}#{page}")
+    end, text = time.monotonic() + PATIENCE, ""
+    while missing := [one for one in expected if one not in text]:
+        assert time.monotonic() < end, f"{page}: {missing} missing in {text[:4000]}"
+        time.sleep(0.5)
+        text = " ".join(driver.execute_script(TEXT).split())
+    if folder := os.environ.get("LSTMLAB_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        time.sleep(3)  # lines are drawn after the words
+        driver.save_screenshot(str(Path(folder) / f"{page}.png"))
+    return text
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (
+            "timeseries",
+            ["error_flow_against_lag/carousel", "gates_mean", "memory_half_life", "training"],
+        ),
+        ("scalars", ["training", "gates_mean", "error_flow_against_lag", "memory_half_life"]),
+        ("histograms", ["gates_at_events/input_gate", "gates gates"]),
+        ("images", ["gates/time_by_cell"]),
+        ("hparams", ["optimizer.learning_rate", "peepholes", "lstm1997", "vanilla", "test_error"]),
+        (
+            "custom_scalars",
+            [
+                "1 Does it learn?",
+                "2 What do the gates do?",
+                "3 Where does the error go?",
+                "Matches (24)",
+                "Matches (32)",
+                "Matches (48)",
+            ],
+        ),
+    ],
+)
+def test_page_shows_what_the_sweep_wrote(page, expected, chromium, tensorboard):
+    assert "No dashboards are active" not in shown(
+        chromium, tensorboard, page, ["run00/tb", *expected]
+    )
+
+
+def test_hparams_page_has_a_row_for_each_run_and_no_other_metrics(chromium, tensorboard):
+    text = shown(chromium, tensorboard, "hparams", [f"run{k:02d}/tb/final" for k in range(RUNS)])
+    assert "gates_mean" not in text
+
+
+def test_custom_scalars_find_the_tags_of_each_chart(tensorboard):
+    """What TensorBoard itself answers for the regular expressions of the layout."""
+    layout = answer(f"{tensorboard}data/plugin/custom_scalars/layout")
+    assert [category["title"][0] for category in layout["category"]] == ["1", "2", "3", "4", "5"]
+    for title, run, tag in (
+        ("error of training", "run03/tb", "training/absolute_error"),
+        ("mean", "run03/tb", "gates_mean/input_gate"),
+        ("error flow", "run03/tb/lag/000001000", "error_flow_against_lag/carousel"),
+        ("half-life, in steps", "run03/tb", "memory_half_life/median"),
+    ):
+        charts = [
+            chart
+            for category in layout["category"]
+            for chart in category["chart"]
+            if chart["title"] == title
+        ]
+        (pattern,) = charts[0]["multiline"]["tag"]
+        query = urllib.parse.urlencode({"run": run, "tag": pattern})
+        found = answer(f"{tensorboard}data/plugin/custom_scalars/scalars?{query}")
+        assert found["regex_valid"]
+        assert len(found["tag_to_events"][tag]) >= 2
