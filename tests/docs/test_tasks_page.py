@@ -102,5 +102,5 @@ def test_groups(script, tasks, text):
 
 
 def test_a_task_of_no_group_comes_after_1997(script, monkeypatch):
-    monkeypatch.setattr(script.config, "options", lambda: ["adding", "csv", "new_one"])
+    monkeypatch.setattr(script.config, "options", lambda group: ["adding", "csv", "new_one"])
     assert script.groups() == {"1997": ["adding"], "after 1997": ["new_one"], "real data": ["csv"]}
