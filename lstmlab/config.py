@@ -104,7 +104,8 @@ def instantiate(config: dict, group: str, **more: Any) -> Any:
 def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) -> Any:
     """The object that an option describes, with settings changed as on a command line: 'T=50', 'criterion.wrong=3'.
 
-    Raises ValueError, in one line, for an unknown option or setting, with the nearest there is, and for what the class refuses.
+    Raises ValueError, in one line, for an unknown option or setting, with the nearest there is, and
+    for what the class refuses.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
