@@ -204,6 +204,7 @@ def test_answers_without_tensorflow(arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_bad_setting_and_divergence(tmp_path):
     """Both need TensorFlow, so they share the time: found by the classes themselves, and found in training."""
     cases = {
@@ -232,6 +233,7 @@ def test_bad_setting_and_divergence(tmp_path):
         assert "Traceback" in (folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_interrupted_runs(tmp_path):
     """Ctrl-C in one, and in another the signal that ends programs when a machine is shut down."""
     for how in (signal.SIGINT, signal.SIGTERM):
@@ -261,6 +263,7 @@ def test_interrupted_runs(tmp_path):
         assert (folder / "picture.png").exists()
 
 
+@pytest.mark.slow
 def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     """The other three rows are complete, the same as alone, and the report is written."""
     sweep = [setting for setting in SMALL if "budget" not in setting]
@@ -329,6 +332,7 @@ def test_ctrl_c_in_a_sweep(tmp_path):
     assert not processes_about(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
     process = start(
         tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2"

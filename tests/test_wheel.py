@@ -41,7 +41,10 @@ def test_everything_is_inside(wheel):
         f"lstmlab/{path.relative_to(ROOT / 'lstmlab').as_posix()}"
         for path in (ROOT / "lstmlab").rglob("*.py")
     }
-    expected |= {f"lstmlab/tasks/{path.name}" for path in (ROOT / "tasks").glob("*.py")}
+    expected |= {
+        f"lstmlab/tasks/{path.relative_to(ROOT / 'tasks').as_posix()}"
+        for path in (ROOT / "tasks").rglob("*.py")
+    }
     expected |= {
         f"lstmlab/conf/{path.relative_to(ROOT / 'conf').as_posix()}"
         for path in (ROOT / "conf").rglob("*.yaml")
@@ -51,6 +54,7 @@ def test_everything_is_inside(wheel):
     assert not {name for name in inside if name.startswith(("tasks/", "conf/", "tests/"))}
 
 
+@pytest.mark.slow
 def test_runs_elsewhere(wheel, tmp_path):
     """In a new environment that sees the libraries of this one, but not the sources."""
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)

@@ -41,7 +41,8 @@ def test_cascade_correlation_solves_what_it_can(experiment, tmp_path):
 EASY = {  # experiment, and what makes it short; the criterion stays the paper's
     "adding": ("experiment=hs97/adding_100", "task.T=24", "trainer.budget=150000"),
     "noise_free_lag": ("experiment=hs97/noise_free_lag", "task.p=10", "trainer.budget=20000"),
-    # nothing tells that the end has come, so the net has to count: a full gradient does it at once (docs/decisions.md)
+    # nothing tells that the end has come, so the net has to count: a full gradient does it at once
+    # (docs/decisions.md)
     "no_local_regularities": (
         "task=no_local_regularities", "task.p=5", "cell=vanilla", "cell.units=16", "learner=bptt", "optimizer=adam",
         "optimizer.learning_rate=0.01", "trainer.batch_size=10", "trainer.budget=20000",
