@@ -206,7 +206,10 @@ def test_answers_without_tensorflow(arguments, tmp_path):
 
 @pytest.mark.slow
 def test_bad_setting_and_divergence(tmp_path):
-    """Both need TensorFlow, so they share the time: found by the classes themselves, and found in training."""
+    """Both need TensorFlow, so they share the time.
+
+    Found by the classes themselves, and found in training.
+    """
     cases = {
         "bad": ("cell.block_size=3",),
         "nan": (
@@ -308,7 +311,10 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
 
 
 def test_ctrl_c_in_a_sweep(tmp_path):
-    """As a terminal sends it: to all processes of the group. Every job leaves a row, and no process is left."""
+    """As a terminal sends it: to all processes of the group.
+
+    Every job leaves a row, and no process is left.
+    """
     process = start(
         tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2"
     )

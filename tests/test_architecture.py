@@ -1,4 +1,7 @@
-"""The arrows of the design: which module may import which. Read from the sources; nothing is imported."""
+"""The arrows of the design: which module may import which.
+
+Read from the sources; nothing is imported.
+"""
 
 import ast
 import subprocess
@@ -10,94 +13,64 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# room or module -> what it may import: rooms, or single modules of a room. Everybody may import errors and checks.
-ARROWS = {
-    "app": {"runs", "report", "results", "config"},
-    "runs": {
-        "trainers",
-        "recording",
-        "diagnostics",
-        "report",
-        "model",
-        "task",
-        "criterion",
-        "results",
-        "config",
-        "",
-    },
-    "trainers": {"model", "learners.base", "task", "criterion"},
-    "recording": {"diagnostics", "results", "cells", "learners.base", "learners.bptt", ""},
-    "diagnostics": {"cells", "symbolic", "learners.base", "learners.bptt", "unroll"},
-    "explain": {
-        "runs",
-        "symbolic",
-        "diagnostics",
-        "report",
-        "results",
-        "config",
-        "cells",
-        "learners.base",
-        "conf",
-        "",
-    },
-    "report": {"results"},
-    "model": {"cells", "learners.base"},
-    "learners": {"cells", "unroll", "task"},
-    "symbolic": {"cells"},
-    "cells": {"unroll", "config"},
-    "tasks": {"task"},
-    "describe": {"task", "criterion", "config"},
-    "bench": {
-        "app",
-        "cells",
-        "conf",
-        "describe",
-        "diagnostics.base",
-        "learners",
-        "model",
-        "task",
-        "config",
-    },
-    **{
-        nobody: set()
-        for nobody in ("unroll", "criterion", "results", "conf", "config", "checks", "errors", "")
-    },
-}
+# room or module -> the rooms or modules that it may import; everybody may import errors and checks
+_ARROWS = """
+app           results report runs config
+runs          trainers recording report model task criterion results config diagnostics.base lstmlab
+explain       runs symbolic diagnostics report results config cells learners.base lstmlab
+trainers      model learners.base task criterion
+recording     diagnostics results cells learners.base learners.bptt lstmlab
+diagnostics   cells symbolic learners.base learners.bptt unroll
+model         cells learners.base
+learners      cells unroll task
+symbolic      cells
+cells         unroll config
+describe      task criterion config
+tasks         task
+report        results
+bench         app config cells learners diagnostics.base model describe task
+config
+criterion
+results
+task
+unroll
+conf
+errors
+checks
+lstmlab
+"""
 EVERYBODY = {"errors", "checks"}
-# Inside a room modules may import one another, without circles; these may import only the named ones of their own room.
-INSIDE = {
-    "learners.base": set(),
-    "diagnostics.base": set(),
-    "diagnostics": {
-        "base",
-        "values",
-        "events",
-        "products",
-    },  # each measure: the interface, and what several of them share
-    "report.pictures": set(),
-}
-HEAVY = {
-    "tensorflow": {"learners", "trainers", "diagnostics", "recording", "model", "unroll", "bench"},
-    "keras": {
-        "learners",
-        "trainers",
-        "diagnostics",
-        "recording",
-        "model",
-        "unroll",
-        "cells",
-        "symbolic",
-        "runs",
-        "bench",
-    },
-    "matplotlib": {"report", "describe", "diagnostics", "recording", "explain"},
-}
+# In a room modules may import one another, without circles. These import only the named ones.
+_INSIDE = """
+learners.base
+diagnostics.base
+diagnostics        base values events products
+report.pictures
+"""
+# who may import what is heavy
+_HEAVY = """
+tensorflow    learners trainers diagnostics recording model unroll bench
+keras         learners trainers diagnostics recording model unroll bench cells symbolic runs
+matplotlib    report describe diagnostics recording explain
+"""
+
+
+def table(text: str) -> dict[str, set[str]]:
+    """First word of each line -> the set of the others."""
+    rows = (line.split() for line in text.strip().splitlines())
+    return {first: set(others) for first, *others in rows}
+
+
+ARROWS, INSIDE, HEAVY = table(_ARROWS), table(_INSIDE), table(_HEAVY)
 # (module, function, package): imported only when that function is called
 LAZY = {("task", "stream", "tensorflow"), ("tasks.pixels", "_fetch", "keras")}
 
 
 def modules() -> dict[str, Path]:
-    """Name below lstmlab -> file; '' is lstmlab itself. tasks/ and conf/ stand beside the package and install inside it."""
+    """Name below lstmlab -> file; lstmlab itself is 'lstmlab'.
+
+    tasks/ and conf/ lie beside the package and install inside it.
+    """
     files = {}
     for folder, prefix in (
         (ROOT / "lstmlab", ()),
@@ -106,12 +79,12 @@ def modules() -> dict[str, Path]:
     ):
         for path in sorted(folder.rglob("*.py")):
             parts = (*prefix, *path.relative_to(folder).with_suffix("").parts)
-            files[".".join(part for part in parts if part != "__init__")] = path
+            files[".".join(part for part in parts if part != "__init__") or "lstmlab"] = path
     return files
 
 
 def imports(path: Path) -> set[tuple[str, str]]:
-    """(what is imported, the function it is imported in or ''), everywhere in the file, type-checking blocks included."""
+    """Pairs of what is imported and the function it is imported in, or '', everywhere in the file."""
     found = set()
 
     def visit(node, function):
@@ -138,9 +111,9 @@ def ours(imported: str, known) -> str | None:
     if imported != "lstmlab" and not imported.startswith("lstmlab."):
         return None
     name = imported.removeprefix("lstmlab").removeprefix(".")
-    while name not in known:
+    while name and name not in known:
         name = name.rpartition(".")[0]
-    return name
+    return name or "lstmlab"
 
 
 def allowed(name: str, target: str) -> bool:
@@ -170,7 +143,7 @@ def violations(files: dict[str, Path]) -> list[str]:
 
 def test_nothing_imports_what_it_may_not():
     files = modules()
-    assert {"", "app", "cells.gated", "learners.bptt", "tasks.adding", "conf"} <= set(files)
+    assert {"lstmlab", "app", "cells.gated", "learners.bptt", "tasks.adding", "conf"} <= set(files)
     assert violations(files) == []
 
 

@@ -1,4 +1,7 @@
-"""A finished run opened again answers as it did; a folder that cannot be opened says why in one line."""
+"""A finished run opened again answers as it did.
+
+A folder that cannot be opened says why in one line.
+"""
 
 import shutil
 

@@ -1,4 +1,7 @@
-"""Whole runs that learn something: rate, initial weights, learner, task and criterion together. Not a speed test."""
+"""Whole runs that learn something: rate, initial weights, learner, task and criterion together.
+
+Not a speed test.
+"""
 
 import pandas as pd
 import pytest
@@ -66,7 +69,10 @@ EASY = {  # experiment, and what makes it short; the criterion stays the paper's
 
 @pytest.mark.parametrize("easy", EASY.values(), ids=EASY)
 def test_tasks_of_1997_are_solved_by_their_own_criterion(easy, tmp_path):
-    """One trial each at a short lag. Before it has learned nearly all is wrong; in the end next to nothing of the test set."""
+    """One trial each at a short lag.
+
+    Before it has learned nearly all is wrong; in the end next to nothing of the test set.
+    """
     row = run(tmp_path, *easy)
     history = pd.read_csv(tmp_path / "history.csv")
     assert row["status"] == "solved"

@@ -40,7 +40,10 @@ def test_the_end_of_the_parent_interrupts(monkeypatch):
 
 
 def test_nothing_is_held_outside_of_the_main_thread():
-    """Python sets handlers in the main thread only; elsewhere the context does nothing, without an error."""
+    """Python sets handlers in the main thread only.
+
+    Elsewhere the context does nothing, without an error.
+    """
     said = []
 
     def body():

@@ -1,4 +1,7 @@
-"""A sweep's jobs against processes that end as they please; whole sweeps are in tests/test_app.py."""
+"""A sweep's jobs against processes that end as they please.
+
+Whole sweeps are in tests/test_app.py.
+"""
 
 import os
 import signal
@@ -73,7 +76,10 @@ def test_a_stopped_sweep_starts_no_job(run, monkeypatch):
 
 
 def test_a_sweep_that_stops_interrupts_its_job(run, monkeypatch):
-    """The job says that it is ready by making the file that stops the sweep; then it waits for SIGINT."""
+    """The job says that it is ready by making the file that stops the sweep.
+
+    Then it waits for SIGINT.
+    """
     stop = run.folder.parent / STOP
     process(
         monkeypatch,

@@ -127,7 +127,10 @@ def mkdir(parent, name):
 
 
 def test_solved_is_exact_to_the_sequence(tmp_path):
-    """A criterion that everything meets is met at its first full window: 30 sequences, not one window of 100."""
+    """A criterion that everything meets is met at its first full window.
+
+    30 sequences, not one window of 100.
+    """
     easy = (
         "task.criterion.sequences=30",
         "task.criterion.wrong=29",
