@@ -68,7 +68,7 @@ def wait_until(condition, process: subprocess.Popen) -> None:
 
 
 def processes_about(folder: Path) -> list[int]:
-    """Process ids of all programs whose command line names a folder below `folder`, or that run in it."""
+    """Ids of all processes whose command line names a folder below `folder`, or that run in it."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -188,7 +188,8 @@ def test_traceback_when_asked_for(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
 def test_answers_without_tensorflow(arguments, tmp_path):
-    code = "import sys; from lstmlab.app import main\ntry: main()\nfinally: print(sorted(HEAVY & set(sys.modules)))"
+    code = "import sys; from lstmlab.app import main\ntry: main()\n"
+    code += "finally: print(sorted(HEAVY & set(sys.modules)))"
     code = code.replace(
         "HEAVY", "{'tensorflow', 'keras', 'pandas', 'matplotlib', 'scipy', 'numpy'}"
     )

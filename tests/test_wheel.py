@@ -27,7 +27,7 @@ def wheel(tmp_path_factory):
         copy(ROOT / name, place / "source" / name)
     isolated = [] if int(version("setuptools").partition(".")[0]) < 77 else ["--no-isolation"]
     built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", *isolated, "--outdir", str(place), str(place / "source")],
+        [sys.executable, "-m", "build", "--wheel", *isolated, "--outdir", place, place / "source"],
         capture_output=True, text=True, cwd=place,
     )  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr

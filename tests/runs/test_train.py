@@ -80,7 +80,10 @@ def test_saved_weights_give_the_test_result(full, tmp_path):
 
 
 def test_what_a_task_adds_to_the_row_from_its_test_set(tmp_path, monkeypatch):
-    """It is told which sequences are right and the losses of the net and of its baselines, and has the last word."""
+    """A task's summary sees which sequences are right and the losses of network and baselines.
+
+    Its columns come last.
+    """
     told = []
 
     def baselines(task, x, w):
@@ -197,7 +200,8 @@ def test_not_finite_is_found_where_it_begins():
         ("probe=0", "expected a positive integer, sequences in the probe batch. Received: probe=0"),
         (
             "threads=x",
-            f"expected an integer in 1..{os.cpu_count()}, CPU threads of one run. Received: threads='x'",
+            f"expected an integer in 1..{os.cpu_count()}, CPU threads of one run. "
+            "Received: threads='x'",
         ),
         ("threads=100000", "CPU threads of one run. Received: threads=100000"),
         (
