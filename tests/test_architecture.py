@@ -23,6 +23,7 @@ ARROWS = {
         "criterion",
         "results",
         "config",
+        "published",
         "",
     },
     "trainers": {"model", "learners.base", "task", "criterion"},
@@ -46,7 +47,9 @@ ARROWS = {
     "symbolic": {"cells"},
     "cells": {"unroll", "config"},
     "tasks": {"task"},
-    "describe": {"task", "criterion", "config"},
+    "task": {"published"},
+    "published": {"config"},
+    "describe": {"task", "criterion", "config", "published"},
     "bench": {
         "app",
         "cells",
