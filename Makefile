@@ -17,7 +17,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1@\2/p' Makefile | while IFS=@ read -r name text; do printf 'make %-12s %s\n' "$$name" "$$text"; done
 
 run: .venv/.ready ## train experiment 4 of Hochreiter & Schmidhuber 1997 (T=100); settings: make run ARGS="seed=1"
-	@.venv/bin/lstmlab experiment=hs97/adding_100 $(ARGS)
+	@.venv/bin/lstmlab experiment=hs97/4_adding_100 $(ARGS)
 
 test: .venv/.ready-$(EXTRAS) ## lint, format, types and the quick tests; some: make test ARGS="-k cells"
 	@$(MAKE) --no-print-directory check

@@ -6,6 +6,9 @@ from itertools import count, repeat
 
 import numpy as np
 
+from lstmlab.published import entries
+
+HOUSE = "lstmlab.tasks."  # our own tasks take their published figures from conf/published.csv
 STREAMS = ("weights", "train", "test", "probe", "sets", "chunks")
 BLOCK, BLOCK_BYTES = (
     1000,
@@ -73,7 +76,8 @@ class Task(abc.ABC):
     test_size: sequences in the test set; criterion: when it is solved, as arguments of lstmlab.criterion.criterion;
     chance: the loss (see `loss`) of the best constant output; memoryless: that of the best output that knows the present
     input alone; None where only the user's data could tell.
-    published: a list of {"where": {setting: value}, "sequences": ..., "test_wrong": ..., "source": ...}.
+    published: a list of {"where": {setting: value or list of values}, "sequences": ...,
+    "test_wrong": ..., "source": ...}; our own tasks take theirs from conf/published.csv.
     inputs, targets: a short name for each input and each output line, for texts and pictures; () numbers them.
     endless: True if a sequence has no end of its own, so that `steps` is a choice.
     """
@@ -100,6 +104,9 @@ class Task(abc.ABC):
             raise TypeError(
                 f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither"
             )
+        name = cls.__module__
+        if name.startswith(HOUSE) and "published" not in cls.__dict__:
+            cls.published = entries(name.removeprefix(HOUSE))
 
     def sample(self, rng: np.random.Generator, n: int) -> Sequences:
         """n training sequences: x [n, T, F], y [n, T, K], w [n, T], all float32; w says at which steps there is an error."""

@@ -19,7 +19,6 @@ class Adding(Task):
     Chance  Squared error 0.0396 for always answering 0.5 (1/24 with two marks, 1/48 in the tenth of cases with one); the last
             pair alone tells nothing more.
     Solved  The last 2000 training sequences all right and their mean absolute error below 0.01.
-    Published (LSTM, 10 trials)  T=100: 74,000 sequences, 1 of 2560 wrong; T=500: 209,000, 0; T=1000: 853,000, 1 (Table 7).
 
     Decisions where the text leaves a choice:
     - a first pair that is drawn as the first mark keeps its marker -1 and counts as X1 = 0 (its shown value stays);
@@ -52,17 +51,6 @@ class Adding(Task):
             "rule": "sliding_window", "sequences": 2000, "wrong": 0, "error_below": 0.01, "measure": "absolute",
             **(criterion or {}),
         }  # fmt: skip
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.5,
-                      "weights": 93, "head.activation": activation, "task.T": T},
-            "sequences": sequences, "test_wrong": wrong, "trials": 10,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 7{note}",
-        }
-        for T, sequences, wrong in ((100, 74_000, 1), (500, 209_000, 0), (1000, 853_000, 1))
-        for activation, note in (("sigmoid", ""), ("linear", ", for a logistic output unit (here: linear)"))
-    ]  # fmt: skip
 
     def pieces(self, rng, n, lengths):
         last, first_mark, second_mark = self._places(rng, n)

@@ -16,8 +16,6 @@ class AddingModern(Task):
     Chance  Squared error 0.1667 = 1/6 for always answering 1, the level that papers quote; 0.1650 with the last pair alone,
             which is the second mark in one of T/2 sequences: 1/6 - 1/(6T) for an even T.
     Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published (all from memory, unverified)  Solved by IRNN up to T=300, by chrono LSTM at 200 and 750, by UR-LSTM at 2000, by
-            uRNN and LSTM at 750, by coRNN at 5000, by LEM at 10,000; numbers of sequences are not known here.
 
     Decisions where the text leaves a choice:
     - of an odd T the first half is the shorter one;
@@ -50,18 +48,6 @@ class AddingModern(Task):
             "error_below": None,
             **(criterion or {}),
         }
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": T},
-            "sequences": None, "source": f"{paper}: solved (from memory, unverified)",
-        }
-        for cell, T, paper in (
-            ("irnn", 150, "Le, Jaitly & Hinton 2015"), ("irnn", 200, "Le, Jaitly & Hinton 2015"),
-            ("irnn", 300, "Le, Jaitly & Hinton 2015"), ("chrono", 200, "Tallec & Ollivier 2018"),
-            ("chrono", 750, "Tallec & Ollivier 2018"), ("ur_lstm", 2000, "Gu et al. 2020"),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng, n, lengths):
         marks = rng.integers(0, self.half, size=n), rng.integers(self.half, self.T, size=n)

@@ -19,7 +19,7 @@ class AssociativeRecall(Task):
     Right   The greatest output is the right one.
     Chance  Crossentropy ln 10 = 2.303 for always answering all values alike; the key alone tells nothing more.
     Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published  No numbers of sequences are known here.
+    Published  We know of no published numbers of sequences.
 
     Decisions where the text leaves a choice:
     - the form with letters, digits and two question marks is one of several in circulation; a key is never shown twice;

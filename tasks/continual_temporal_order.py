@@ -26,8 +26,6 @@ class ContinualTemporalOrder(Continual):
     Right   Every |error| < 0.49, at every B of the stream.
     Chance  Squared error 7/64 = 0.1094 for always answering 1/8; the B alone tells nothing more.
     Solved  10 test streams of 100,000 symbols without an error.
-    Published (100 sequences per stream, from memory: unverified)  forget gates: 24 % solved, after 18,077 training streams;
-            with a falling rate: 37 %, after 22,654; without forget gates: none.
 
     Decisions where the text leaves a choice:
     - there is an error at each B alone, as in 1997;
@@ -62,14 +60,6 @@ class ContinualTemporalOrder(Continual):
             "rule": "whole_sets", "sets": ["test"], "wrong": 0, "error_below": None, "measure": "absolute",
             **(criterion or {}),
         }  # fmt: skip
-
-    published = [
-        {
-            "where": {"cell": "lstm2000", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.5},
-            "sequences": 18_077, "solved": 0.24,
-            "source": "Gers, Schmidhuber & Cummins 2000, from memory: unverified; streams of 100 sequences",
-        },
-    ]  # fmt: skip
 
     def strings(self, rng, n):
         codes = rng.integers(

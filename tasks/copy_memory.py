@@ -22,9 +22,6 @@ class CopyMemory(Task):
             a net that knows the delimiter has been, but no symbol: 10 ln 8 / (T + 20) = 0.1733 at T=100. It is measured on the
             test set beside the net (column `without_symbols_loss`).
     Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published (all from memory, unverified)  Near-zero loss: chrono LSTM at T=500 and 2000, where a forget bias of 1 stays at
-            the memoryless level for 2000; uRNN at 100 to 500; EURNN at 1000; expRNN at 1000 and 2000; UR-LSTM at 500. Numbers
-            of sequences are not known here.
 
     Decisions where the text leaves a choice:
     - the delimiter is shown once and blanks follow, the form of 2016. delimiter=throughout shows it at each of the 10 steps
@@ -67,17 +64,6 @@ class CopyMemory(Task):
             "error_below": None,
             **(criterion or {}),
         }
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": T},
-            "sequences": None, "source": f"{paper}: loss near zero (from memory, unverified)",
-        }
-        for cell, T, paper in (
-            ("chrono", 500, "Tallec & Ollivier 2018"), ("chrono", 2000, "Tallec & Ollivier 2018"),
-            ("ur_lstm", 500, "Gu et al. 2020"),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng, n, lengths):
         shown = rng.integers(0, self.symbols, size=(self.length, n))

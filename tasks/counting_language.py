@@ -21,8 +21,6 @@ class CountingLanguage(Task):
     Right   Every output on the right side of 0.5 at every step.
     Chance  Squared error 0.1545 for always answering the mean target; 0.0455 for the best answer to the present symbol.
     Solved  All n of 1 ... N right. How far it goes beyond is a result: generalises_to, the largest n up to which all are right.
-    Published (LSTM with forget gates and peepholes, from memory: unverified)  a^n b^n, N=10: up to n=1000 at best, 118 on
-            average; a^n b^n c^n, N=50: up to n=500 at best.
 
     Decisions where the text leaves a choice:
     - n = 0 is not a string, so that only a may follow S;

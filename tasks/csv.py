@@ -38,7 +38,7 @@ class Csv(Task):
             the unit of the table a forecast's root mean squared errors stand there too: test_rmse of the net beside
             naive_rmse, seasonal_rmse and mean_rmse.
     Solved  At most 5 % of the validation sequences wrong.
-    Published  Nothing: the table is the user's.
+    Published  Nothing: the table is yours.
 
     Decisions where the text leaves a choice:
     - sequences, never rows, are divided into training, validation and test; of one long series the first rows train, the

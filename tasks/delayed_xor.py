@@ -17,8 +17,8 @@ class DelayedXor(Task):
     Chance  Squared error 0.2500 for always answering 1/2, also for the best answer to the last pair alone: it shows noise. One
             of the bits without the other tells nothing either, so no part of the task can be learnt by itself.
     Solved  The last 2000 training sequences all right and their mean absolute error below 0.1.
-    Published (LSTM)  No numbers: named as what the truncated rule cannot easily solve, since storing one bit alone does not
-            lower the error.
+    Published  No numbers. The paper names it as a task that the truncated rule cannot easily solve,
+            because storing only one bit does not lower the error.
 
     Decisions where the text leaves a choice (it names the task in a sentence):
     - the form of the adding problem, the places of the temporal order problem (an early and a middle one), its tolerance and

@@ -17,7 +17,7 @@ class FlipFlop(Task):
     Chance  Squared error 0.811 for always answering 0: the mean over the steps t = 1 ... T of 1 - (1 - 1/interval)^t; 0.761
             with the present input alone: the mean of (1 - 1/interval) (1 - (1 - 1/interval)^(t-1)).
     Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published  No numbers of sequences are known here.
+    Published  We know of no published numbers of sequences.
 
     Decisions where the text leaves a choice:
     - before the first pulse of a channel there is nothing to remember, and 0 is asked;

@@ -53,8 +53,8 @@ class Reber(Task):
     Chance  Squared error 0.1181 for always answering the mean target of the grammar; 0.0961 for the best answer to the
             present symbol alone. Test sets, which lack the shortest strings, differ by a few percent.
     Solved  All strings of both sets right: 256 for training, 256 for test, no test string among the training strings.
-    Published  No number that was checked. Cleeremans, Servan-Schreiber & McClelland 1989 taught it to an Elman net, and
-            Fahlman 1991 to recurrent cascade-correlation; their figures were not at hand, and none is repeated here.
+    Published  No figure that we could check. Cleeremans, Servan-Schreiber & McClelland 1989 taught it to
+            an Elman network, Fahlman 1991 to recurrent cascade-correlation.
 
     Decisions where the text leaves a choice:
     - sets, criterion and encoding are those of the embedded grammar of 1997;

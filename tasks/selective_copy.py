@@ -20,8 +20,6 @@ class SelectiveCopy(Task):
     Chance  Crossentropy ln 14 = 2.639 for always answering all symbols alike; the mark, which is the input at these steps,
             tells nothing more.
     Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published (from memory, unverified)  T=4096 with 16 tokens: three layers of minGRU 99.5 %, of minLSTM 96.0 % right, one
-            layer 37.0 % and 37.6 %. Numbers of sequences are not known here.
 
     Decisions where the text leaves a choice:
     - an alphabet of 16, as papers have it, holds the noise and the mark: 14 symbols remain to be copied;
@@ -66,14 +64,6 @@ class SelectiveCopy(Task):
             "error_below": None,
             **(criterion or {}),
         }
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": 4096},
-            "sequences": None, "source": f"Feng et al. 2024: {share} % right with one layer (from memory, unverified)",
-        }
-        for cell, share in (("mingru", 37.0), ("minlstm", 37.6))
-    ]  # fmt: skip
 
     def pieces(self, rng, n, lengths):
         places, shown = self._places(rng, n), rng.integers(0, self.symbols, size=(self.tokens, n))

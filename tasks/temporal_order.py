@@ -25,7 +25,6 @@ class TemporalOrder(Task):
     Chance  Squared error 0.1875 (6a; 6b 0.1094) for always answering the share of each class; the last symbol alone, always
             B, tells nothing more.
     Solved  The last 2000 training sequences all right and their mean absolute error below 0.1.
-    Published (LSTM)  6a: 31,390 sequences, 1 of 2560 wrong, 20 trials; 6b: 571,100, 2 wrong, 10 trials (Table 9).
 
     Decisions where the text leaves a choice:
     - places and lengths are uniform, both ends included; inclusive=False leaves the greatest length out;
@@ -62,18 +61,6 @@ class TemporalOrder(Task):
             "rule": "sliding_window", "sequences": 2000, "wrong": 0, "error_below": 0.1, "measure": "absolute",
             **(criterion or {}),
         }  # fmt: skip
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": rate,
-                      "weights": weights, "task.symbols": symbols, "task.T": 100},
-            "sequences": sequences, "test_wrong": wrong, "trials": trials,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 9 ({form})",
-        }
-        for form, symbols, weights, rate, sequences, wrong, trials in (
-            ("6a", 2, 156, 0.5, 31_390, 1, 20), ("6b", 3, 308, 0.1, 571_100, 2, 10),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng, n, lengths):
         last = rng.integers(self.T, self.longest, size=n, endpoint=True) - 1

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # room or module -> the rooms or modules that it may import; everybody may import errors and checks
 _ARROWS = """
 app           results report runs config
-runs          trainers recording report model task criterion results config diagnostics.base lstmlab
+runs          trainers recording report model task criterion results config published diagnostics.base lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model learners.base task criterion
 recording     diagnostics results cells learners.base learners.bptt lstmlab
@@ -25,14 +25,15 @@ model         cells learners.base
 learners      cells unroll task
 symbolic      cells
 cells         unroll config
-describe      task criterion config
+describe      task criterion config published
 tasks         task
 report        results
 bench         app config cells learners diagnostics.base model describe task
 config
 criterion
 results
-task
+task          published
+published     config
 unroll
 conf
 errors

@@ -47,7 +47,8 @@ def test_everything_is_inside(wheel):
     }
     expected |= {
         f"lstmlab/conf/{path.relative_to(ROOT / 'conf').as_posix()}"
-        for path in (ROOT / "conf").rglob("*.yaml")
+        for path in (ROOT / "conf").rglob("*.*")
+        if path.suffix in (".yaml", ".csv")
     }
     assert len(expected) > 40
     assert not expected - inside

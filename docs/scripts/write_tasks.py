@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from lstmlab import config
+from lstmlab import config, published
 from lstmlab.describe import build, describe, picture
 from lstmlab.task import Task
 
@@ -48,6 +48,10 @@ On a card, *Lag* is the least number of steps between an input that an answer ne
 best constant output and, behind it, that of the best output that knows the present input alone: a net that stays there has not
 remembered anything. Losses are means over the steps with an error: the squared error averaged over the outputs, or the
 crossentropy in nats. Settings are shown with their defaults; on the command line `task.` goes before them.
+
+The tables *Published* are made from [conf/published.csv](../conf/published.csv), the one place in which published figures are
+written; `lstmlab-tasks NAME` prints the same table. *Run by* is what to type behind `lstmlab`, with `-m` where a setting has
+several values.
 """
 
 
@@ -115,7 +119,22 @@ def section(name: str) -> str:
     settings = config.text("task", name).partition("\n")[2].strip()
     lines += ["", "```yaml", settings, "```"] if settings else []
     lines += ["", f"Source: {parts['source']}"] if parts["source"] else []
+    lines += figures(name)
     return "\n".join(lines)
+
+
+def figures(name: str) -> list[str]:
+    """The task's published results as a titled Markdown table, in lines."""
+    title, rows = published.table(name)
+    if not rows:
+        return []
+    heads, *body = rows
+    if "run by" in heads:
+        last = heads.index("run by")
+        for row in body:
+            row[last] = "; ".join(f"`{run}`" for run in row[last].split("; ") if run)
+    table = [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *body)]
+    return ["", f"{title}:", "", *table]
 
 
 def overview(tasks: dict[str, Task]) -> str:

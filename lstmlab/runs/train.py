@@ -18,6 +18,7 @@ from lstmlab import checks
 from lstmlab import criterion as criteria
 from lstmlab.config import instantiate
 from lstmlab.errors import refusal
+from lstmlab.published import matching
 from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
 from lstmlab.runs.build import build
@@ -233,13 +234,12 @@ class _Job:
             raise refusal("train", f"names among {sorted(self.sets)}", {"criterion.sets": names})
 
     def _published(self) -> dict:
-        for entry in self.task.published:
-            if all(self.row.get(setting) == value for setting, value in entry["where"].items()):
-                return {
-                    f"published_{name}": entry.get(name)
-                    for name in ("sequences", "solved", "test_wrong", "source")
-                }
-        return {}
+        """The published figures of the first entry of the task whose settings are those of this run."""
+        entry = matching(self.task.published, self.row)
+        if entry is None:
+            return {}
+        columns = ("sequences", "solved", "test_wrong", "source")
+        return {f"published_{name}": entry.get(name) for name in columns}
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started

@@ -23,9 +23,10 @@ def guess(
     'unit', one unit that sees the input, itself and a bias; 'latch I', one unit that sees itself, and whose first input is
     drawn for each class. At each step hidden units see the input and the activations of the step before, then the output sees
     the input and the hidden units of the same step. All units have the activation of the task's output; all begin at 0.
-    Trials on average of 15 to 40 seeds, in brackets the published ones: latch variant I 9 (6), variant II with 'unit' 147 (22;
-    39 with noise of standard deviation 0.2), parity with A1 5,000 (2,906), with A2 of 10 units 3,000 (2,797), without
-    self-connections 310 (250). How many units A2 had is from memory: unverified.
+    Trials on average over 15 to 40 seeds: latch variant I 9, variant II with 'unit' 147 (39 with noise
+    of standard deviation 0.2), parity with A1 5,000, with A2 of 10 units 3,000, without
+    self-connections 310; the published ones are those of `lstmlab-tasks latch` and `lstmlab-tasks
+    parity`. How many units A2 had is from memory: unverified.
     Raises ValueError for another architecture or a task with more than one input or output, or errors before the end.
     Source: Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms".
     """
