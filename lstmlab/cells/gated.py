@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 
 from lstmlab.cells import arguments as checks
@@ -175,6 +176,35 @@ class GatedCell(Switches):
         return {name: values[name] for name in self.value_sizes}, [
             after[name] for name in self.state_names
         ]
+
+    def state_factor(self, values: dict):
+        """e_t of (5), what s_tm1 is multiplied by: [B, n], one number per cell.
+
+        The forget gate as it multiplies, after refine gate and normaliser; 1 where the cell has no
+        forget gate, 0 where it is closed. Whoever needs the factor asks here.
+
+        Args:
+            values: Values by name of `step` or `traces`, [B, ...] or [B, T, ...]: tensors of the
+                backend, or NumPy arrays.
+
+        Returns:
+            The factor in the kind of array that was given, [B, n] or [B, T, n].
+        """
+        like = values["cell_state"]
+        like_it = np if isinstance(like, np.ndarray) else ops
+        if "forget_gate" in self.gates:
+            return self.over_cells(values["forget_gate"])
+        return like_it.zeros_like(like) if self.forget_gate == "closed" else like_it.ones_like(like)
+
+    def over_cells(self, of_blocks):
+        """A value per block [..., m], given to each cell of the block: [..., n]."""
+        if self.block_size == 1:
+            return of_blocks
+        if isinstance(of_blocks, np.ndarray):
+            return np.repeat(of_blocks, self.block_size, axis=-1)
+        # Not by a repeat, which would break XLA's gradient in a loop.
+        cells = of_blocks[..., None] * ops.ones((self.block_size,), of_blocks.dtype)
+        return ops.reshape(cells, (*ops.shape(of_blocks)[:-1], self.units))
 
     def net(self, inputs, hidden):
         """{net: W x + R hidden + b} for inputs [B, F] and hidden [B, hidden]; and what waits for the reset gate, or None."""
