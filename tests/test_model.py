@@ -216,13 +216,13 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
         (
             {"activation": "logistic"},
-            "Head: unknown activation; expected 'g1997', 'h1997', the name of a Keras activation "
+            "Head: expected 'g1997', 'h1997', the name of a Keras activation "
             "('sigmoid', 'tanh', 'linear', ...) or a callable. Received: activation='logistic'",
         ),
         (
             {"bias": "zeroes"},
-            "Head: a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
-            "or is None (no bias weight). Received: bias='zeroes'",
+            "Head: expected a number, a list of numbers (one per block), a Keras initializer or its name, "
+            "or None (no bias weight). Received: bias='zeroes'",
         ),
     ],
 )

@@ -45,7 +45,10 @@ def one_steps(model, x, *states) -> tuple:
 
     def step(x_t, before):
         values, after = cell.step(x_t, before)
-        return {"before": tf.concat(before, axis=1), "forget": _forget(cell, values)}, after
+        return {
+            "before": tf.concat(before, axis=1),
+            "forget": cell.state_factor(values)[:, :: cell.block_size],
+        }, after
 
     along, after = unroll(step, list(states), x)
     steps, size = batch * length, sum(cell.state_size) + 2 * cell.units
@@ -73,14 +76,6 @@ def _values(cell, x, copies):
         x, before, touch=lambda name, value: value + taps[name] if name in taps else value
     )
     return tf.concat([*after, values["cell_state"], values["output"]], axis=1)
-
-
-def _forget(cell, values: dict):
-    """What the cell state is multiplied by, [B, m]: 1 without a forget gate, 0 where it is closed."""
-    if "forget_gate" in values:
-        return values["forget_gate"]
-    like = values["cell_state"][:, : cell.blocks]
-    return tf.zeros_like(like) if cell.forget_gate == "closed" else tf.ones_like(like)
 
 
 def products(model, x, w, run: Callable | None = None) -> Products:

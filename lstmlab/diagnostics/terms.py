@@ -127,8 +127,5 @@ def _differentiated(cell, x, states, see) -> dict[str, np.ndarray]:
 def _forget(cell, x, states) -> np.ndarray:
     """diag of the value by which the state is multiplied, [N, n, n]."""
     values, _ = cell.step(x, states)
-    if "forget_gate" in values:
-        kept = np.repeat(values["forget_gate"].numpy(), cell.block_size, axis=1)
-    else:
-        kept = np.full((len(x), cell.units), 0.0 if cell.forget_gate == "closed" else 1.0)
+    kept = cell.state_factor(values).numpy()
     return kept[:, :, None] * np.eye(cell.units)

@@ -225,7 +225,7 @@ def test_not_finite_is_found_where_it_begins():
         ("trainer.budget=abc", "expected a positive integer. Received: trainer.budget='abc'"),
         ("trainer.window=75", "expected a multiple of .* = 50. Received: trainer.window=75"),
         ("optimizer.learning_rate=fast", "optimizer: .*Received.*learning_rate=fast"),
-        ("cell.block_size=3", "block_size must divide units=4; expected .*Received: block_size=3"),
+        ("cell.block_size=3", "expected a divisor of units=4, .*Received: block_size=3"),
         ("cell.units=-4", "expected .*Received: units=-4"),
         ("cell.feedback=some", "expected .*Received: feedback='some'"),
         ("cell.input_gate.bias.first=x", "expected a number. Received: first='x'"),
