@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from event_files import events, scalars
+from keras_models import Zeros, two_layers
 from oracles import randomize
-from test_board import events, scalars
-from test_layers import Zeros, stranger
 
 from lstmlab import GatedRNN, Head, Recurrent, variant
 from lstmlab.diagnostics import ErrorFlow, GateActivations, Interventions
@@ -26,12 +26,13 @@ def data(rng):
     return rng.normal(size=(B, T, F)).astype("float32"), rng.normal(size=(B, 2)).astype("float32")
 
 
-def simple(*more, loss="mse"):
+def simple(*more, loss="mse", run_eagerly=True):
+    """One GatedRNN; op by op, since a graph would take longer to compile than to train."""
     model = keras.Sequential(
         [keras.Input((T, F)), *more, GatedRNN(N, "lstm1997", name="r"), layers.Dense(2)]
     )
     randomize(model.get_layer("r"), np.random.default_rng(4), scale=0.5)
-    model.compile("adam", loss, metrics=["mae"])
+    model.compile("adam", loss, metrics=["mae"], run_eagerly=run_eagerly)
     return model
 
 
@@ -41,7 +42,7 @@ def gates_and_flow():
 
 def test_a_strangers_model_logs_every_layer(data, rng, tmp_path):
     """Functional, masked, two GatedRNN layers of which one goes both ways; compiled diagnostics, validation data."""
-    model, (x, y) = stranger(rng, "float32"), data
+    model, (x, y) = two_layers(rng, "float32"), data
     x[::3, 4:] = 0
     callback = GateTensorBoard(
         tmp_path, (x[:4], y[:4]), hparams={"units": N, "cell": "peephole", "masked": True}
@@ -178,9 +179,9 @@ def test_presets():
 
 def test_arguments_that_are_refused(data):
     for arguments, text in (
-        ({"every": 0}, r"expected 'epoch' or a positive integer\. Received: every=0"),
-        ({"every": True}, r"expected 'epoch' or a positive integer\. Received: every=True"),
-        ({"every": "batch"}, r"expected 'epoch' or a positive integer\. Received: every='batch'"),
+        ({"every": 0}, r"expected a positive integer, or 'epoch'\. Received: every=0"),
+        ({"every": True}, r"expected a positive integer, or 'epoch'\. Received: every=True"),
+        ({"every": "batch"}, r"expected a positive integer, or 'epoch'\. Received: every='batch'"),
         (
             {"diagnostics": "some"},
             r"expected 'light', 'full' or a list of diagnostics\. Received: diagnostics='some'",
@@ -201,7 +202,7 @@ def test_arguments_that_are_refused(data):
         (data[0], r"expected a probe \(x, y\) or \(x, y, sample_weight\)\. Received: ndarray"),
         ((data[0][:0], data[1][:0]), "expected as many sequences in y as in x, at least one.*"),
     ):
-        with pytest.raises(ValueError, match=f"^parts: {text}$"):
+        with pytest.raises(ValueError, match=f"^GateTensorBoard: {text}$"):
             GateTensorBoard("x", probe)
 
 
@@ -218,7 +219,7 @@ def test_models_and_probes_that_are_refused_before_training(data, tmp_path):
         (
             simple(),
             (x[..., :2], y),
-            r"parts: expected a probe that the model takes\. Received: x of shapes \(12, 6, 2\): .*",
+            r"GateTensorBoard: expected a probe that the model takes\. Received: x of shapes \(12, 6, 2\): .*",
         ),
     ):
         before = model.get_weights()

@@ -140,7 +140,7 @@ def test_a_run_of_another_version_says_so(row, run, capsys):
 def test_no_folder_and_no_run_in_it(tmp_path):
     with pytest.raises(
         FileNotFoundError,
-        match=r"^read: expected the folder of a run\. Received: folder='.*none', which is none$",
+        match=r"^read: expected the folder of a run\. Received: folder='.*none', which is not a folder$",
     ):
         read(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("")
