@@ -1,4 +1,4 @@
-"""Every experiment that conf/experiment/ names composes and builds, and is held against conf/published.csv."""
+"""Every experiment of conf/experiment/ composes and builds, and is held against conf/published.csv."""
 
 import itertools
 import re
@@ -145,7 +145,7 @@ def test_every_published_row_is_found_by_its_experiments():
 def test_every_experiment_of_1997_is_in_the_published_rows():
     named = {command.split()[0] for row in ROWS for command in commands(row)}
     of_1997 = {name for name in EXPERIMENTS if name.startswith("hs97/")}
-    assert of_1997 - named == set(UNPUBLISHED)
+    assert of_1997 - named <= set(UNPUBLISHED)
     assert named <= set(EXPERIMENTS)
     for name in of_1997:
         assert (found(f"experiment={name}") is None) == (name in UNPUBLISHED), name
