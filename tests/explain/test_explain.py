@@ -28,7 +28,8 @@ from lstmlab.explain.sections import measure, symbolic, what_was_run
 from lstmlab.explain.why import beside, paragraphs
 from lstmlab.learners import BPTT, SequenceChunker
 from lstmlab.runs import build, train
-from lstmlab.symbolic.equations import equations, jacobian, legend
+from lstmlab.symbolic.equations import equations, legend
+from lstmlab.symbolic.jacobian import jacobian
 
 PLAIN = (
     *SMALL,
