@@ -46,6 +46,7 @@ def test_everything_is_inside(wheel):
         f"lstmlab/conf/{path.relative_to(ROOT / 'conf').as_posix()}"
         for path in (ROOT / "conf").rglob("*.yaml")
     }
+    expected.add("lstmlab/py.typed")
     assert len(expected) > 40
     assert not expected - inside
     assert not {name for name in inside if name.startswith(("tasks/", "conf/", "tests/"))}

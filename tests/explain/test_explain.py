@@ -692,7 +692,7 @@ def run_folder(tmp_path, *without: str):
         ),
         (
             ["cell=cascade"],
-            r"equations: expected a GatedCell, whose switches tell them\. Received: cell=CascadeCell",
+            r"equations: expected a GatedCell, from whose switches they follow\. Received: cell=CascadeCell",
         ),
         (
             ["cell=gru", "gate=1"],
