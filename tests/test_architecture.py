@@ -174,6 +174,15 @@ def test_a_circle_is_found(tmp_path):
         )
 
 
+def test_a_cell_is_made_without_hydra():
+    code = (
+        "import sys; from lstmlab.cells import GatedRNN; GatedRNN(4, variant='chrono'); "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'hydra', 'omegaconf', 'antlr4'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_conf_holds_no_code():
     sources = [path for name, path in modules().items() if room(name) == "conf"]
     assert [path.name for path in sources] == ["__init__.py"]

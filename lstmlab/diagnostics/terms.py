@@ -8,8 +8,8 @@ import pandas as pd
 import tensorflow as tf
 
 from lstmlab.diagnostics.base import Probe
-from lstmlab.symbolic.equations import jacobian
-from lstmlab.symbolic.numbers import SLOPES, environment, slope
+from lstmlab.symbolic.jacobian import jacobian
+from lstmlab.symbolic.numbers import SLOPES, slope, symbol_values
 from lstmlab.unroll import unroll
 
 
@@ -32,12 +32,12 @@ def terms(model, probe: Probe, most: int = 256) -> Measured:
 
     In float64, from states in the cell's own precision.
     First steps of sequences, before which there is nothing, are left out where there are others.
-    Raises ValueError as lstmlab.symbolic.equations.jacobian.
+    Raises ValueError as lstmlab.symbolic.jacobian.jacobian.
     """
     blocks = jacobian(model.cell)
     x, states = _steps(model.cell, probe, most)
     cell = _in_double(model.cell, x.shape[-1])
-    numbers = environment(cell, x, states, _slope)
+    numbers = symbol_values(cell, x, states, _slope)
     rows = [
         {
             "value": value, "part": part, "way": term.way, "term": term.latex(),

@@ -66,7 +66,8 @@ def symbolic(page: Page, cell, measured: bool = False) -> None:
     Raises ValueError for what is not given in symbols, the page as it was.
     """
     from lstmlab.explain.why import forget_gate, paragraphs, title
-    from lstmlab.symbolic.equations import equations, jacobian, legend
+    from lstmlab.symbolic.equations import equations, legend
+    from lstmlab.symbolic.jacobian import jacobian
 
     lines, words, blocks = equations(cell), legend(cell), jacobian(cell)
     page.heading("The equations, as switched")
@@ -117,16 +118,12 @@ def _lines(block) -> list[list]:
 
 def multiplied(cell, gate: str):
     """What a gate stands before."""
-    from lstmlab.symbolic.symbols import applied, read_out
+    from lstmlab.cells.gates import GATES
+    from lstmlab.symbolic import symbols
 
-    if gate == "refine_gate":
-        return "nothing of the state: it moves the forget gate"
-    factors = {
-        "forget_gate": "s_{t-1}",
-        "input_gate": "g_t",
-        "reset_gate": "p_t" if cell.reset_after else "y_{t-1}",
-    }
-    return Formula(factors.get(gate) or applied(cell.output_activation, read_out(cell)))
+    if GATES[gate].moves:
+        return f"nothing of the state: it moves the {_words(GATES[gate].moves)}"
+    return Formula(symbols.multiplied(cell, gate))
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,6 @@
 """Which gate forgets, in words, from the switches of a cell."""
 
-from lstmlab.cells.gates import Coupled
+from lstmlab.cells.gates import GATES, Coupled, mover
 from lstmlab.explain.page import Formula
 from lstmlab.symbolic.equations import equations
 from lstmlab.symbolic.symbols import coupled, over_cells
@@ -60,9 +60,11 @@ def paragraphs(cell) -> list[list]:
         "closed": "There is no carousel: no factor stands before the old state, and nothing is kept of it but through a net "
         "that reads the step before.",
     }[forget_gate(cell)]
-    if cell.refine_gate is not None:
-        text += " The refine gate is a part of it."
-    if set(cell.gates) - {"forget_gate", "refine_gate"}:
+    moving = mover(cell.gates, "forget_gate")
+    if moving is not None:
+        text += f" The {moving.words} is a part of it."
+    others = set(cell.gates) - {"forget_gate"}
+    if any(GATES[gate].moves != "forget_gate" for gate in others):
         text += " The other gates stand before something else; what they do to the state is a term that is added."
     return [[text], *([_of_one_net(cell)] if beside(cell) else [])]
 

@@ -28,7 +28,8 @@ from lstmlab.explain.sections import measure, symbolic, what_was_run
 from lstmlab.explain.why import beside, paragraphs
 from lstmlab.learners import BPTT, SequenceChunker
 from lstmlab.runs import build, train
-from lstmlab.symbolic.equations import equations, jacobian, legend
+from lstmlab.symbolic.equations import equations, legend
+from lstmlab.symbolic.jacobian import jacobian
 
 PLAIN = (
     *SMALL,
@@ -691,7 +692,7 @@ def run_folder(tmp_path, *without: str):
         ),
         (
             ["cell=cascade"],
-            r"equations: expected a GatedCell, whose switches tell them\. Received: cell=CascadeCell",
+            r"equations: expected a GatedCell, from whose switches they follow\. Received: cell=CascadeCell",
         ),
         (
             ["cell=gru", "gate=1"],
