@@ -60,7 +60,17 @@ ARROWS = {
     },
     **{
         nobody: set()
-        for nobody in ("unroll", "criterion", "results", "conf", "config", "checks", "errors", "")
+        for nobody in (
+            "unroll",
+            "task",
+            "criterion",
+            "results",
+            "conf",
+            "config",
+            "checks",
+            "errors",
+            "",
+        )
     },
 }
 EVERYBODY = {"errors", "checks"}
