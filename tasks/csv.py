@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+from lstmlab.tasks.common.rules import most_active, validation_or_budget
 from lstmlab.tasks.common.table import (
     PARTS,
     Columns,
@@ -17,7 +18,8 @@ from lstmlab.tasks.common.table import (
     read,
 )
 
-from lstmlab.task import Task, choice, generator, most_active, real, valid_steps, whole
+from lstmlab.checks import integer, number, one_of
+from lstmlab.task import Task, generator, valid_steps
 
 WINDOW = 100  # steps, of one long series whose windows nobody stated
 
@@ -25,46 +27,71 @@ WINDOW = 100  # steps, of one long series whose windows nobody stated
 class Csv(Task):
     """Sequences from a table on disk: say the class of each, or what comes some steps later.
 
-    Shown   One row of the table per step: the target's own value so far (forecasting only) and the features, each minus its
-            mean and divided by its standard deviation over the training part. Shorter sequences are padded at the right.
-    Asked   forecasting: at every step from `warmup` on, the target `horizon` rows later. classification: at the last step of
-            a sequence its class.
+    Shown   One row of the table per step: the target's own value so far (only in forecasting) and
+            the features, each minus its mean and divided by its standard deviation over the
+            training part. Shorter sequences are padded at the right.
+    Asked   forecasting: at every step from `warmup` on, the target `horizon` rows later.
+            classification: at the last step of a sequence its class.
     Lag     0: what an answer needs is in the user's data and not known here.
-    Right   forecasting: the root mean squared error over the steps asked is below `tolerance` standard deviations.
-            classification: the most active output is the class.
-    Chance  Not known before the table is. In the result row: forecasting, naive_loss (the last value seen), seasonal_loss (the
-            value one period before, with `period`) and mean_loss (the training mean); classification, naive_loss (the
-            frequencies of the training classes); naive_wrong counts the test sequences that the naive rule gets wrong. In
-            the unit of the table a forecast's root mean squared errors stand there too: test_rmse of the net beside
-            naive_rmse, seasonal_rmse and mean_rmse.
-    Solved  At most 5 % of the validation sequences wrong.
+    Right   forecasting: the root mean squared error over the steps asked is below `tolerance`
+            standard deviations. classification: the most active output is the class.
+    Chance  Not known before the table is. The result row has the losses of simple rules instead: in
+            forecasting, naive_loss (the last value seen), seasonal_loss (the value one period
+            before, with `period`) and mean_loss (the training mean); in classification, naive_loss
+            (the frequencies of the training classes). naive_wrong counts the test sequences that
+            the naive rule gets wrong. The root mean squared errors of a forecast are there in the
+            unit of the table too: test_rmse of the network beside naive_rmse, seasonal_rmse and
+            mean_rmse.
+    Solved  At most 5 % of the validation sequences are wrong.
     Published  Nothing: the table is yours.
 
     Decisions where the text leaves a choice:
-    - sequences, never rows, are divided into training, validation and test; of one long series the first rows train, the
-      next validate, the last test;
-    - windows: with `window`, training draws windows at any place of a training sequence, all places alike; validation and
-      test are cut into windows that overlap by warmup - 1 steps, so that each step is asked once and no window leaves its part;
-    - means, deviations and class frequencies come from the training part alone; a column that is constant there becomes 0;
-    - losses and errors are in standard deviations of the target over the training part, `target_std` in the row: times it
-      they are in the table's unit (squared losses times its square); test_rmse and the like are so already. in_units turns
-      predictions back;
+    - sequences, never rows, are divided into training, validation and test; of one long series the
+      first rows train, the next validate, the last test;
+    - windows: with `window`, training draws windows at any place of a training sequence, all places
+      equally likely; validation and test are cut into windows that overlap by warmup - 1 steps, so
+      that each step is asked once and no window leaves its part;
+    - means, deviations and class frequencies come only from the training part; a column that is
+      constant there becomes 0;
+    - losses and errors are in standard deviations of the target over the training part,
+      `target_std` in the row: times it they are in the table's unit (squared losses times its
+      square); test_rmse and the like are so already. in_units turns predictions back;
     - whatever is left out or filled in is counted in `notes`, on stderr and in the row;
-    - a horizon counts rows: gaps in time are not seen. A target that was missing is never asked for, even where it is filled;
+    - a horizon counts rows: gaps in time are not seen. A target that was missing is never asked
+      for, even where it is filled;
     - diagnostics measure on validation sequences.
 
-    file: the table, text with one header line, also as .gz. format: 'long', one step per row, or 'wide', one sequence per row
-    with a column per step, whose empty cells at the end say that it is shorter. kind: 'forecasting' or 'classification'.
-    target: the column asked for; wide forecasting has none, the series is its own target. features: columns, None for all
-    that hold numbers. group: the column that says which rows are one sequence (long), or which stay in one part (wide).
-    time: the column that orders the rows of a sequence, numbers or dates (time_format as in pandas); None: as in the file.
-    horizon, warmup, window (None: whole sequences, or 100 steps of one long series), period: in rows.
-    shares: of training, validation and test; split: the seed by which sequences are dealt out; part: a column that says
-    train, validation or test instead. missing: 'error', 'drop' the row, or 'fill' with the value before.
-    short: 'error' or 'drop', for sequences in which nothing could be asked. separator (\\t: a tab), decimal, encoding: of the
-    text. chunk: rows read at once; limit: numbers that may be kept in memory, 4 bytes each. criterion: settings of the rule
-    to change; with rule='budget' the others are left out.
-    Raises ValueError for other values and for a table that does not fit them.
+    Args:
+        file: The path of the table, text with one header line, also as .gz.
+        format: 'long', one step per row, or 'wide', one sequence per row with a column per step,
+            whose empty cells at the end say that it is shorter.
+        kind: 'forecasting' or 'classification'.
+        target: The column asked for. Wide forecasting has none: the series is its own target.
+        features: The columns shown, or None for all that hold numbers.
+        group: The column that says which rows are one sequence (long), or which stay in one part
+            (wide).
+        time: The column that orders the rows of a sequence, numbers or dates; None for their order
+            in the file.
+        time_format: How dates are written, as in pandas; None to guess it from the first.
+        horizon: How many rows ahead a forecast is.
+        warmup: Rows of a window that are seen before the first forecast is asked for.
+        window: Rows in a window; None for whole sequences, or for 100 of one long series.
+        period: Rows in one season, at most `warmup`, for a seasonal baseline.
+        tolerance: See Right; at least 0.
+        shares: The shares of training, validation and test, by name.
+        split: The seed by which sequences are dealt out.
+        part: The column that says train, validation or test, instead of `shares` and `split`.
+        missing: 'error', 'drop' the row, or 'fill' with the value before.
+        short: 'error' or 'drop', for sequences in which nothing could be asked.
+        separator: The separator of the text; \\t is a tab.
+        decimal: The decimal sign of the text.
+        encoding: The encoding of the text.
+        chunk: Rows read at once.
+        limit: Numbers that may be kept in memory, 4 bytes each.
+        criterion: Settings of the criterion to change; with rule='budget' the others do not count.
+
+    Raises:
+        ValueError: For other values, and for a table that does not fit them.
     """
 
     chance = memoryless = None
@@ -99,31 +126,37 @@ class Csv(Task):
     ):
         if not isinstance(file, str) or not file:
             fail("the path of a csv file", f"task.file={file!r}")
-        self.format = choice("Csv", "format", format, ("long", "wide"))
-        self.kind = choice("Csv", "kind", kind, ("forecasting", "classification"))
-        self.missing = choice("Csv", "missing", missing, ("error", "drop", "fill"))
-        self.short = choice("Csv", "short", short, ("error", "drop"))
-        self.horizon, self.warmup = whole("Csv", "horizon", horizon), whole("Csv", "warmup", warmup)
+        self.format = one_of("Csv", "task.format", format, ("long", "wide"))
+        self.kind = one_of("Csv", "task.kind", kind, ("forecasting", "classification"))
+        self.missing = one_of("Csv", "task.missing", missing, ("error", "drop", "fill"))
+        self.short = one_of("Csv", "task.short", short, ("error", "drop"))
+        self.horizon, self.warmup = (
+            integer("Csv", "task.horizon", horizon),
+            integer("Csv", "task.warmup", warmup),
+        )
         self.window = (
             None
             if window is None
-            else whole("Csv", "window", window, least=self.warmup, why="which is task.warmup")
+            else integer(
+                "Csv", "task.window", window, least=self.warmup, why="which is task.warmup"
+            )
         )
         why = f"at most task.warmup={self.warmup}: the value one period before must have been seen"
         self.period = (
-            None if period is None else whole("Csv", "period", period, most=self.warmup, why=why)
+            None
+            if period is None
+            else integer("Csv", "task.period", period, most=self.warmup, why=why)
         )
         self.tolerance, self.split = (
-            real("Csv", "tolerance", tolerance, least=0),
-            whole("Csv", "split", split, least=0),
+            number("Csv", "task.tolerance", tolerance, least=0),
+            integer("Csv", "task.split", split, least=0),
         )
         self.shares = _shares(
             {"train": 0.7, "validation": 0.15, "test": 0.15} if shares is None else shares
         )
         self.forecasts, self._series = kind == "forecasting", format == "long" and group is None
         self._check(target=target, group=group, time=time, part=part)
-        rule = {"rule": "whole_sets", "sets": ["validation"], "wrong": 0.05, **(criterion or {})}
-        self.criterion = {"rule": "budget"} if rule["rule"] == "budget" else rule
+        self.criterion = validation_or_budget(criterion)
         self.notes: list[str] = []
         self.counts = {
             "table_rows": 0,
@@ -131,7 +164,7 @@ class Csv(Task):
             "cells_filled": 0,
             "sequences_dropped": 0,
         }
-        text = Text(file, separator, decimal, encoding, whole("Csv", "chunk", chunk))
+        text = Text(file, separator, decimal, encoding, integer("Csv", "task.chunk", chunk))
         columns = columns_of(
             text,
             target,
@@ -143,7 +176,7 @@ class Csv(Task):
             forecasts=self.forecasts,
         )
         self.notes += columns.notes
-        rows = read(text, columns, time_format, whole("Csv", "limit", limit))
+        rows = read(text, columns, time_format, integer("Csv", "task.limit", limit))
         self.counts["table_rows"] = text.rows
         self._take(rows, columns)
         for note in self.notes:
@@ -289,7 +322,7 @@ class Csv(Task):
         order = shuffled[np.argsort(kind[shuffled], kind="stable")]
         rest = order[np.r_[False, np.diff(kind[order]) == 0]]
         part = np.zeros(len(first), int)
-        for number, name in ((2, "test"), (1, "validation")):
+        for code, name in ((2, "test"), (1, "validation")):
             wanted = max(1, round(self.shares[name] * len(first)))
             if wanted > len(rest):
                 fail(
@@ -297,7 +330,7 @@ class Csv(Task):
                     f"{len(first)} groups, task.shares={self.shares}",
                 )
             places = ((np.arange(wanted) + 0.5) * len(rest) / wanted).astype(int)
-            part[rest[places]] = number
+            part[rest[places]] = code
             rest = np.delete(rest, places)
         return part[unit]
 

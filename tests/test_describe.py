@@ -238,7 +238,7 @@ def test_one_task(capsys, tmp_path):
     for part in (
         "Two marked numbers",
         "Shown   Pairs",
-        "Source: Hochreiter",
+        "References:\n    Hochreiter",
         "\nT: 100  ",
         "sequence 0 of seed 4: 6",
     ):

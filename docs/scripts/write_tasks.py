@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from lstmlab import config, published
 from lstmlab.describe import build, describe, picture
+from lstmlab.errors import refusal
 from lstmlab.task import Task
 
 PAGE = Path(__file__).parents[1] / "tasks.md"
@@ -85,17 +86,28 @@ def swings() -> str:
 
 
 def card(name: str) -> dict[str, str]:
-    """The docstring by its parts: question, each of WORDS, notes (the decisions, and what else there is), source."""
-    summary, body, *notes, last = (inspect.getdoc(config.target("task", name)) or "").split("\n\n")
+    """The docstring of a task by its parts: question, each of WORDS, notes, source.
+
+    The notes are the decisions and whatever else comes before the sections (Args, Raises,
+    References); the source is the last of them.
+    """
+    doc = inspect.getdoc(config.target("task", name)) or ""
+    text, *sections = re.split(r"\n\n(?=(?:Args|Raises|References):\n)", doc)
+    summary, body, *notes = text.split("\n\n")
     parts = {"question": flat(summary)}
-    for entry in re.split(rf"\n(?=(?:{'|'.join(WORDS)})\b)", body):
-        word, rest = re.fullmatch(rf"({'|'.join(WORDS)})\b(.*)", entry, re.DOTALL).groups()
-        parts[word] = flat(rest)
+
+    words = "|".join(WORDS)
+    for entry in re.split(rf"\n(?=(?:{words})\b)", body):
+        found = re.fullmatch(rf"({words})\b(.*)", entry, re.DOTALL)
+        if found is None:
+            raise refusal(name, f"a card that begins with one of {WORDS}", {"line": entry[:40]})
+        parts[found[1]] = flat(found[2])
     parts["notes"] = "\n\n".join(
         re.sub(r"\n {2,}", " ", note).replace(":\n- ", ":\n\n- ") for note in notes
     )
-    source = re.search(r"Source: (.*)", last, re.DOTALL)
-    parts["source"] = flat(source[1]) if source else ""
+
+    headed = dict(section.split(":\n", 1) for section in sections)
+    parts["source"] = flat(headed.get("References", ""))
     return parts
 
 

@@ -61,19 +61,20 @@ def test_pictures_show_different_sequences(script, tasks):
 
 
 def test_a_card_has_all_words_of_the_docstring(script, tasks):
-    """Nothing is lost between docstring and card but the paragraph on the arguments."""
+    """Nothing is lost between docstring and card but the sections on arguments and errors."""
     for name in tasks:
         card, doc = script.card(name), inspect.getdoc(config.target("task", name))
         assert set(script.WORDS) - {"Published"} <= set(card), name
         assert ("Published" in card) or script.figures(name), name
-        *before, last = doc.split("\n\n")
+        before, _, sections = doc.partition("\n\nArgs:\n")
         words = " ".join(
             f"{part if part in script.WORDS else ''} {text}"
             for part, text in card.items()
             if part != "source"
         )
-        assert words.split() == " ".join(before).split(), name
-        assert card["source"] in " ".join(last.split())
+        assert words.split() == before.split(), name
+        _, _, references = sections.partition("\n\nReferences:\n")
+        assert card["source"] == " ".join(references.split()), name
 
 
 def test_the_card_of_adding_by_hand(script):

@@ -127,7 +127,7 @@ def test_trials_for_parity_at_its_full_length():
 
 @pytest.mark.parametrize(
     ("task", "arguments", "expected"),
-    [(Parity(2, 3), {"architecture": "A3"}, "one of .*'A3'"), (Parity(2, 3), {"units": 0}, "an integer >= 1"),
+    [(Parity(2, 3), {"architecture": "A3"}, "one of .*'A3'"), (Parity(2, 3), {"units": 0}, "a positive integer"),
      (Adding(), {}, "a task of one input and one output at the end. Received: task=Adding")],
 )  # fmt: skip
 def test_bad_arguments(task, arguments, expected):
