@@ -67,7 +67,7 @@ def scales(difference: float, steps: int, forget_gate: str) -> Claim:
         "absent": "no gate multiplies the old state: its factor is 1.",
         "closed": "nothing is left of the old state.",
     }
-    what = "the derivative of the new state with respect to the old one differs from this by at most"
+    what = "the derivative of the new state with respect to the old one differs from it by at most"
     return Claim(
         f"Without the paths through the pre-activations, {texts[forget_gate]}",
         difference < ROUNDING,

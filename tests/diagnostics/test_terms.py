@@ -12,7 +12,7 @@ from lstmlab.diagnostics.terms import terms
 
 
 def test_norms_of_terms_against_the_traced_gates(rng):
-    """diag(f) has the largest f as its norm, diag(o) diag(h'(s)) diag(f) the largest product; over the later valid steps."""
+    """diag(f) has the largest f as its norm, diag(o) diag(h'(s)) diag(f) the largest product."""
     model, probe = small(rng, variant("vanilla", units=4))
     found = terms(model, probe)
     values = {

@@ -32,13 +32,16 @@ def flow(carousel, nets) -> pd.DataFrame:
 
 
 def held(before: float = 0.5, carousel: float = 0.5, **after) -> pd.DataFrame:
-    """Interventions by name, gate__value=(retention after, that along the carousel), on what is kept before."""
+    """Interventions by name: gate__value=(retention after, that along the carousel)."""
     if "forget_gate__closed" in after:
         after = {"forget_gate__open": (before, 1.0), **after}
-    return pd.DataFrame(
-        [{"gate": name.split("__")[0], "value": name.split("__")[1], "retention_before": before, "retention_after": left,
-          "retention_carousel_before": carousel, "retention_carousel_after": along} for name, (left, along) in after.items()]
-    )  # fmt: skip
+    rows = []
+    for name, (left, along) in after.items():
+        gate, value = name.split("__")
+        of_all = {"retention_before": before, "retention_after": left}
+        of_it = {"retention_carousel_before": carousel, "retention_carousel_after": along}
+        rows.append({"gate": gate, "value": value, **of_all, **of_it})
+    return pd.DataFrame(rows)
 
 
 def said_of(number: int):
@@ -174,7 +177,7 @@ def test_what_follows_from_the_switches_is_a_fact():
     assert "multiplied by 0" in forgets(held(input_gate__closed=(0.1, 0.0)), "closed")[0].text
     assert not moved.holds
     assert (
-        "the input gate open: 0.966 -> 0.687, by addition, through what the pre-activations read back"
+        "input gate open: 0.966 -> 0.687, by addition, through what the pre-activations read back"
         in moved.numbers
     )
 

@@ -37,11 +37,11 @@ def run_folder(tmp_path, *without: str):
     [
         (
             ["nowhere"],
-            r"explain: expected a folder with a run\. Received: folder='nowhere', which is not a folder",
+            r"explain: expected a folder with a run\. Received: .*nowhere', which is not a folder",
         ),
         (
             ["."],
-            r"explain: expected a folder with a run, result\.json\. Received: folder='\.', with none",
+            r"explain: expected a folder with a run, result\.json\. Received: .*'\.', with none",
         ),
         (
             ["cell=peehole"],
@@ -57,7 +57,7 @@ def run_folder(tmp_path, *without: str):
         ),
         (
             ["cell=cascade"],
-            r"equations: expected a GatedCell, whose switches tell them\. Received: cell=CascadeCell",
+            r"equations: expected a GatedCell, .*\. Received: cell=CascadeCell",
         ),
         (
             ["cell=gru", "gate=1"],

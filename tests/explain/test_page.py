@@ -1,4 +1,4 @@
-"""The page of a run: its formulas, its numbers against the tables of the diagnostics, its verdicts."""
+"""The page of a run: its formulas, its numbers against the diagnostics, its verdicts."""
 
 import re
 import types
@@ -42,9 +42,12 @@ def finished(folder, *overrides: str):
     return folder
 
 
-@pytest.fixture(scope="module", params=["vanilla", "lstm1997", "elman"])
+@pytest.fixture(
+    scope="module",
+    params=["vanilla", "elman", pytest.param("lstm1997", marks=pytest.mark.slow)],
+)
 def explained(request, tmp_path_factory):
-    """The folder of a run with its page, the page's text, the run opened again and measured again."""
+    """The folder of a run, the text of its page, the run opened again, and measured again."""
     folder = finished(tmp_path_factory.mktemp(request.param), f"cell={request.param}")
     tf.config.run_functions_eagerly(True)
     try:
@@ -110,7 +113,7 @@ def test_tables_are_those_of_the_diagnostics(explained):
 
 
 def test_verdicts_follow_from_the_tables(explained):
-    """Each number of a claim again from the table that is its source, without the functions that make claims."""
+    """Each number of a claim from its table, without the functions that make claims."""
     _, text, run, tables = explained
     said = verdicts(text)
     flow = tables["error_flow"].pivot_table(index="lag", columns="path", values="norm")
@@ -144,7 +147,7 @@ def test_verdicts_follow_from_the_tables(explained):
 
 
 def test_what_is_said_of_held_gates_agrees_with_the_table_below_it(explained):
-    """Over all paths: the row that changes retention most is named with its numbers, and the verdict is on those numbers."""
+    """The row that changes retention most is named, and the verdict is on its numbers."""
     _, text, run, tables = explained
     if "interventions" not in tables:
         assert "held fixed" not in text
@@ -152,7 +155,8 @@ def test_what_is_said_of_held_gates_agrees_with_the_table_below_it(explained):
     table, said = tables["interventions"], verdicts(text)
     change = (table["retention_after"] - table["retention_before"]).abs()
     row = table.loc[change.idxmax()]
-    named = f"the {row['gate'].replace('_', ' ')} {'at its mean' if row['value'] == 'mean' else row['value']}: "
+    value = "at its mean" if row["value"] == "mean" else row["value"]
+    named = f"the {row['gate'].replace('_', ' ')} {value}: "
     holds, numbers = next(
         value for claim, value in said.items() if claim.startswith("Over all paths")
     )
@@ -243,7 +247,8 @@ def test_a_run_of_another_version_is_named_with_both_versions(
         **version,
     )
     explain.main([str(tmp_path)])
-    said = f"lstmlab-explain: {tmp_path} was written by version 0.0.9 of lstmlab; this is version {__version__}\n"
+    old, this = "version 0.0.9 of lstmlab", f"this is version {__version__}"
+    said = f"lstmlab-explain: {tmp_path} was written by {old}; {this}\n"
     assert capsys.readouterr().err == (said if "0.0.9" in version.values() else "")
 
 
@@ -270,7 +275,7 @@ def test_of_a_run_whose_weights_are_not_finite_there_are_the_symbols_alone(
 
 
 def test_a_net_that_is_no_gated_cell_says_so(tmp_path, monkeypatch, rng):
-    """As recurrent cascade-correlation grows it: how the run ended, and a line for what cannot be said."""
+    """As recurrent cascade-correlation grows it: how the run ended, and why there is no more."""
     model, probe = small(rng, variant("vanilla", units=3))
     grown = types.SimpleNamespace(cell=CascadeCell(3), learner=BPTT(), weights=[])
     row = {

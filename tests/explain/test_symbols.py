@@ -34,7 +34,10 @@ def test_every_formula_of_every_cell_is_typeset(name):
 
 
 def moved_together(rng, cell) -> dict[str, bool]:
-    """{gate: whether it opens as e_t falls} of the gates that a nudge of one net input moves together with the forget gate."""
+    """{gate: whether it opens as e_t falls} of gates that move with the forget gate.
+
+    A nudge of one pre-activation moves them together.
+    """
     _, probe = small(rng, cell)
     states = [tf.constant(rng.uniform(0.2, 0.9, size=(3, size))) for size in cell.state_size]
 
@@ -113,7 +116,10 @@ def test_what_is_said_of_cells_without_a_gate_before_the_state():
 
 
 def test_of_a_normalised_state_both_shares_are_given(rng):
-    """z_t = s_t / n_t: its shares of old and new, as typeset, from the values of a step; net_i + 1 makes the odds e-fold."""
+    """z_t = s_t / n_t: its shares of old and new, as typeset, from the values of a step.
+
+    Raising net_i by 1 makes the odds e times as large.
+    """
     cell = variant("slstm", units=2, dtype="float64", heads=1)
     _, probe = small(rng, cell)
     shown = " ".join(
@@ -158,7 +164,8 @@ def test_a_prime_stands_beside_its_letter():
         Formula("f'_t")
         .mathml()
         .endswith(
-            '<msub><mrow><mi>f</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow><mi>t</mi></msub></mrow></math>'
+            '<msub><mrow><mi>f</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow>'
+            "<mi>t</mi></msub></mrow></math>"
         )
     )
     assert Formula(r"E^{2} h'(s)").mathml().count("<msup>") == 1

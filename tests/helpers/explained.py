@@ -52,7 +52,8 @@ class Tags(HTMLParser):
 def verdicts(text: str) -> dict[str, tuple[bool, str]]:
     """{claim: (whether the page says that it holds, the numbers)}."""
     found = re.findall(
-        r'<div class="claim (holds|fails)"><b>(.*?)</b> <span class="verdict">(.*?):</span> (.*?)</div>',
+        r'<div class="claim (holds|fails)"><b>(.*?)</b> '
+        r'<span class="verdict">(.*?):</span> (.*?)</div>',
         text,
         re.DOTALL,
     )
@@ -69,7 +70,8 @@ def verdicts(text: str) -> dict[str, tuple[bool, str]]:
 def facts(text: str) -> dict[str, str]:
     """{what holds by construction: the numbers}."""
     found = re.findall(
-        r'<div class="claim fact"><b>(.*?)</b> <span class="verdict">by construction</span>(?:: )?(.*?)</div>',
+        r'<div class="claim fact"><b>(.*?)</b> '
+        r'<span class="verdict">by construction</span>(?:: )?(.*?)</div>',
         text,
         re.DOTALL,
     )

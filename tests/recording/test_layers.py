@@ -173,7 +173,7 @@ def test_states_other_than_zero_and_a_stateful_layer(rng):
 
 
 def test_measures_of_a_layer_that_begins_in_states_of_its_own(rng, capsys, eager):
-    """Its error flow against finite differences from these states; the other measures give tables."""
+    """Its error flow against finite differences from these states; others give tables."""
     layer = GatedRNN(N, stateful=True, name="r", dtype="float64")
     model = stacked(rng, layer, layers.Dense(2, dtype="float64"), shape=None, batch_shape=(B, T, F))
     model(rng.normal(size=(B, T, F)))  # the states move on
