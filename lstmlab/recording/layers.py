@@ -68,7 +68,8 @@ class LinearHead(keras.Layer):
 class MeasuredLayer:
     """One GatedRNN layer of a Keras model as a network of its own.
 
-    It offers what learners and diagnostics read of a network:
+    It is measured and not trained, so that it has no `apply`. It offers what learners and
+    diagnostics read of a network:
 
     cell: the layer's own cell, or a Started one where the layer begins in states other than zero.
     head: the LinearHead through which the error of the whole model arrives.

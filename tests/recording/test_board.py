@@ -122,7 +122,7 @@ def test_a_failed_session(tmp_path):
 
 
 def test_layout_tells_the_story_with_tags_that_diagnostics_write(tmp_path, rng, eager):
-    """Each chart of gates, error flow and memory finds what a net writes; each regular expression is valid."""
+    """Each chart finds what a network writes; each regular expression is valid."""
     (model, probe), board = problem(rng), Board(tmp_path)
     board.layout()
     for diagnostic in (
