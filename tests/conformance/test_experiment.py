@@ -46,9 +46,11 @@ CAPACITY = {"hs97/1_embedded_reber_rcc": 432, "hs97/1_embedded_reber_rcc_searche
 # files in which a number is by chance that of a published figure -> the number, and what it is
 CHANCE = {
     "conf/experiment/gers2000/continual_embedded_reber.yaml": {30_000: "a budget"},
-    "tests/conformance/test_experiment.py": {30_000: "this table", 9_500: "this table"},
     "tests/tasks/test_continual_embedded_reber.py": {30_000: "samples", 9_500: "a bound"},
     "tests/tasks/test_pixels.py": {30_000: "samples"},
+    "docs/decisions.md": {30_000: "measured here", 33_000: "measured here"},
+    "docs/diagnostics.md": {30_000: "measured here", 31_000: "measured here"},
+    "docs/start.md": {30_000: "measured here"},
 }
 
 
@@ -216,21 +218,23 @@ def test_numbers_are_read_however_they_are_written():
 
 
 def test_a_published_figure_is_written_in_one_place():
-    """In conf/published.csv. docs/tasks.md is made from it, and other pages link to that one."""
+    """In conf/published.csv. docs/tasks.md is made from it, and the other pages link to it."""
     columns = ("sequences", "lowest", "highest")
     figures = {row[name] or 0 for row in published.results() for name in columns}
     figures = {figure for figure in figures if figure > 1000}
     assert len(figures) > 50
-    sources = {}
-    for folder in ("lstmlab", "tasks", "conf", "tests"):
-        for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".yaml", ".csv") and path.name != "published.csv":
-                here = numbers(path.read_text(encoding="utf-8")) & figures
-                sources[path.relative_to(ROOT).as_posix()] = here
+    sources = [
+        path
+        for folder in ("lstmlab", "tasks", "conf", "tests", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".yaml", ".csv", ".md")
+        and path.name not in ("published.csv", "tasks.md", Path(__file__).name)  # CHANCE is here
+    ]
     assert len(sources) > 200
-    assert {name: here for name, here in sources.items() if here} == {
-        name: set(known) for name, known in CHANCE.items()
-    }
+    for path in sources:
+        here = numbers(path.read_text(encoding="utf-8")) & figures
+        known = CHANCE.get(path.relative_to(ROOT).as_posix(), {})
+        assert here <= set(known), (path, here - set(known))
 
 
 def test_default_is_experiment_4():
