@@ -39,7 +39,7 @@ TITLES = {
 }
 HEAD = """# Tasks
 
-<!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks: change those -->
+<!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks and conf/published.csv: change those -->
 
 Each task is one question put to a net: what is shown, what is asked, and when it counts as solved. `lstmlab task=adding
 task.T=200` trains on one, `lstmlab-tasks adding T=200` prints its card with a drawn sequence (`--picture FILE` draws it), and

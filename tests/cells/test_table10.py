@@ -82,7 +82,7 @@ def printed(net: str) -> int:
 
 @pytest.mark.parametrize("net", NETS)
 def test_weight_counts_of_published_nets(net, rng):
-    """As printed; and the error moves each of them, so that none is counted without a connection."""
+    """As printed; and the error moves each of them: none is counted without a connection."""
     features, cell, head = NETS[net]
     count = printed(net)
     cell.build((None, features))
