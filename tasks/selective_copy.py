@@ -123,4 +123,4 @@ class SelectiveCopy(Task):
         return most_active(y, prediction, w)
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        return x[..., : self.symbols].any(axis=-1)
+        return np.any(x[..., : self.symbols], axis=-1)

@@ -101,4 +101,4 @@ class TemporalOrder(Task):
         return within(self.tolerance, y, prediction, w)
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        return x[..., [LINES.index(symbol) for symbol in "BXY"]].any(axis=-1)
+        return np.any(x[..., [LINES.index(symbol) for symbol in "BXY"]], axis=-1)

@@ -100,4 +100,4 @@ class VeryLongLag(Task):
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         e_x_y = [self.p, self.p + 2, self.p + 3]
-        return x[..., e_x_y].any(axis=-1)
+        return np.any(x[..., e_x_y], axis=-1)

@@ -13,7 +13,10 @@ from lstmlab.errors import refusal
 from lstmlab.task import generator
 
 ARCHITECTURES = ("A1", "A2", "A2 without self-connections", "unit", "latch I")
-SQUASH = {"sigmoid": lambda net: 0.5 + 0.5 * np.tanh(0.5 * net), "tanh": np.tanh}
+SQUASH: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sigmoid": lambda net: 0.5 + 0.5 * np.tanh(0.5 * net),
+    "tanh": np.tanh,
+}
 RANGE = 100.0  # weights are uniform in [-RANGE, RANGE]
 TOGETHER = 1024  # networks that are tried at the same time
 TRIED_FIRST = 4  # sequences that most networks fail on: only those that do not are shown the others
