@@ -11,7 +11,7 @@ from draw_cells import FAMILIES
 from tabulate_cells import LETTERS, value
 
 import lstmlab
-from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.common.tracing import trace
 
 PAGE = Path(__file__).parents[1] / "mathematics.md"
 FIRST, LAST = "<!-- made by docs/scripts/tabulate_forgetting.py -->", "<!-- end of what it made -->"

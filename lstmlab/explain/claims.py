@@ -25,7 +25,7 @@ class Fact(NamedTuple):
 
 
 def symbols(difference: float, steps: int) -> Claim:
-    """difference: as diagnostics.terms.Measured.symbols."""
+    """difference: as diagnostics.common.terms.Measured.symbols."""
     return Claim(
         "The symbols, with this net's numbers put in, are the derivative of its step.",
         difference < ROUNDING,
@@ -35,7 +35,7 @@ def symbols(difference: float, steps: int) -> Claim:
 
 
 def scales(difference: float, steps: int, forget_gate: str) -> Claim:
-    """difference: as diagnostics.terms.Measured.carousel; forget_gate: 'a gate', 'absent' or 'closed'."""
+    """difference: as diagnostics.common.terms.Measured.carousel; forget_gate: 'a gate', 'absent' or 'closed'."""
     texts = {
         "a gate": "Where the nets read nothing, the forget gate alone multiplies the old state.",
         "absent": "Where the nets read nothing, no gate multiplies the old state: it goes on times 1.",
@@ -50,7 +50,7 @@ def scales(difference: float, steps: int, forget_gate: str) -> Claim:
 
 
 def one_step(terms: pd.DataFrame) -> Claim:
-    """terms: the table of diagnostics.terms."""
+    """terms: the table of diagnostics.common.terms."""
     rows = terms[terms["value"] == "cell_state"]
     along = rows[rows["way"] == "carousel"]["norm"].max()
     others = rows[rows["way"] != "carousel"]

@@ -152,12 +152,10 @@ def not_finite(weights) -> str:
 
 def measure(model, probe) -> dict:
     """{name: table} of those DIAGNOSTICS that serve the model."""
-    from lstmlab.diagnostics import Bound, ErrorFlow, GateActivations, Interventions, Jacobians
+    from lstmlab.diagnostics import kinds
 
-    found = {
-        diagnostic.name: diagnostic
-        for diagnostic in (GateActivations(), Jacobians(), ErrorFlow(), Bound(), Interventions())
-    }
+    known = kinds()
+    found = {name: known[name]() for name in DIAGNOSTICS}
     return {
         name: found[name].measure(model, probe) for name in DIAGNOSTICS if found[name].serves(model)
     }
@@ -165,7 +163,7 @@ def measure(model, probe) -> dict:
 
 def measured(page: Page, model, probe, out: Path) -> None:
     """Each claim beside its measurement, in the order of the argument; pictures and tables go into the folder `out`."""
-    from lstmlab.diagnostics.terms import terms
+    from lstmlab.diagnostics.common.terms import terms
 
     tables, found = measure(model, probe), terms(model, probe)
     for name, table in {**tables, "terms": found.table}.items():

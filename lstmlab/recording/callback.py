@@ -1,26 +1,15 @@
 """GateTensorBoard: the diagnostics as a Keras callback, for any Keras model that has a GatedRNN."""
 
-import importlib
 from typing import Any
 
 import keras
 import pandas as pd
 
 from lstmlab.cells.layer import GatedRNN
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics import Diagnostic, Probe, kinds
 from lstmlab.recording.board import Board
 from lstmlab.recording.layers import checked
 from lstmlab.recording.recorder import Recorder
-
-LIGHT = ("GateActivations", "ErrorFlow", "Memory")
-WIDE = (
-    "Bound",
-    "ErrorFlow",
-    "Example",
-    "GateTimeline",
-    "Interventions",
-    "Jacobians",
-)  # wide to look at, or costly
 
 
 class GateTensorBoard(keras.callbacks.Callback):
@@ -85,7 +74,7 @@ class GateTensorBoard(keras.callbacks.Callback):
             )
             self._recorder.start(self.model)
             self._of, self._count, self._logs = self.model, 0, {}
-            board.layout()
+            board.layout(self.diagnostics.values())
             board.text("model", _summary(self.model), 0)
             if self.hparams is not None:
                 board.hparams(self.hparams)
@@ -143,11 +132,8 @@ class GateTensorBoard(keras.callbacks.Callback):
 def _diagnostics(chosen) -> dict[str, Diagnostic]:
     """{name: Diagnostic} of a preset or a list."""
     if isinstance(chosen, str) and chosen in ("light", "full"):
-        home = importlib.import_module("lstmlab.diagnostics")
-        names = LIGHT if chosen == "light" else home.__all__
-        chosen = [
-            one for one in map(_built, (getattr(home, name) for name in names)) if one is not None
-        ]
+        among = [kind for kind in kinds().values() if kind.light or chosen == "full"]
+        chosen = [one for one in map(_built, among) if one is not None]
     if (
         not isinstance(chosen, (list, tuple))
         or not chosen
@@ -164,12 +150,10 @@ def _diagnostics(chosen) -> dict[str, Diagnostic]:
     return dict(zip(names, chosen, strict=True))
 
 
-def _built(kind) -> Diagnostic | None:
-    """A Diagnostic with its default settings; None for what is none, is abstract, or needs settings."""
-    if not (isinstance(kind, type) and issubclass(kind, Diagnostic)) or kind is Diagnostic:
-        return None
+def _built(kind: type[Diagnostic]) -> Diagnostic | None:
+    """A Diagnostic with its default settings; None where it needs others."""
     try:
-        return kind(every="doubling") if kind.__name__ in WIDE else kind()
+        return kind(every="doubling") if kind.wide else kind()
     except ValueError:
         return None
 

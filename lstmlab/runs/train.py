@@ -121,7 +121,7 @@ class _Job:
             "config", f"```\n{OmegaConf.to_yaml(OmegaConf.create(config))}```", 0
         )
         self.recorder.board.hparams(settings(self.row))
-        self.recorder.board.layout()
+        self.recorder.board.layout(self.recorder.diagnostics.values())
         self.recorder.start(self.model)
 
     def train(self) -> None:

@@ -9,7 +9,7 @@ from oracles import LETTERS, NumpyCell, randomize
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, error_flow, variant
 from lstmlab.diagnostics import ErrorFlow, Probe
-from lstmlab.diagnostics.base import thinned
+from lstmlab.diagnostics.common.steps import thinned
 from lstmlab.diagnostics.error_flow import flows
 from lstmlab.learners import BPTT, UORO, Truncated1997, TruncatedBPTT
 

@@ -9,9 +9,10 @@ from oracles import NumpyCell, randomize
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, variant
 from lstmlab.diagnostics import Jacobians, Probe, jacobians
-from lstmlab.diagnostics import products as module
-from lstmlab.diagnostics.base import thinned, trace
-from lstmlab.diagnostics.products import products
+from lstmlab.diagnostics.common import products as module
+from lstmlab.diagnostics.common.products import products
+from lstmlab.diagnostics.common.steps import thinned
+from lstmlab.diagnostics.common.tracing import trace
 from lstmlab.learners import BPTT
 from lstmlab.recording.board import Board
 

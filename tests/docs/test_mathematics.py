@@ -13,7 +13,7 @@ from oracles import randomize, relative
 from scipy.optimize import brentq
 
 from lstmlab import Gate, GatedCell, Head, variant, variants
-from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.common.tracing import trace
 from lstmlab.learners import BPTT, Truncated1997
 
 DOCS = Path(__file__).parents[2] / "docs"

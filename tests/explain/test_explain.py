@@ -18,8 +18,8 @@ from lstmlab import Head, Recurrent, __version__, explain, variant, variants
 from lstmlab.cells import CascadeCell
 from lstmlab.config import compose as composed
 from lstmlab.diagnostics import Probe
-from lstmlab.diagnostics.base import trace
-from lstmlab.diagnostics.terms import terms
+from lstmlab.diagnostics.common.terms import terms
+from lstmlab.diagnostics.common.tracing import trace
 from lstmlab.explain import claims
 from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Formula, Page, number

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lstmlab import Head, Recurrent, variant
 from lstmlab.config import compose as composed
 from lstmlab.diagnostics import LearnerComparison, Probe
-from lstmlab.diagnostics.learner_comparison import angle
+from lstmlab.diagnostics.common.vectors import angle
 from lstmlab.learners import BPTT, RTRL, Elman, RandomGuessing, Truncated1997, TruncatedBPTT
 from lstmlab.learners.base import Learner
 from lstmlab.recording.board import Board
