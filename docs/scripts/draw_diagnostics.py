@@ -443,7 +443,7 @@ def traced(run: Path):
     """A finished run reopened, and every value of its cell on its probe, {name: [B, T, ...]}."""
     import tensorflow as tf
 
-    from lstmlab.diagnostics.base import trace
+    from lstmlab.diagnostics.common.tracing import trace
     from lstmlab.runs.build import reopen
 
     found = reopen(run)

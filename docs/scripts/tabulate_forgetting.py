@@ -12,7 +12,7 @@ from tabulate_cells import value
 
 import lstmlab
 from lstmlab.cells.gates import LETTERS, mover
-from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.common.tracing import trace
 
 PAGE = Path(__file__).parents[1] / "mathematics.md"
 FIRST, LAST = "<!-- made by docs/scripts/tabulate_forgetting.py -->", "<!-- end of what it made -->"

@@ -43,7 +43,7 @@ def symbols(difference: float, steps: int) -> Claim:
     """Return the claim that the symbolic Jacobian is right.
 
     Args:
-        difference: As diagnostics.terms.Measured.symbols.
+        difference: As diagnostics.common.terms.Measured.symbols.
         steps: On how many it was measured.
     """
     what = "largest difference from automatic differentiation, relative to the largest entry"
@@ -58,7 +58,7 @@ def scales(difference: float, steps: int, forget_gate: str) -> Claim:
     """Return the claim on what multiplies the old state.
 
     Args:
-        difference: As diagnostics.terms.Measured.carousel.
+        difference: As diagnostics.common.terms.Measured.carousel.
         steps: On how many it was measured.
         forget_gate: See above.
     """
@@ -79,7 +79,7 @@ def one_step(terms: pd.DataFrame) -> Claim:
     """Return the claim on the strongest path within one step.
 
     Args:
-        terms: The table of diagnostics.terms.
+        terms: The table of diagnostics.common.terms.
     """
     rows = terms[terms["value"] == "cell_state"]
     along = rows[rows["way"] == "carousel"]["norm"].max()

@@ -5,15 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from lstmlab.diagnostics import (
-    Bound,
-    ErrorFlow,
-    GateActivations,
-    Interventions,
-    Jacobians,
-    Probe,
-)
-from lstmlab.diagnostics.terms import terms
+from lstmlab.diagnostics import Probe, kinds
+from lstmlab.diagnostics.common.terms import terms
 from lstmlab.explain import claims, pictures
 from lstmlab.explain.claims import Claim, Fact
 from lstmlab.explain.held import forgets
@@ -52,8 +45,8 @@ def measured(page: Page, model: Any, probe: Probe, out: Path) -> None:
 
 def measure(model: Any, probe: Probe) -> dict[str, pd.DataFrame]:
     """Return {name: table} of those DIAGNOSTICS that serve the model."""
-    kinds = (GateActivations(), Jacobians(), ErrorFlow(), Bound(), Interventions())
-    found = {diagnostic.name: diagnostic for diagnostic in kinds}
+    known = kinds()
+    found = {name: known[name]() for name in DIAGNOSTICS}
     serving = [name for name in DIAGNOSTICS if found[name].serves(model)]
     return {name: found[name].measure(model, probe) for name in serving}
 

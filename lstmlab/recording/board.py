@@ -8,7 +8,9 @@ import io
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,52 +26,20 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 
+from lstmlab.diagnostics import Chart, Diagnostic, kinds
+from lstmlab.diagnostics.base import LEARNING
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# (category, [(chart, tags as a regular expression)]): the story, in the order in which it is told
-STORY = (
-    (
-        "1 Does it learn?",
-        [
-            ("error of training", r"training/(absolute_error|squared_error|loss|val_loss)$"),
-            ("wrong among the last sequences", r"training/recent_wrong$"),
-        ],
+TRAINING = (
+    Chart(
+        LEARNING,
+        "error of training",
+        r"training/(absolute_error|squared_error|loss|val_loss)$",
+        1,
     ),
-    (
-        "2 What do the gates do?",
-        [
-            ("mean", r"gates_mean/.*"),
-            ("share near 0: shut", r"gates_near_0/.*"),
-            ("share near 1: open", r"gates_near_1/.*"),
-        ],
-    ),
-    (
-        "3 Where does the error go? (against lag)",
-        [
-            ("error flow", r"error_flow_against_lag/.*"),
-            (
-                "state to state: log10 of the norm (diagnostic=full)",
-                r"jacobians_log10_norm_against_lag/.*",
-            ),
-            ("bound of 1991, log10 (diagnostic=full)", r"bound_log10_against_lag/.*"),
-        ],
-    ),
-    (
-        "4 What is remembered?",
-        [
-            ("half-life, in steps", r"memory_half_life\w*/.*"),
-            ("left of a state over the task's lag", r"memory_retention_over_lag/.*"),
-            ("states: drift, size, saturation", r"memory_states/.*"),
-        ],
-    ),
-    (
-        "5 Which gate does it?",
-        [
-            ("error with a gate clamped (diagnostic=full)", r"interventions_error/.*"),
-            ("retention with a gate clamped (diagnostic=full)", r"interventions_retention/.*"),
-        ],
-    ),
+    Chart(LEARNING, "wrong among the last sequences", r"training/recent_wrong$", 2),
 )
 
 
@@ -204,9 +174,9 @@ class Board:
         self._raw(self.folder / "final", end)
         self.flush()
 
-    def layout(self) -> None:
-        """Write the page Custom Scalars, whose charts tell the story in its order."""
-        self._raw(self.folder, custom_scalar.pb(_layout()))
+    def layout(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
+        """Write the page Custom Scalars, with the charts of `story`."""
+        self._raw(self.folder, custom_scalar.pb(_layout(diagnostics)))
 
     def flush(self) -> None:
         """Make what was written readable for others."""
@@ -298,13 +268,24 @@ def _plain(value: Any) -> bool | int | float | str:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _layout() -> layout_pb2.Layout:
-    def chart(title: str, tags: str) -> layout_pb2.Chart:
-        return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags]))
+def story(diagnostics: Iterable[Diagnostic] = ()) -> list[tuple[str, list[Chart]]]:
+    """The chapters of the page Custom Scalars and their charts, in the order of the story.
 
-    return layout_pb2.Layout(
-        category=[
-            layout_pb2.Category(title=title, chart=[chart(*one) for one in charts], closed=False)
-            for title, charts in STORY
-        ]
-    )
+    The charts are those of the training, of every diagnostic of the package, and of `diagnostics`.
+    """
+    sources: list[type[Diagnostic] | Diagnostic] = [*kinds().values(), *diagnostics]
+    charts = {*TRAINING, *(chart for source in sources for chart in source.charts)}
+    told = sorted(charts, key=lambda chart: (chart.chapter, chart.place, chart.title))
+    return [(chapter, list(group)) for chapter, group in groupby(told, attrgetter("chapter"))]
+
+
+def _layout(diagnostics: Iterable[Diagnostic]) -> layout_pb2.Layout:
+    def chart(one: Chart) -> layout_pb2.Chart:
+        content = layout_pb2.MultilineChartContent(tag=[one.tags])
+        return layout_pb2.Chart(title=one.title, multiline=content)
+
+    chapters = [
+        layout_pb2.Category(title=title, chart=[chart(one) for one in charts], closed=False)
+        for title, charts in story(diagnostics)
+    ]
+    return layout_pb2.Layout(category=chapters)

@@ -3,7 +3,6 @@
 It decides when to measure; a Recorder measures and writes. It does not touch what is trained.
 """
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,11 @@ import keras
 import pandas as pd
 
 from lstmlab import checks
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics import Diagnostic, Probe, kinds
 from lstmlab.errors import refusal
 from lstmlab.recording.board import Board
 from lstmlab.recording.layers import checked, has_gated_rnn
 from lstmlab.recording.recorder import Recorder
-
-LIGHT = ("GateActivations", "ErrorFlow", "Memory")
-WIDE = (
-    "Bound",
-    "ErrorFlow",
-    "Example",
-    "GateTimeline",
-    "Interventions",
-    "Jacobians",
-)  # wide to look at, or costly
 
 
 class GateTensorBoard(keras.callbacks.Callback):
@@ -129,7 +118,7 @@ class GateTensorBoard(keras.callbacks.Callback):
         )
         self._recorder.start(self.model)
         self._of, self._count, self._logs = self.model, 0, {}
-        board.layout()
+        board.layout(self.diagnostics.values())
         board.text("model", _summary(self.model), 0)
         if self.hparams is not None:
             board.hparams(self.hparams)
@@ -152,11 +141,8 @@ class GateTensorBoard(keras.callbacks.Callback):
 def _diagnostics(chosen: Any) -> dict[str, Diagnostic]:
     """{name: Diagnostic} of a preset or a list."""
     if isinstance(chosen, str) and chosen in ("light", "full"):
-        home = importlib.import_module("lstmlab.diagnostics")
-        names = LIGHT if chosen == "light" else home.__all__
-        chosen = [
-            one for one in map(_built, (getattr(home, name) for name in names)) if one is not None
-        ]
+        among = [kind for kind in kinds().values() if kind.light or chosen == "full"]
+        chosen = [one for one in map(_built, among) if one is not None]
     if (
         not isinstance(chosen, (list, tuple))
         or not chosen
@@ -170,12 +156,10 @@ def _diagnostics(chosen: Any) -> dict[str, Diagnostic]:
     return dict(zip(names, chosen, strict=True))
 
 
-def _built(kind: Any) -> Diagnostic | None:
-    """A Diagnostic with default settings; None for one that needs settings, and anything else."""
-    if not (isinstance(kind, type) and issubclass(kind, Diagnostic)) or kind is Diagnostic:
-        return None
+def _built(kind: type[Diagnostic]) -> Diagnostic | None:
+    """A Diagnostic with its default settings; None where it needs others."""
     try:
-        return kind(every="doubling") if kind.__name__ in WIDE else kind()
+        return kind(every="doubling") if kind.wide else kind()
     except ValueError:
         return None
 

@@ -114,7 +114,7 @@ class _Job:
         text = OmegaConf.to_yaml(OmegaConf.create(config))
         self.recorder.board.text("config", f"```\n{text}```", 0)
         self.recorder.board.hparams(settings(self.row))
-        self.recorder.board.layout()
+        self.recorder.board.layout(self.recorder.diagnostics.values())
         self.recorder.start(self.model)
 
     def train(self) -> None:

@@ -7,8 +7,8 @@ import tensorflow as tf
 from explained import small
 
 from lstmlab import variant
-from lstmlab.diagnostics.base import trace
-from lstmlab.diagnostics.terms import terms
+from lstmlab.diagnostics.common.terms import terms
+from lstmlab.diagnostics.common.tracing import trace
 
 
 def test_norms_of_terms_against_the_traced_gates(rng):

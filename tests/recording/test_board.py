@@ -24,7 +24,7 @@ from lstmlab.diagnostics import (
     Probe,
 )
 from lstmlab.learners import BPTT
-from lstmlab.recording.board import STORY, Board, _bands
+from lstmlab.recording.board import Board, _bands, story
 
 B, T, F, N, K = 2, 6, 2, 4, 1
 
@@ -150,7 +150,7 @@ def test_layout_tells_the_story_with_tags_that_diagnostics_write(tmp_path, rng, 
         for category in layout.category
         for chart in category.chart
     }
-    assert len(charts) == sum(len(charts) for _, charts in STORY) > 9
+    assert len(charts) == sum(len(charts) for _, charts in story()) > 9
     for title, pattern in charts.items():
         assert any(re.match(pattern, tag) for tag in tags), title
 

@@ -22,7 +22,7 @@ from lstmlab.diagnostics import (
     Memory,
     Probe,
 )
-from lstmlab.diagnostics.base import trace
+from lstmlab.diagnostics.common.tracing import trace
 from lstmlab.learners import BPTT
 from lstmlab.recording.layers import MeasuredLayer, MeasuredLayers, measured_layers
 
