@@ -24,7 +24,8 @@ ROWS = [
         "remark": "none solved",
     },
     {
-        "task": "sums", "paper": "C 2001", "method": "by hand", "sequences": "4444", "unit": "streams"
+        "task": "sums", "paper": "C 2001", "method": "by hand", "sequences": "4444",
+        "unit": "streams",
     },
     {"task": "other", "paper": "C 2001", "method": "by hand"},
 ]  # fmt: skip

@@ -41,12 +41,12 @@ HEAD = """# Tasks
 
 <!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks and conf/published.csv: change those -->
 
-Each task is one question put to a net: what is shown, what is asked, and when it counts as solved. `lstmlab task=adding
+Each task is one question put to a network: what is shown, what is asked, and when it counts as solved. `lstmlab task=adding
 task.T=200` trains on one, `lstmlab-tasks adding T=200` prints its card with a drawn sequence (`--picture FILE` draws it), and
 in Python `lstmlab.describe.describe(task)` and `picture(task)` do so.
 
 On a card, *Lag* is the least number of steps between an input that an answer needs and that answer. *Chance* is the loss of the
-best constant output and, behind it, that of the best output that knows the present input alone: a net that stays there has not
+best constant output and, after it, that of the best output that knows only the present input: a network that stays there has not
 remembered anything. Losses are means over the steps with an error: the squared error averaged over the outputs, or the
 crossentropy in nats. Settings are shown with their defaults; on the command line `task.` goes before them.
 
@@ -152,7 +152,7 @@ def figures(name: str) -> list[str]:
 def overview(tasks: dict[str, Task]) -> str:
     """A line per task with its numbers at the defaults."""
     rows = [
-        "| task | steps | inputs | outputs | lag | loss | chance | present input alone |",
+        "| task | steps | inputs | outputs | lag | loss | chance | only the present input |",
         "|" + "---|" * 8,
     ]
     for name, task in tasks.items():
