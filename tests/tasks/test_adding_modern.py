@@ -53,7 +53,7 @@ def test_values_are_uniform(drawn):
 
 
 def test_yardsticks(drawn):
-    """1/6, and what the last pair tells when it is marked: then its value and the mean of the other."""
+    """1/6, and what a last pair that is marked tells: its value and the mean of the other."""
     task, x, y, w = drawn
     variance = loss("squared", y, np.full_like(y, 1.0), w)
     assert variance == pytest.approx(task.chance, rel=0.05)

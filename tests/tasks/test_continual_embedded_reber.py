@@ -1,4 +1,4 @@
-"""The continual embedded Reber grammar against a regular expression and a walk along the drawing."""
+"""The continual embedded Reber grammar against a regular expression and a walk on its drawing."""
 
 import re
 import tracemalloc
@@ -29,14 +29,14 @@ def read(x):
 
 
 def strings(streams):
-    """All complete strings of the streams; what is left over is shorter than any plausible string."""
+    """All complete strings of the streams; the rest is shorter than any plausible string."""
     found = [string for stream in streams for string in STRING.findall(stream)]
     assert sum(map(len, found)) > 0.99 * sum(map(len, streams))
     return found
 
 
 def test_streams_are_strings_of_the_grammar(drawn):
-    """Nothing between two strings, and a beginning of one at the end: cut off there, the streams match throughout."""
+    """Streams match throughout: nothing lies between strings, and the last one is cut off."""
     _, x, _, _ = drawn
     assert len(strings(read(x))) > 9_500
     for stream in read(x):

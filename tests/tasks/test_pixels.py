@@ -1,4 +1,4 @@
-"""Images as sequences against the images themselves; larger sets from a loader that is faked, as they need a network."""
+"""Images as sequences against the images themselves; larger sets come from a faked loader."""
 
 import keras
 import numpy as np
@@ -165,7 +165,7 @@ def test_no_network(monkeypatch):
     monkeypatch.setattr(keras.datasets.mnist, "load_data", unreachable)
     with pytest.raises(
         ValueError,
-        match=r"Pixels: expected images that keras.datasets can fetch \(URL.*Received: task.data='mnist'$",
+        match=r"Pixels: expected images that keras.datasets can fetch \(URL.*task.data='mnist'$",
     ):
         Pixels(data="mnist")
 

@@ -1,4 +1,4 @@
-"""Very long lags with distractors against what section 5.2 says of experiment 2c, recomputed from the symbols alone."""
+"""Experiment 2c against what section 5.2 says of it, recomputed from the symbols."""
 
 from collections import Counter
 
@@ -160,7 +160,7 @@ def test_sets_have_ten_thousand_sequences_and_none_may_be_wrong():
 
 
 def test_weights_of_table_3():
-    """In the order of the table: p + 4 inputs, two blocks of size 1 that see inputs, cells and gates, two outputs, no bias."""
+    """In the table's order: p + 4 inputs, 2 blocks that see inputs, cells and gates, 2 outputs."""
     weights = [row["where"]["weights"] for row in VeryLongLag.published]
     assert weights == [364, 664, 1264, 3064, 6064, 3064, 1264, 664, 364]
 
