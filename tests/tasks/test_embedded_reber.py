@@ -57,7 +57,7 @@ def test_regular_expression_itself():
 
 
 def test_short_strings_have_their_probabilities(strings):
-    """Each choice is fair: BTXSE takes three after the first, and so on; longer ones are together."""
+    """Each choice is fair: BTXSE takes three after the first, and so on; longer ones are pooled."""
     inner = {
         "BTXSE": 3,
         "BTSXSE": 4,
