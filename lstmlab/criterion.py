@@ -120,7 +120,7 @@ class SlidingWindow:
 
 
 class WholeSets:
-    """Solved when, of the sequences of whole sets, few enough are wrong and the mean error is small.
+    """Solved when few enough sequences of whole sets are wrong and their mean error is small.
 
     The sets are tried after each window of training. 1997 does not say how often; so `solved_at` is
     exact to one window, and never early. If no sequence may be wrong, a set of more than 1000 is
@@ -182,7 +182,7 @@ class WholeSets:
                 `redraw` how often they were tried, from 1 on.
 
         Returns:
-            Whether the task is solved; `solved_at` is the number of sequences trained on until then.
+            Whether the task is solved; `solved_at` is how many sequences were trained on by then.
         """
         self._seen, self._tried = self._seen + len(y), self._tried + 1
         wrong, errors = 0, np.zeros(0)

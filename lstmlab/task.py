@@ -225,8 +225,8 @@ class Task(abc.ABC):
 
         Args:
             seed: The seed of the run.
-            stream: 'train', 'chunks' (those that `chunks` cuts), 'probe', or the name of a set, such
-                as 'test'.
+            stream: 'train', 'chunks' (those that `chunks` cuts), 'probe', or the name of a set,
+                such as 'test'.
             position: Counted from 0; in 'train' and 'chunks' it is the sequence that training meets
                 there.
 

@@ -16,7 +16,7 @@ class Told:
 
 
 def chunks(rng, n):
-    """Cuts 0 .. n at random, with chunks of 1 and chunks longer than the criterion's window among them."""
+    """Cuts 0 .. n at random, also into chunks of 1 and chunks longer than the window."""
     cuts = np.unique(np.concatenate([[0, n], rng.integers(0, n, size=rng.integers(1, 12))]))
     return list(itertools.pairwise(cuts))
 
@@ -40,7 +40,7 @@ def test_sliding_window_against_brute_force():
             int(rng.integers(0, 2)),
         )
         right = rng.random(n) < rng.choice([0.8, 0.95, 1.0])
-        # the error of a sequence is |y - prediction|: y is 1 or 0, the prediction beside it by `errors`
+        # the error of a sequence is |y - prediction|: the prediction lies beside y by `errors`
         errors = np.round(rng.random(n) * 0.2, 3)
         y = right.astype(float)[:, None, None]
         rule = SlidingWindow(sequences=length, wrong=wrong, error_below=0.1)
@@ -82,7 +82,7 @@ def test_sequence_errors_against_loops(rng):
 
 
 def tries(rule, *windows):
-    """What the rule says after each window of 7 sequences, at which it is shown sets of such {name: [right per sequence]}."""
+    """What the rule says after each window of 7 sequences and sets {name: [right per sequence]}."""
     asked, y = [], np.zeros((7, 1, 1))
     outcomes = []
     for sets in windows:

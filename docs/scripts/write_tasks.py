@@ -1,6 +1,7 @@
-"""docs/tasks.md and its pictures, made from the docstrings of the tasks in conf/task/: python docs/scripts/write_tasks.py
+"""Makes docs/tasks.md and its pictures from the docstrings of the tasks in conf/task/.
 
-tests/docs/test_tasks_page.py compares the page with it, and the pictures with the sequences that they should show.
+Run python docs/scripts/write_tasks.py. tests/docs/test_tasks_page.py compares the page with it, and
+the pictures with the sequences that they should show.
 """
 
 import hashlib
@@ -25,30 +26,56 @@ PAGE = Path(__file__).parents[1] / "tasks.md"
 IMAGES = PAGE.parent / "images"
 WORDS = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
 GROUPS = {  # in this order; what is in none of them came after 1997
-    "1997": ["embedded_reber", "noise_free_lag", "no_local_regularities", "very_long_lag", "two_sequence", "adding",
-             "multiplication", "temporal_order"],
-    "after 1997": ["continual_embedded_reber", "continual_temporal_order", "timing", "counting_language", "parity", "latch",
-                   "delayed_xor", "chunk_stream", "adding_modern", "copy_memory", "selective_copy", "associative_recall",
-                   "flip_flop"],
+    "1997": [
+        "embedded_reber",
+        "noise_free_lag",
+        "no_local_regularities",
+        "very_long_lag",
+        "two_sequence",
+        "adding",
+        "multiplication",
+        "temporal_order",
+    ],
+    "after 1997": [
+        "continual_embedded_reber",
+        "continual_temporal_order",
+        "timing",
+        "counting_language",
+        "parity",
+        "latch",
+        "delayed_xor",
+        "chunk_stream",
+        "adding_modern",
+        "copy_memory",
+        "selective_copy",
+        "associative_recall",
+        "flip_flop",
+    ],
     "real data": ["pixels", "csv"],
-}  # fmt: skip
+}
 TITLES = {
-    "1997": "The tasks of the paper: Hochreiter & Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997.",
-    "after 1997": "Tasks of later papers, and those on which the paper of 1997 and its critics rest.",
+    "1997": (
+        "The tasks of the paper: Hochreiter & Schmidhuber, *Long Short-Term Memory*, "
+        "Neural Computation 9(8), 1997."
+    ),
+    "after 1997": "Tasks of later papers, and of the debate about the paper of 1997.",
     "real data": "Images read pixel by pixel, and your own table.",
 }
 HEAD = """# Tasks
 
 <!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks and conf/published.csv: change those -->
 
-Each task is one question put to a network: what is shown, what is asked, and when it counts as solved. `lstmlab task=adding
-task.T=200` trains on one, `lstmlab-tasks adding T=200` prints its card with a drawn sequence (`--picture FILE` draws it), and
-in Python `lstmlab.describe.describe(task)` and `picture(task)` do so.
+Each task is one question put to a network: what is shown, what is asked, and when it counts as
+solved. `lstmlab task=adding task.T=200` trains on one. `lstmlab-tasks adding T=200` prints its card
+with a drawn sequence, and `--picture FILE` draws it; in Python, `lstmlab.describe.describe(task)`
+and `picture(task)` do the same.
 
-On a card, *Lag* is the least number of steps between an input that an answer needs and that answer. *Chance* is the loss of the
-best constant output and, after it, that of the best output that knows only the present input: a network that stays there has not
-remembered anything. Losses are means over the steps with an error: the squared error averaged over the outputs, or the
-crossentropy in nats. Settings are shown with their defaults; on the command line `task.` goes before them.
+On a card, *Lag* is the least number of steps between an input that an answer needs and that answer.
+*Chance* is the loss of the best constant output and, after it, that of the best output that knows
+only the present input: a network that stays there has not remembered anything. Losses are means
+over the steps with an error: the squared error averaged over the outputs, or the crossentropy in
+nats.
+Settings are shown with their defaults; on the command line they begin with `task.`.
 
 The tables *Published* are made from [conf/published.csv](../conf/published.csv), the one place in which published figures are
 written; `lstmlab-tasks NAME` prints the same table. *Run by* is what to type behind `lstmlab`, with `-m` where a setting has
@@ -152,7 +179,7 @@ def figures(name: str) -> list[str]:
 def overview(tasks: dict[str, Task]) -> str:
     """A line per task with its numbers at the defaults."""
     rows = [
-        "| task | steps | inputs | outputs | lag | loss | chance | only the present input |",
+        "| task | steps | inputs | outputs | lag | loss | chance | present input only |",
         "|" + "---|" * 8,
     ]
     for name, task in tasks.items():

@@ -1,6 +1,7 @@
-"""Every task that conf/task/ names keeps the contract of lstmlab.task.Task, as its file sets it and as VARIANTS do."""
+"""Every task of conf/task/, as its file sets it and as VARIANTS do, keeps the contract of Task."""
 
 import tracemalloc
+from functools import lru_cache
 from importlib import resources
 from itertools import combinations, islice
 
@@ -17,23 +18,43 @@ FILES = {
     for path in (resources.files("lstmlab.conf") / "task").iterdir()
     if path.name.endswith(".yaml")
 }
-VARIANTS = (  # further settings of a task, as on the command line, that change what is shown, asked or counted
-    "copy_memory delimiter=throughout", "counting_language language=anbncn", "csv kind=classification target=shape",
-    "csv warmup=3", "multiplication criterion.wrong=12", "parity every_step=true",
-    "temporal_order symbols=3", "timing kind=generate",
-    "timing kind=periodic", "timing kind=single", "two_sequence form=3b", "two_sequence form=3c",
-)  # fmt: skip
+# Further settings of a task, as on the command line, that change what is shown, asked or counted.
+VARIANTS = (
+    "copy_memory delimiter=throughout",
+    "counting_language language=anbncn",
+    "csv kind=classification target=shape",
+    "csv warmup=3",
+    "multiplication criterion.wrong=12",
+    "parity every_step=true",
+    "temporal_order symbols=3",
+    "timing kind=generate",
+    "timing kind=periodic",
+    "timing kind=single",
+    "two_sequence form=3b",
+    "two_sequence form=3c",
+)
 CASES = (*sorted(FILES), *VARIANTS)
 NEEDS = {"csv": "csv_file"}  # a fixture of settings, for tasks that cannot do without
 N = 40
 TRIED = 3  # sequences of a set that are looked at
 LONG = {  # settings that make a sequence a million steps long, or a long stream
-    "adding": {"T": 10**6}, "multiplication": {"T": 10**6}, "temporal_order": {"T": 10**6}, "two_sequence": {"T": 10**6},
-    "very_long_lag": {"q": 10**6}, "adding_modern": {"T": 10**6}, "copy_memory": {"T": 10**6}, "selective_copy": {"T": 10**6},
-    "flip_flop": {"T": 10**6}, "delayed_xor": {"T": 10**6}, "latch": {"shortest": 10**6, "longest": 10**6},
-    "parity": {"shortest": 10**6, "longest": 10**6}, "continual_embedded_reber": {}, "continual_temporal_order": {},
-    "chunk_stream": {}, "timing": {"steps": 10**6},
-}  # fmt: skip
+    "adding": {"T": 10**6},
+    "multiplication": {"T": 10**6},
+    "temporal_order": {"T": 10**6},
+    "two_sequence": {"T": 10**6},
+    "very_long_lag": {"q": 10**6},
+    "adding_modern": {"T": 10**6},
+    "copy_memory": {"T": 10**6},
+    "selective_copy": {"T": 10**6},
+    "flip_flop": {"T": 10**6},
+    "delayed_xor": {"T": 10**6},
+    "latch": {"shortest": 10**6, "longest": 10**6},
+    "parity": {"shortest": 10**6, "longest": 10**6},
+    "continual_embedded_reber": {},
+    "continual_temporal_order": {},
+    "chunk_stream": {},
+    "timing": {"steps": 10**6},
+}
 NOT_LONG = {"timing kind=single"}  # variants of these tasks whose sequences are short all the same
 ONE = {"timing kind=periodic"}  # tasks with one sequence alone: every block of training is the same
 FROM_ONE_ON = (
@@ -56,9 +77,13 @@ FEW = {  # tasks whose sets hold sequences of training by intent, the sets, and 
     "timing kind=periodic": (("test",), "there is one sequence"),
 }
 PROBED = {  # tasks whose probe is drawn from one of the sets
-    "csv": "validation", "csv kind=classification target=shape": "validation", "csv warmup=3": "validation",
-    "pixels": "validation", "embedded_reber": "test", "reber": "test",
-}  # fmt: skip
+    "csv": "validation",
+    "csv kind=classification target=shape": "validation",
+    "csv warmup=3": "validation",
+    "pixels": "validation",
+    "embedded_reber": "test",
+    "reber": "test",
+}
 KINDS = {
     "chunk_stream": 2**20
 }  # different sequences, where so few that independent draws now and then coincide
@@ -66,7 +91,7 @@ CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved")
 
 
 def build(case: str, seed: int = 0, **settings) -> Task:
-    """The task of a case: a name in FILES, and perhaps settings after it. settings: more of them, that the case may change."""
+    """The task of a case: a name in FILES, and perhaps settings, which go over `settings`."""
     name, *changed = case.split()
     config = OmegaConf.create(
         {"seed": seed, "task": OmegaConf.create(FILES[name].read_text(encoding="utf-8"))}
@@ -83,7 +108,7 @@ def needed(case: str, request) -> dict:
 
 @pytest.fixture(scope="session")
 def csv_file(tmp_path_factory):
-    """A table of the user's own: 60 sequences of 5 to 12 rows, a sine each, of which `shape` says how it begins."""
+    """A user's table: 60 sines of 5 to 12 rows; the column `shape` says how each begins."""
     rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("csv") / "table.csv"
     lines = ["group,time,x,y,shape"]
     for group in range(60):
@@ -167,17 +192,18 @@ def test_two_tasks_of_one_config_are_equal(request):
 
 
 def distinct(task, x, w) -> set[bytes]:
-    """What is shown in each sequence, without its padding; of streams without an end as many steps as training has."""
+    """What each sequence shows, without padding; of endless streams the steps of training."""
     ends = np.full(len(w), task.steps) if task.endless else valid_steps(w).sum(axis=1)
     return {row[:end].tobytes() for row, end in zip(x, ends, strict=True)}
 
 
 def test_streams_are_disjoint(case, task):
-    """What is tried or probed is not trained on, and the sets and the probe share nothing, but for what FEW and PROBED say.
+    """The sets, the probe and training share no sequence, except what FEW and PROBED say.
 
-    Looked at are the first block of each set, as many sequences of the probe and of training as are drawn together, and
-    training in blocks as large as each of the others: so the same random numbers would give the same sequences. Where KINDS
-    says how few sequences there are, up to five times as many may coincide as do by chance on average.
+    Compared are the first block of each set, as many sequences of the probe and of training as are
+    drawn together, and training in blocks as large as each of the others: so the same random
+    numbers would give the same sequences. If KINDS says how few sequences there are, up to five
+    times as many may coincide as do by chance on average.
     """
     drawn = {name: next(iter(blocks)) for name, blocks in task.sets(0).items()}
     drawn["probe"] = task.probe(0, task.block)
@@ -264,19 +290,23 @@ def test_a_perfect_predictor_is_right_and_the_mean_is_not(task):
 
 
 def noise(task) -> float:
-    """Variance of the noise on the targets of training, which those of the sets, that count, are free of."""
+    """Variance of the noise on the targets of training; those of the sets have none."""
     return float(getattr(task, "target_noise", 0.0)) ** 2
 
 
 def best_constant(y, w):
-    """The one output at all steps with the least squared error, or crossentropy: the mean target."""
+    """The constant output with the least squared error or crossentropy: the mean target."""
     return np.sum(w[..., None] * y, axis=(0, 1), dtype="float64") / np.sum(w, dtype="float64")
 
 
-def by_monte_carlo(task, clean=False):
-    """x at the steps with an error, and y and w there, of a few thousand sequences; clean: of the sets, without noise."""
+@lru_cache(maxsize=2)  # two tests one after another ask for the same
+def by_monte_carlo(task, clean):
+    """x, y and w at the steps with an error of a few thousand sequences, and whose steps they are.
+
+    clean: of the sets, whose targets are free of noise.
+    """
     n = int(np.clip(3e6 / (task.steps * (task.features + task.outputs)), 50, 3000))
-    if clean and noise(task):
+    if clean:
         blocks = [block for blocks in task.sets(0).values() for block in blocks]
     else:
         blocks = [sample(task, block, n) for block in range(4)]
@@ -300,6 +330,18 @@ def each_loss(task, y, prediction):
     return -np.sum(y * np.log(np.maximum(prediction, 1e-30)), axis=-1)
 
 
+def kinds_of(rows: np.ndarray) -> np.ndarray:
+    """A number for each row of integers [m, F], the same for equal rows.
+
+    np.unique of one key per row is far faster than np.unique of the rows.
+    """
+    rng = np.random.default_rng(0)
+    keys = rows @ rng.integers(1, 2**53, size=rows.shape[1])
+    _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
+    assert np.array_equal(rows[first][kind], rows), "two different rows have the same key"
+    return kind
+
+
 def test_chance_by_monte_carlo(task):
     if task.chance is None:
         return
@@ -319,16 +361,13 @@ def test_chance_by_monte_carlo(task):
 
 
 def test_memoryless_by_monte_carlo(task):
-    """Of the inputs that occur often, the mean target of each is the best answer; it cannot be beaten, nor miss by far."""
+    """The best answer to an input that occurs often is its mean target: no better, no far worse."""
     if task.memoryless is None:
         return
-    x, y, w, groups = by_monte_carlo(task, clean=True)
+    x, y, w, groups = by_monte_carlo(task, noise(task) > 0)
     y = y.astype("float64")
-    kinds, kind = np.unique(
-        np.round(x * 4).astype(int), axis=0, return_inverse=True
-    )  # continuous inputs by quarters
-    kind = kind.ravel()
-    if len(kinds) > len(x) / 20:
+    kind = kinds_of(np.round(x * 4).astype(int))  # continuous inputs by quarters
+    if kind.max() + 1 > len(x) / 20:
         kind = np.zeros(len(x), int)  # the input at these steps is noise
     weights = np.bincount(kind, weights=w)
     means = np.stack([np.bincount(kind, weights=w * column) / weights for column in y.T], axis=-1)
@@ -391,25 +430,42 @@ def of_bits(task, x):
     return shown(x) if task.every_step else last_shown(task, x)
 
 
-READOUT = {  # (task, x) -> bool [n, T]: the steps that a task's card says are asked for, by what it shows alone
-    "adding": last_shown_with("marker", -1.0), "adding_modern": very_last, "associative_recall": very_last,
-    "chunk_stream": every_step, "continual_embedded_reber": every_step, "continual_temporal_order": wherever("B"),
-    "copy_memory": every_step, "counting_language": every_step_shown, "csv": of_table,
-    "delayed_xor": last_shown_with("marker", -1.0), "embedded_reber": every_step_shown, "flip_flop": every_step,
-    "latch": last_shown, "multiplication": last_shown_with("marker", -1.0), "no_local_regularities": every_step,
-    "noise_free_lag": every_step, "parity": of_bits, "pixels": very_last, "reber": every_step_shown,
+# (task, x) -> bool [n, T]: the steps that a task's card says are asked for, by what it shows.
+READOUT = {
+    "adding": last_shown_with("marker", -1.0),
+    "adding_modern": very_last,
+    "associative_recall": very_last,
+    "chunk_stream": every_step,
+    "continual_embedded_reber": every_step,
+    "continual_temporal_order": wherever("B"),
+    "copy_memory": every_step,
+    "counting_language": every_step_shown,
+    "csv": of_table,
+    "delayed_xor": last_shown_with("marker", -1.0),
+    "embedded_reber": every_step_shown,
+    "flip_flop": every_step,
+    "latch": last_shown,
+    "multiplication": last_shown_with("marker", -1.0),
+    "no_local_regularities": every_step,
+    "noise_free_lag": every_step,
+    "parity": of_bits,
+    "pixels": very_last,
+    "reber": every_step_shown,
     "selective_copy": after_the_tokens,
-    "temporal_order": last_shown_with("B"), "timing": of_spikes, "two_sequence": last_shown,
+    "temporal_order": last_shown_with("B"),
+    "timing": of_spikes,
+    "two_sequence": last_shown,
     "very_long_lag": last_shown_with("e"),
-}  # fmt: skip
+}
 
 
 def test_readout_is_where_the_card_says(case, task):
     """At the steps that READOUT says, each counted once, and at no other."""
     name = case.split()[0]
     assert name in READOUT, (
-        f"conf/task/{name}.yaml: expected an entry {name!r} in READOUT of {__file__}: a function (task, x) -> bool [n, T], the "
-        "steps at which the task's card says that something is asked, found in x alone"
+        f"conf/task/{name}.yaml: expected an entry {name!r} in READOUT of {__file__}: a function "
+        "(task, x) -> bool [n, T], the steps at which the task's card says that something is "
+        "asked, found from x"
     )
     for batch, (x, _, w) in every_batch(task):
         assert np.array_equal(w, READOUT[name](task, x)), batch
@@ -484,7 +540,7 @@ def test_large_sets_are_drawn_and_not_kept(task):
     "case", [case for case in CASES if case.split()[0] in LONG and case not in NOT_LONG]
 )
 def test_a_million_steps_need_memory_for_one_piece(case):
-    """Through `chunks`: no more for ten times as many pieces, and far less than the whole sequences would take."""
+    """No more memory for ten times as many chunks, and far less than whole sequences take."""
     task, chunk = build(case, **LONG[case.split()[0]]), 20_000
     peaks = []
     for pieces in (5, 50):

@@ -160,7 +160,8 @@ def test_what_it_refuses(arguments, message, tmp_path, monkeypatch):
 def test_the_command_loads_neither_tensorflow_nor_keras():
     code = (
         "import sys; from lstmlab import describe; describe.main(['adding']); "
-        "sys.exit(str(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras'}) or ''))"
+        "loaded = {name.split('.')[0] for name in sys.modules}; "
+        "sys.exit(str(sorted(loaded & {'tensorflow', 'keras'}) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.strip() == ""

@@ -1,4 +1,4 @@
-"""docs/tasks.md is what docs/scripts/write_tasks.py makes of the tasks there are, and its pictures show what they say."""
+"""docs/tasks.md is what docs/scripts/write_tasks.py makes of the tasks, with their pictures."""
 
 import importlib
 import inspect

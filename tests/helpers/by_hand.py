@@ -35,7 +35,7 @@ def symbols(text: str, alphabet: str) -> np.ndarray:
 
 
 def question(text: str, alphabet: str = "ab?", events=()) -> ByHand:
-    """The text is shown; at its last step the class Q of Q, R is asked; then two steps of padding."""
+    """Shows the text; asks the class Q of Q, R at its last step; then come two steps of padding."""
     x = symbols(text + "  ", alphabet)
     y, w = np.zeros((len(x), 2)), np.zeros(len(x))
     y[len(text) - 1, 0] = w[len(text) - 1] = 1

@@ -68,7 +68,7 @@ def test_values_are_uniform(drawn):
 
 
 def test_second_mark_is_uniform_where_it_cannot_be_confused(drawn):
-    """One mark: the first fell on the first pair, and the other is uniform on pairs 2 to T/2 - 1; a tenth of the cases."""
+    """A tenth of the cases: the first mark fell on the first pair, the other on 2 to T/2 - 1."""
     task, x, _, _ = drawn
     _, marks = places(x)
     alone = np.array([at[0] for at in marks if len(at) == 1])
@@ -79,7 +79,7 @@ def test_second_mark_is_uniform_where_it_cannot_be_confused(drawn):
 
 
 def test_pairs_of_marks_by_the_rule(drawn):
-    """Frequencies of unordered pairs: first uniform on pairs 2 to 10, second uniform on the others of the first T/2 - 1."""
+    """Unordered pairs: first uniform on 2 to 10, second on the others of the first T/2 - 1."""
     task, x, _, _ = drawn
     _, marks = places(x)
     half = task.T // 2 - 1
@@ -136,7 +136,7 @@ def test_every_branch_is_met(drawn):
 
 
 def test_lag_is_that_of_the_sequences(drawn):
-    """From the second mark to the answer, both counted, at the shortest length: the paper's T/2 for even T."""
+    """From the second mark to the answer at the shortest length: the paper's T/2 for even T."""
     task, x, _, w = drawn
     _, marks = places(x)
     steps = [int(np.argmax(weight)) - int(at.max()) for at, weight in zip(marks, w, strict=True)]

@@ -64,11 +64,12 @@ def test_only_the_answer_decides(drawn):
 def test_yardsticks_by_monte_carlo(drawn):
     task = drawn[0]
     x, y, _ = task.sample(np.random.default_rng(1), 5000)
-    y = y.astype("float64")
-    assert task.chance == pytest.approx(y.reshape(-1, task.outputs).var(axis=0).mean(), abs=1e-3)
-    within = sum(
-        y[x[..., k] > 0].var(axis=0).mean() * (x[..., k] > 0).mean() for k in range(task.features)
-    )
+    codes, y = x.reshape(-1, task.features).argmax(axis=1), y.reshape(-1, task.outputs)
+    # Of numbers that are 0 or 1 the variance is mean - mean^2.
+    mean = y.mean(axis=0, dtype="float64")
+    assert task.chance == pytest.approx((mean - mean**2).mean(), abs=1e-3)
+    means = np.stack([y[codes == k].mean(axis=0, dtype="float64") for k in range(task.features)])
+    within = np.bincount(codes) @ (means - means**2).mean(axis=1) / len(codes)
     assert task.memoryless == pytest.approx(within, abs=3e-3 * task.chance)
 
 

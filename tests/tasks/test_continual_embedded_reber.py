@@ -1,4 +1,4 @@
-"""The continual embedded Reber grammar against a regular expression and a walk along the drawing."""
+"""The continual embedded Reber grammar against a regular expression and a walk on its drawing."""
 
 import re
 import tracemalloc
@@ -29,14 +29,14 @@ def read(x):
 
 
 def strings(streams):
-    """All complete strings of the streams; what is left over is shorter than any plausible string."""
+    """All complete strings of the streams; the rest is shorter than any plausible string."""
     found = [string for stream in streams for string in STRING.findall(stream)]
     assert sum(map(len, found)) > 0.99 * sum(map(len, streams))
     return found
 
 
 def test_streams_are_strings_of_the_grammar(drawn):
-    """Nothing between two strings, and a beginning of one at the end: cut off there, the streams match throughout."""
+    """Streams match throughout: nothing lies between strings, and the last one is cut off."""
     _, x, _, _ = drawn
     assert len(strings(read(x))) > 9_500
     for stream in read(x):
@@ -147,10 +147,13 @@ def test_chance_and_memoryless_by_monte_carlo():
     for steps, n in ((3, 100_000), (20, 30_000), (500, 3000)):
         task = ContinualEmbeddedReber(steps=steps)
         x, y, _ = task.sample(np.random.default_rng(7), n)
-        y = y.astype("float64")
-        assert task.chance == pytest.approx(y.reshape(-1, 7).var(axis=0).mean(), abs=4e-4)
-        groups = [y[x[..., k] > 0].reshape(-1, 7) for k in range(7)]
-        within = sum(len(g) * g.var(axis=0).mean() for g in groups if len(g)) / x[..., 0].size
+        x, y = x.reshape(-1, 7), y.reshape(-1, 7)
+        mean, count = y.mean(axis=0, dtype="float64"), x.sum(axis=0, dtype="float64")
+        # Of numbers that are 0 or 1 the variance is mean - mean^2.
+        assert task.chance == pytest.approx((mean - mean**2).mean(), abs=4e-4)
+        sums = np.stack([y[x[:, k] > 0].sum(axis=0, dtype="float64") for k in range(7)])
+        means = sums / np.maximum(count, 1)[:, None]
+        within = count @ (means - means**2).mean(axis=1) / len(x)
         assert task.memoryless == pytest.approx(within, abs=4e-4)
     assert ContinualEmbeddedReber(steps=20_000)._visits().sum() == pytest.approx(20_000), (
         "also once they hardly change"

@@ -1,4 +1,4 @@
-"""The counting languages against strings written out and a regular expression of what may follow."""
+"""The counting languages against strings written out and a search for what may follow."""
 
 import re
 
@@ -33,7 +33,7 @@ def legal(task, prefix, strings):
 
 
 def test_targets_from_the_inputs_alone(task):
-    """The symbols that follow the prefix in some string of the language, by search through all its strings."""
+    """The symbols that follow the prefix in any string of the language, by search through all."""
     strings = language(task.letters)
     for x, y, w in (task.sample(np.random.default_rng(0), 100), *task.sets(0)["test"]):
         for shown, asked, row in zip(read(task, x, w), y, x, strict=True):
@@ -131,10 +131,14 @@ def test_events_are_the_borders(task):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [({"language": "anbm"}, r"one of .*task.language='anbm'"), ({"N": 0}, r"a positive integer. Received: task.N=0"),
-     ({"N": 10, "M": 9}, r">= 10, which is task.N. Received: task.M=9"), ({"N": 2.0}, r"task.N=2.0"),
-     ({"M": True}, "task.M=True")],
-)  # fmt: skip
+    [
+        ({"language": "anbm"}, r"one of .*task.language='anbm'"),
+        ({"N": 0}, r"a positive integer. Received: task.N=0"),
+        ({"N": 10, "M": 9}, r">= 10, which is task.N. Received: task.M=9"),
+        ({"N": 2.0}, r"task.N=2.0"),
+        ({"M": True}, "task.M=True"),
+    ],
+)
 def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match=f"CountingLanguage: expected .*{expected}"):
         CountingLanguage(**arguments)

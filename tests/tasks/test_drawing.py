@@ -1,4 +1,4 @@
-"""Helpers for drawing sequences, and rules for right and solved, against values worked out by hand."""
+"""Helpers for drawing, and rules for right and solved, against values worked out by hand."""
 
 import numpy as np
 from lstmlab.tasks.common.drawing import cut_off, mark, one_hot, uniform_by_step
@@ -14,7 +14,7 @@ from lstmlab.criterion import criterion
 
 
 def test_rules_for_right():
-    """One sequence off at one output, one off where nothing is asked, one not a number there, one right."""
+    """One sequence is off, one off where nothing is asked, one not a number there, one right."""
     y, w = np.tile(np.eye(3)[[0, 1]], (4, 1, 1)), np.array([[1.0, 1.0]] + [[1.0, 0.0]] * 3)
     prediction = y.copy()
     prediction[0, 1], prediction[1, 1], prediction[2, 1] = [0.6, 0.5, 0.0], [0.6, 0.5, 0.0], np.nan

@@ -12,13 +12,19 @@ from scipy.stats import chisquare
 
 N = 10_000
 CERTAIN = 1e-4
-# Upper path: T S* X; from there X is the lower loop and S the end. Lower path: P T* V; P leads back up, V to the end.
+# Upper path: T S* X; from there X is the lower loop and S the end.
+# Lower path: P T* V; P leads back up, V to the end.
 LOOP = "(?:XT*VP)*"
 REBER = f"B(?:TS*X{LOOP}(?:XT*VV|S)|PT*V(?:P{LOOP}(?:XT*VV|S)|V))E"
 EDGES = {
-    0: {"B": 1}, 1: {"T": 2, "P": 3}, 2: {"S": 2, "X": 4}, 3: {"T": 3, "V": 5}, 4: {"X": 3, "S": 6}, 5: {"P": 4, "V": 6},
+    0: {"B": 1},
+    1: {"T": 2, "P": 3},
+    2: {"S": 2, "X": 4},
+    3: {"T": 3, "V": 5},
+    4: {"X": 3, "S": 6},
+    5: {"P": 4, "V": 6},
     6: {"E": 7},
-}  # fmt: skip
+}
 EMBEDDED = re.compile(f"B(?:T{REBER}T|P{REBER}P)E")
 
 
@@ -40,7 +46,7 @@ def test_strings_against_the_regular_expression(strings):
 
 
 def test_regular_expression_itself():
-    """Strings read off the drawing by eye, so that the expression cannot be as wrong as the automaton."""
+    """Strings read off the drawing by eye: the expression cannot be as wrong as the automaton."""
     for inner in ("BTXSE", "BPVVE", "BTSSXXVVE", "BTXXTTVPXVVE", "BPTTVPXVPSE", "BPVPSE"):
         assert EMBEDDED.fullmatch(f"BT{inner}TE")
         assert EMBEDDED.fullmatch(f"BP{inner}PE")
@@ -51,7 +57,7 @@ def test_regular_expression_itself():
 
 
 def test_short_strings_have_their_probabilities(strings):
-    """Each choice is fair: BTXSE takes three after the first, and so on; all that is longer in one class."""
+    """Each choice is fair: BTXSE takes three after the first, and so on; longer ones are pooled."""
     inner = {
         "BTXSE": 3,
         "BTSXSE": 4,
@@ -90,7 +96,7 @@ def test_every_choice_is_fair(strings):
 
 
 def prefixes(limit):
-    """All prefixes of strings of the language up to `limit` symbols -> the symbols that may follow, by brute force."""
+    """Prefix of up to `limit` symbols -> the symbols that may follow, by brute force."""
     follow = {"": "B", "B": "TP"}
     todo = [("B" + outer, outer, 0) for outer in "TP"]
     while todo:
@@ -172,7 +178,7 @@ def test_perfect_predictor_is_right_and_mean_predictor_is_not(task):
 
 
 def test_chance_by_monte_carlo(strings):
-    """Mean squared distance of the next symbol from its share: of all steps, and of the steps with the same symbol."""
+    """Mean squared distance of the next symbol from its share, of all steps or of one symbol's."""
     pairs = np.zeros((7, 7))
     for string in strings:
         for symbol, following in pairwise(string):
@@ -211,7 +217,7 @@ def test_sets_of_another_seed_or_draw_are_the_same(task):
 
 
 def test_lag_of_the_shortest_strings():
-    """From the step at which the second symbol is shown to the step at which it is asked for again."""
+    """From the step that shows the second symbol to the step at which it is asked for again."""
     shortest = min(
         (
             string
@@ -236,7 +242,7 @@ def automaton_accepts(edges, string):
 
 
 def test_table_against_the_regular_expression(strings):
-    """10,000 strings of the grammar, as they are and with one symbol changed, dropped or doubled: both decide alike."""
+    """Strings with a symbol changed, dropped, doubled or left as it is: both decide the same."""
     edges, rng = embedded_automaton(), np.random.default_rng(5)
     verdicts = Counter()
     for string in strings:
@@ -251,9 +257,13 @@ def test_table_against_the_regular_expression(strings):
 
 @pytest.mark.parametrize(
     ("arguments", "received"),
-    [({"pair": -1}, "task.pair=-1"), ({"pair": "a"}, "task.pair='a'"), ({"strings": 0}, "task.strings=0"),
-     ({"distinct": 1}, "task.distinct=1")],
-)  # fmt: skip
+    [
+        ({"pair": -1}, "task.pair=-1"),
+        ({"pair": "a"}, "task.pair='a'"),
+        ({"strings": 0}, "task.strings=0"),
+        ({"distinct": 1}, "task.distinct=1"),
+    ],
+)
 def test_bad_settings(arguments, received):
     with pytest.raises(ValueError, match="EmbeddedReber: expected") as error:
         EmbeddedReber(**arguments)

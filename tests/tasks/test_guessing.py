@@ -1,4 +1,4 @@
-"""Random weight guessing against a net computed one unit at a time, and against the published numbers of trials."""
+"""Random weight guessing against a network computed unit by unit, and the published trials."""
 
 import math
 
@@ -59,7 +59,7 @@ def test_answers_against_one_unit_at_a_time(architecture, activation, rng, monke
 
 
 def test_connections(rng):
-    """Which weights there are, by the text: what is not there is zero or missing, all else is drawn from the whole range."""
+    """Weights that the text excludes are zero or missing; others are drawn from the whole range."""
     nets = {name: guessing._draw(rng, name, 10, 200) for name in ARCHITECTURES}
     assert not nets["A1"]["own"].any()
     assert not nets["A1"]["output"][2].any(), "the output of A1 has no bias"
@@ -108,8 +108,11 @@ def test_the_net_found_is_the_first_that_is_right():
 
 @pytest.mark.parametrize(
     ("task", "architecture", "units", "seeds", "published"),
-    [(Latch(**SHORT), "latch I", 1, 40, 6), (Parity(**SHORT), "A2 without self-connections", 10, 15, 250)],
-)  # fmt: skip
+    [
+        (Latch(**SHORT), "latch I", 1, 40, 6),
+        (Parity(**SHORT), "A2 without self-connections", 10, 15, 250),
+    ],
+)
 def test_trials_are_of_the_published_order(task, architecture, units, seeds, published):
     trials = [
         guess(task, seed, architecture, units, most=20 * published) or 20 * published
@@ -127,9 +130,12 @@ def test_trials_for_parity_at_its_full_length():
 
 @pytest.mark.parametrize(
     ("task", "arguments", "expected"),
-    [(Parity(2, 3), {"architecture": "A3"}, "one of .*'A3'"), (Parity(2, 3), {"units": 0}, "a positive integer"),
-     (Adding(), {}, "a task of one input and one output at the end. Received: task=Adding")],
-)  # fmt: skip
+    [
+        (Parity(2, 3), {"architecture": "A3"}, "one of .*'A3'"),
+        (Parity(2, 3), {"units": 0}, "a positive integer"),
+        (Adding(), {}, "a task of one input and one output at the end. Received: task=Adding"),
+    ],
+)
 def test_bad_arguments(task, arguments, expected):
     with pytest.raises(ValueError, match=f"guess: expected {expected}"):
         guess(task, 0, **arguments)

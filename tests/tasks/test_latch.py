@@ -60,10 +60,16 @@ def test_perfect_and_constant_predictor(drawn):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
-     ({"shortest": 9, "longest": 8}, "an integer >= 9, which is task.shortest. Received: task.longest=8"),
-     ({"variance": -0.1}, r"a number >= 0. Received: task.variance=-0.1"), ({"answer": 0.5}, "task.answer=0.5")],
-)  # fmt: skip
+    [
+        ({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
+        (
+            {"shortest": 9, "longest": 8},
+            "an integer >= 9, which is task.shortest. Received: task.longest=8",
+        ),
+        ({"variance": -0.1}, r"a number >= 0. Received: task.variance=-0.1"),
+        ({"answer": 0.5}, "task.answer=0.5"),
+    ],
+)
 def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match="Latch: expected") as error:
         Latch(**arguments)

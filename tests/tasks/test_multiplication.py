@@ -1,4 +1,4 @@
-"""The multiplication problem against what section 5.5 says of it, recomputed from the inputs alone."""
+"""The multiplication problem against what section 5.5 says, recomputed from the inputs."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def marks(x):
 
 
 def test_target_from_the_inputs_alone(drawn):
-    """A first pair that is drawn as a mark keeps -1 and counts as 1: then one mark is left, and its value is the product."""
+    """A first pair drawn as a mark keeps -1 and counts as 1: the other value is the product."""
     task, x, y, w = drawn
     seen = set()
     for shown, asked, weight, at in zip(x, y, w, marks(x), strict=True):

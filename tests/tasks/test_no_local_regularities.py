@@ -1,4 +1,4 @@
-"""Random strings with a long lag against what section 5.2 says of experiment 2b, recomputed from the symbols alone."""
+"""Experiment 2b against what section 5.2 says of it, recomputed from the symbols."""
 
 from collections import Counter
 

@@ -76,7 +76,7 @@ def test_every_output_at_every_step_counts(drawn):
 
 
 def test_chance_and_memoryless(drawn):
-    """The best constant is the mean target; the best answer to a symbol is the mean of what follows it."""
+    """The best constant is the mean target; of what follows a symbol, the best answer to it."""
     task, *_ = drawn
     ((x, y, _),) = task.sets(0)["test"]
     x, y = (part.reshape(-1, task.p + 1).astype(float) for part in (x, y))
@@ -91,7 +91,9 @@ def test_numbers_of_the_card():
 
 
 def test_published_rows_have_the_weights_of_table_2():
-    """(p + 2)^2 with one self-recurrent hidden unit; LSTM: its recurrent weight is fixed, and an input gate sees all inputs.
+    """(p + 2)^2 with one self-recurrent hidden unit.
+
+    LSTM: its recurrent weight is fixed, and an input gate sees all inputs.
 
     Chunker: both nets, of which the table counts the one with one more output.
     """

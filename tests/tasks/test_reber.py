@@ -1,4 +1,4 @@
-"""The Reber grammar against a regular expression and the walk along its drawing in tests/tasks/test_embedded_reber.py."""
+"""The Reber grammar against the regular expression and the walk of test_embedded_reber.py."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every file of tasks/ is a task with a yaml of its name; what tasks share lies in tasks/common/."""
+"""Every file of tasks/ is a task with a yaml of its name; tasks/common/ holds what they share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The temporal order problem against what section 5.6 says of it, recomputed from the symbols alone."""
+"""The temporal order problem against what section 5.6 says, recomputed from the symbols."""
 
 from collections import Counter
 
@@ -145,9 +145,14 @@ def test_pieces_cut_anywhere(drawn):
 
 @pytest.mark.parametrize(
     ("arguments", "received"),
-    [({"symbols": 4}, "task.symbols=4"), ({"symbols": True}, "task.symbols=True"), ({"T": 19}, "task.T=19"),
-     ({"T": 100.0}, "task.T=100.0"), ({"inclusive": 1}, "task.inclusive=1")],
-)  # fmt: skip
+    [
+        ({"symbols": 4}, "task.symbols=4"),
+        ({"symbols": True}, "task.symbols=True"),
+        ({"T": 19}, "task.T=19"),
+        ({"T": 100.0}, "task.T=100.0"),
+        ({"inclusive": 1}, "task.inclusive=1"),
+    ],
+)
 def test_bad_settings(arguments, received):
     with pytest.raises(ValueError, match="TemporalOrder: expected") as error:
         TemporalOrder(**arguments)

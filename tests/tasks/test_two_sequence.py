@@ -1,4 +1,4 @@
-"""The two-sequence problem against what section 5.3 says of it, recomputed from the inputs alone."""
+"""The two-sequence problem against what section 5.3 says, recomputed from the inputs."""
 
 import numpy as np
 import pytest
@@ -133,7 +133,7 @@ def test_sets_have_targets_without_noise_and_validation_is_drawn_anew():
     ],
 )
 def test_criterion_of_the_form(form, stop, wrong, error_below):
-    """Met at the allowed number of wrong ones and just below the mean, not at one more nor above it."""
+    """Met at the allowed number of wrong ones and just below the mean, not at one more or above."""
     task = TwoSequence(form, stop=stop)
     ((_, y, w),) = task.sets(0)["validation"]
 
@@ -204,9 +204,16 @@ def test_pieces_cut_anywhere(drawn):
 
 @pytest.mark.parametrize(
     ("arguments", "received"),
-    [({"form": "3d"}, "task.form='3d'"), ({"N": 0}, "task.N=0"), ({"N": 100}, "task.N=100"), ({"T": 1}, "task.T=1"),
-     ({"stop": "ST3"}, "task.stop='ST3'"), ({"inclusive": None}, "task.inclusive=None"), ({"N": "3"}, "task.N='3'")],
-)  # fmt: skip
+    [
+        ({"form": "3d"}, "task.form='3d'"),
+        ({"N": 0}, "task.N=0"),
+        ({"N": 100}, "task.N=100"),
+        ({"T": 1}, "task.T=1"),
+        ({"stop": "ST3"}, "task.stop='ST3'"),
+        ({"inclusive": None}, "task.inclusive=None"),
+        ({"N": "3"}, "task.N='3'"),
+    ],
+)
 def test_bad_settings(arguments, received):
     with pytest.raises(ValueError, match="TwoSequence: expected") as error:
         TwoSequence(**arguments)

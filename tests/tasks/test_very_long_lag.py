@@ -1,4 +1,4 @@
-"""Very long lags with distractors against what section 5.2 says of experiment 2c, recomputed from the symbols alone."""
+"""Experiment 2c against what section 5.2 says of it, recomputed from the symbols."""
 
 from collections import Counter
 
@@ -20,6 +20,11 @@ def drawn(request):
     return task, *task.sample(np.random.default_rng(2), N)
 
 
+@pytest.fixture(scope="module")
+def strings(drawn):
+    return read(drawn[0], drawn[1])
+
+
 def read(task, x):
     """The sequences as lists of the names of symbols; silence is no symbol."""
     names = [f"a{k + 1}" for k in range(task.p)] + ["e", "b", "x", "y"]
@@ -32,9 +37,9 @@ def read(task, x):
     ]
 
 
-def test_target_from_the_symbols_alone(drawn):
-    task, x, y, w = drawn
-    for symbols, asked, weight in zip(read(task, x), y, w, strict=True):
+def test_target_from_the_symbols_alone(drawn, strings):
+    task, _, y, w = drawn
+    for symbols, asked, weight in zip(strings, y, w, strict=True):
         assert symbols[0] == "b"
         assert symbols[1] in "xy"
         assert symbols[-1] == "e"
@@ -46,11 +51,11 @@ def test_target_from_the_symbols_alone(drawn):
         assert asked[len(symbols) - 1, 0] == (symbols[1] == "x")
 
 
-def test_number_of_more_distractors_is_geometric(drawn):
+def test_number_of_more_distractors_is_geometric(drawn, strings):
     """Each time with probability 9/10 one more; the whole of the rest in one class."""
-    task, x, _, _ = drawn
+    task = drawn[0]
     longest = task.steps - task.q - 3
-    more = np.array([len(symbols) - 3 - task.q for symbols in read(task, x)])
+    more = np.array([len(symbols) - 3 - task.q for symbols in strings])
     assert more.min() == 0
     assert more.max() <= longest
     classes = min(30, longest) + 1
@@ -72,9 +77,8 @@ def test_the_default_leaves_out_less_than_one_in_a_million():
     assert 0.9**132 < 1e-6 < 0.9**131
 
 
-def test_distractors_are_uniform_and_independent(drawn):
-    task, x, _, _ = drawn
-    strings = read(task, x)
+def test_distractors_are_uniform_and_independent(drawn, strings):
+    task = drawn[0]
     first = Counter(symbols[2] for symbols in strings)
     assert set(first) == {f"a{k}" for k in range(1, task.p + 1)}
     everywhere = Counter(symbol for symbols in strings for symbol in symbols[2:-1])
@@ -156,16 +160,16 @@ def test_sets_have_ten_thousand_sequences_and_none_may_be_wrong():
 
 
 def test_weights_of_table_3():
-    """In the order of the table: p + 4 inputs, two blocks of size 1 that see inputs, cells and gates, two outputs, no bias."""
+    """In the table's order: p + 4 inputs, 2 blocks that see inputs, cells and gates, 2 outputs."""
     weights = [row["weights"] for row in VeryLongLag.published]
     assert weights == [364, 664, 1264, 3064, 6064, 3064, 1264, 664, 364]
 
 
 def test_pieces_cut_anywhere(drawn):
-    task, x, y, w = drawn
+    task, n = drawn[0], 500
     lengths = [1, 1, 1, task.steps - 3]
-    parts = zip(*task.pieces(np.random.default_rng(2), N, lengths), strict=True)
-    for joined, sampled in zip(parts, (x, y, w), strict=True):
+    parts = zip(*task.pieces(np.random.default_rng(2), n, lengths), strict=True)
+    for joined, sampled in zip(parts, task.sample(np.random.default_rng(2), n), strict=True):
         assert np.array_equal(np.concatenate(joined, axis=1), sampled)
 
 
