@@ -112,7 +112,7 @@ class Recorder:
         found = self._layers(self.probe)
         for name in due:
             first = name not in self.measured_at
-            self.measured_at[name] = now
+            self.measured_at[name] = now  # also if it fails: a second failure would say no more
             try:
                 self._measure(name, found, now)
             except Exception as error:  # anyone may write a diagnostic, and none may stop a run
@@ -156,6 +156,7 @@ class Recorder:
         if self.unit in whole:
             columns = ", ".join(whole.columns)
             raise refusal("Recorder", f"a table without a column {self.unit!r}", columns)
+        # what is kept on disk comes first: a picture may fail
         counted = whole.assign(**{self.unit: now})[[self.unit, *whole.columns]]
         self.append(self.diagnostics[name].name, counted)
 
