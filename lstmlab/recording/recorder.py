@@ -112,7 +112,7 @@ class Recorder:
         found = self._layers(self.probe)
         for name in due:
             first = name not in self.measured_at
-            self.measured_at[name] = now  # also if it fails: a second failure would say no more
+            self.measured_at[name] = now
             try:
                 self._measure(name, found, now)
             except Exception as error:  # anyone may write a diagnostic, and none may stop a run
