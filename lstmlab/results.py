@@ -69,7 +69,7 @@ class Run:
             ValueError: The folder holds a run already.
         """
         try:
-            (self.folder / ROW).open("x").close()
+            (self.folder / ROW).open("x").close()  # fails if another process was faster
         except FileExistsError:
             received = {"folder": str(self.folder)}
             raise refusal("results", "a folder without a run", received) from None

@@ -90,7 +90,7 @@ def _explain(page: Page, run: Any, folder: Path, out: Path) -> None:
     broken = not_finite(run.model.weights)
     try:
         symbolic(page, run.model.cell, measured=not broken)
-    except ValueError as error:
+    except ValueError as error:  # such as a cell that has grown, which has no switches
         page.paragraph(f"Nothing in symbols, and no gate to measure: {error}", note=True)
         return
     if broken:
@@ -117,6 +117,7 @@ def made(out: Path) -> Path:
 def _load() -> None:
     """Import TensorFlow without what it prints on stderr, which no setting turns off."""
     sys.stderr.flush()
+    # the file descriptor itself: TensorFlow writes from C++, past sys.stderr
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)

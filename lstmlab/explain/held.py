@@ -50,6 +50,7 @@ def _responded(others: pd.DataFrame) -> Claim:
         before, after = (
             np.log10(others[f"retention_carousel_{when}"].abs()) for when in ("before", "after")
         )
+    # 0 before and after is -inf both times: no change
     apart = (after - before).where(after != before, 0.0).abs()
     largest = _moved(others.loc[apart.idxmax()], "retention_carousel")
     return Claim(

@@ -32,6 +32,7 @@ img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; } figcaption { color: #555; font-size: .93rem; }
 """
 
+# MathML of a letter with a prime as its superscript, with or without a subscript
 PRIMED = re.compile(
     r"<(msubsup|msup)>(<m[io][^>]*>[^<]*</m[io]>)((?:(?!</\1>).)*?)<mi>&#x02032;</mi></\1>"
 )

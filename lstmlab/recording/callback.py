@@ -75,6 +75,7 @@ class GateTensorBoard(keras.callbacks.Callback):
             raise refusal("GateTensorBoard", asked, {"model": self.model.name})
         if self._of is not self.model:  # a second fit of the same model continues the first
             self._start()
+        # optimizer steps, not batches: they go on counting in a second fit
         self._before = self._step()
         self._measure(whole=True)
 

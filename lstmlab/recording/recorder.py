@@ -156,6 +156,7 @@ class Recorder:
         if self.unit in whole:
             columns = ", ".join(whole.columns)
             raise refusal("Recorder", f"a table without a column {self.unit!r}", columns)
+        # what is kept on disk comes first: a picture may fail
         counted = whole.assign(**{self.unit: now})[[self.unit, *whole.columns]]
         self.append(self.diagnostics[name].name, counted)
 

@@ -42,6 +42,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 def groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     """Return the rows that belong together: [(names and differing settings, their rows)]."""
     columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
+    # rows of runs that never began lack most columns
     rows = rows.reindex(columns=list(columns))
     rows[NAMES] = rows[NAMES].astype(object).fillna("?")
     numbers = [*NUMBERS, *yardsticks(rows)]
