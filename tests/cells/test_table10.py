@@ -1,4 +1,7 @@
-"""The sizes of published nets, counted from their weights: Table 10 of 1997 row by row, and two later ones."""
+"""The sizes of published nets, counted from their weights.
+
+Table 10 of 1997 row by row, and two later ones.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +29,10 @@ def cell_of_experiment_2() -> GatedCell:
 
 
 def cell2000() -> GatedCell:
-    """Continual embedded Reber grammar of Gers et al. 2000: gates alone are biased, cells alone are read back."""
+    """Continual embedded Reber grammar of Gers et al.
+
+    2000: gates alone are biased, cells alone are read back.
+    """
     return GatedCell(8, BIASED, BIASED, BIASED, "g1997", "h1997", candidate_bias=None, block_size=2)
 
 
@@ -72,7 +78,10 @@ NETS = {  # row of Table 10 -> its column W, inputs, cell, head
 
 @pytest.mark.parametrize("net", NETS)
 def test_weight_counts_of_published_nets(net, rng):
-    """As printed; and the error moves every one of them, so that none is counted that is no connection."""
+    """As printed.
+
+    And the error moves every one of them, so that none is counted that is no connection.
+    """
     count, features, cell, head = NETS[net]
     cell.build((None, features))
     head.build((None, cell.units), (None, features))
