@@ -1,7 +1,9 @@
-"""The pictures of docs/cell.md, drawn from the switches of the cells themselves: python docs/scripts/draw_cells.py
+"""The pictures of docs/cell.md, drawn from the switches of the cells themselves: python
+docs/scripts/draw_cells.py
 
-`wiring(cell)` makes the list of parts that `draw` puts on axes, and `main` writes one picture per family. Each picture
-carries a digest of its parts, by which tests/docs/test_docs.py knows whether it still shows the cells as they are.
+`wiring(cell)` makes the list of parts that `draw` puts on axes, and `main` writes one picture per
+family. Each picture carries a digest of its parts, by which tests/docs/test_docs.py knows whether
+it still shows the cells as they are.
 """
 
 import hashlib
@@ -81,7 +83,8 @@ FUNCTIONS |= {
     "h1997": r"\tanh(\cdot/2)",
 }
 
-# Where things stand: gates in a row below the carousel, from left to right as the signal passes them.
+# Where things stand: gates in a row below the carousel, from left to right as the signal passes
+# them.
 LEFT, RIGHT, CAROUSEL, SECOND, ROW, RAIL, TURN, RESET = 0.0, 11.6, 4.1, 5.3, 1.2, 2.2, 2.95, -0.5
 AT = {
     "refine_gate": 0.35,
@@ -96,7 +99,10 @@ STATE, SQUASH, DIVIDE, TAP = 7.35, 9.05, 7.85, 0.9
 
 
 class Part(NamedTuple):
-    """One thing in a picture: kind 'line', 'box', 'sign' or 'text'; a box or sign stands at points[0]."""
+    """One thing in a picture: kind 'line', 'box', 'sign' or 'text'.
+
+    A box or sign stands at points[0].
+    """
 
     kind: str
     points: tuple[tuple[float, float], ...]
@@ -411,7 +417,10 @@ def _floats(*points):
 def draw(
     axes, parts: list[Part], name: str, caption: str, points: float = 7.5, low: float | None = None
 ) -> None:
-    """The parts on axes without a frame. low: the lower end, where pictures beside each other share one."""
+    """The parts on axes without a frame.
+
+    low: the lower end, where pictures beside each other share one.
+    """
     heights = [y for part in parts for _, y in part.points]
     low, high = (
         min(heights) - 0.4 if low is None else low,
@@ -492,7 +501,10 @@ def sequence() -> np.ndarray:
 
 
 def by_hand(cell) -> None:
-    """Weights by which the gates answer to the markers and the candidate is the value; nothing is read back."""
+    """Weights by which the gates answer to the markers and the candidate is the value.
+
+    Nothing is read back.
+    """
     cell.build((None, 4))
     for weight in cell.weights:
         weight.assign(np.zeros(weight.shape))
@@ -557,7 +569,10 @@ def timer_traces() -> dict:
 
 
 def decays(name: str) -> np.ndarray:
-    """[T, n]: what is left in each of 64 cells of a pulse at the first step, by the initial biases alone."""
+    """[T, n].
+
+    What is left in each of 64 cells of a pulse at the first step, by the initial biases alone.
+    """
     keras.utils.set_random_seed(0)
     cell = lstmlab.variant(name, units=64)
     cell.build((None, 1))
@@ -633,10 +648,25 @@ def plot_traces(part, values: dict, first: bool, marked: bool = True) -> None:
                 panel.axvline(step, color="black", linestyle=":", linewidth=0.9, zorder=0)
     if marked and first:
         for step, (text, _, _) in EVENTS.items():
-            panels[0].annotate(text, (step, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
-                               ha="center", fontsize=6.5)  # fmt: skip
-        panels[0].annotate("noise", (np.mean(NOISE), 1), (0, 3), xycoords=("data", "axes fraction"),
-                           textcoords="offset points", ha="center", fontsize=6.5, color="0.4")  # fmt: skip
+            panels[0].annotate(
+                text,
+                (step, 1),
+                (0, 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center",
+                fontsize=6.5,
+            )
+        panels[0].annotate(
+            "noise",
+            (np.mean(NOISE), 1),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            fontsize=6.5,
+            color="0.4",
+        )
     below.legend(fontsize=6.5, frameon=False, loc="upper left", handlelength=1.4, borderpad=0)
     if gates:
         panels[0].set_ylabel("gates", fontsize=7)
@@ -680,7 +710,10 @@ def digest(parts: dict[str, list[Part]]) -> str:
 
 
 def picture(family: str) -> Figure:
-    """The picture of one family: a row per variant, wiring and traces; that of the peepholes: wirings in two columns."""
+    """The picture of one family: a row per variant, wiring and traces; that of the peepholes.
+
+    Wirings in two columns.
+    """
     names, parts = FAMILIES[family], wirings(family)
     if family == "peepholes":
         return _in_two_columns(names, parts)

@@ -1,4 +1,5 @@
-"""The table of docs/cell.md, made from the files in conf/cell/ and the cells they describe: python docs/scripts/tabulate_cells.py
+"""The table of docs/cell.md, made from the files in conf/cell/ and the cells they describe: python
+docs/scripts/tabulate_cells.py
 
 tests/docs/test_docs.py compares the page with it.
 """

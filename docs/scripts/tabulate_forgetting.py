@@ -1,4 +1,5 @@
-"""The table of docs/mathematics.md, found by differentiating the cells in conf/cell/: python docs/scripts/tabulate_forgetting.py
+"""The table of docs/mathematics.md, found by differentiating the cells in conf/cell/: python
+docs/scripts/tabulate_forgetting.py
 
 tests/docs/test_mathematics.py compares the page with it.
 """
@@ -58,7 +59,10 @@ def moving(cell) -> list[str]:
 
 
 def seeing(cell) -> list[str]:
-    """The nets that enter the state and depend on the state of the step before: those of theorem 10's N."""
+    """The nets that enter the state and depend on the state of the step before.
+
+    Those of theorem 10's N.
+    """
     return [
         net for net in cell.nets if net != "output_gate" and depends(cell, net, "cell_state", T - 2)
     ]

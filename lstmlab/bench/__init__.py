@@ -1,8 +1,14 @@
-"""What parts cost: the command `lstmlab-bench`, one file per part. Nothing of the house imports this room."""
+"""The cost of the parts: the command `lstmlab-bench`, one file per part.
+
+`command` measures layers and the sampling of tasks, `learners` and `diagnostics` the others. Import
+`main`; no other room imports this one.
+"""
+
+from typing import Any
 
 
-def main(argv=None) -> None:
-    """Entry point of the command; loads the parts when it is called."""
+def main(argv: Any = None) -> None:
+    """Run the command; its parts are loaded only now."""
     from lstmlab.bench.command import main as command
 
     command(argv)

@@ -1,4 +1,4 @@
-"""lstmlab-bench: what the layer costs beside that of Keras, how fast tasks sample, what learners and diagnostics cost.
+"""lstmlab-bench: the cost of the layer beside that of Keras, and of tasks, learners, diagnostics.
 
 Ratios are taken of measurements in turn in one process.
 """
@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,129 +20,134 @@ from lstmlab.describe import build
 from lstmlab.task import Task, generator, valid_steps
 
 SHAPES = {
-    "tiny": (1, 1000, 2, 4), "narrow": (32, 500, 2, 64), "pixels": (64, 784, 1, 128), "wide": (32, 128, 512, 512),
+    "tiny": (1, 1000, 2, 4),
+    "narrow": (32, 500, 2, 64),
+    "pixels": (64, 784, 1, 128),
+    "wide": (32, 128, 512, 512),
     "long": (1, 8000, 2, 4),
-}  # fmt: skip
-OTHERS = ("learners", "presets", "measures", "sampling")
-SECONDS = 0.4  # one measurement trains for about so long
+}
+WHAT = {
+    "keras": "vanilla against keras.layers.LSTM",
+    "variants": "every variant against vanilla",
+    "traces": "return_traces against none",
+    "learners": "time and memory of learners against length and width",
+    "presets": "a run with each preset of diagnostics",
+    "measures": "time and memory of each diagnostic",
+    "sampling": "steps per second of every task",
+}
+SECONDS = 0.4  # one measurement trains for about this long
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command. Prints one row per shape and layer: median milliseconds of a training step, and its ratio; or per task."""
-    parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
-    parser.add_argument("what", choices=sorted([*BENCHMARKS, *OTHERS]), help="keras: vanilla against "
-                        "keras.layers.LSTM; variants: every variant against vanilla; traces: return_traces against none; "
-                        "learners: time and memory of learners against length and width; presets: a run with each preset "
-                        "of diagnostics; measures: time and memory of each diagnostic; sampling: steps per second of "
-                        "every task")  # fmt: skip
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="batch, steps, features, units: "
-                        + ", ".join(f"{name} {shape}" for name, shape in SHAPES.items()))  # fmt: skip
-    parser.add_argument(
-        "--rounds",
-        type=_positive,
-        default=11,
-        help="measurements of each layer, taken in turn (default 11)",
-    )
-    parser.add_argument("--tasks", nargs="+", metavar="NAME", help="for sampling: tasks of conf/task (default: all that can "
-                        "be built without a setting)")  # fmt: skip
-    of_learners = parser.add_argument_group("for learners")
-    of_learners.add_argument(
-        "--learners",
-        nargs="+",
-        choices=bench_learners.LEARNERS,
-        default=list(bench_learners.LEARNERS),
-    )
-    of_learners.add_argument(
-        "--cells", nargs="+", choices=bench_learners.CELLS, default=list(bench_learners.CELLS)
-    )
-    of_learners.add_argument(
-        "--lengths",
-        nargs="+",
-        type=_positive,
-        default=list(bench_learners.LENGTHS),
-        metavar="STEPS",
-    )
-    of_learners.add_argument("--widths", nargs="+", type=_positive, default=list(bench_learners.WIDTHS), metavar="UNITS",
-                             help="must be even for lstm1997, whose blocks have two cells")  # fmt: skip
-    of_learners.add_argument(
-        "--csv", metavar="FILE", help="every measurement, for docs/scripts/draw_learners.py"
-    )
-    of_diagnostics = parser.add_argument_group("for presets and measures")
-    of_diagnostics.add_argument("--budget", type=_positive, default=bench_diagnostics.BUDGET, metavar="SEQUENCES", help="of "
-                                f"a run with a preset (default {bench_diagnostics.BUDGET})")  # fmt: skip
-    of_diagnostics.add_argument("--measures", nargs="+", choices=bench_diagnostics.MEASURES,
-                                default=list(bench_diagnostics.MEASURES), metavar="NAME")  # fmt: skip
-    of_diagnostics.add_argument(
-        "--of-cells", nargs="+", choices=bench_diagnostics.CELLS, default=["vanilla", "lstm1997"]
-    )
-    of_diagnostics.add_argument(
-        "--steps", type=_positive, default=bench_diagnostics.STEPS, help="of the probe"
-    )
-    of_diagnostics.add_argument(
-        "--batch", type=_positive, default=bench_diagnostics.BATCH, help="of the probe"
-    )
+    """Run the command, and print one table per part.
+
+    For layers, one row per shape and layer: median milliseconds of a training step, and its ratio.
+    """
+    parser = _parser()
     options = parser.parse_args(argv)
     if options.what == "presets":
         table = bench_diagnostics.presets(bench_diagnostics.PRESETS, options.budget, options.rounds)
         print(table.to_markdown(index=False, floatfmt=".3f"))
-        return
-    if options.what == "measures":
+    elif options.what == "measures":
         probe = options.steps, options.batch
         table = bench_diagnostics.measures(
             options.measures, options.of_cells, *probe, options.rounds
         )
         print(table.to_markdown(index=False, floatfmt=".3f"))
-        return
-    if options.what == "learners":
+    elif options.what == "learners":
         chosen = options.learners, options.cells, options.lengths, options.widths
-        print(
-            bench_learners.tables(bench_learners.run(*chosen, options.rounds, SECONDS, options.csv))
-        )
-        return
-    if options.what == "sampling":
+        raw = bench_learners.run(*chosen, options.rounds, SECONDS, options.csv)
+        print(bench_learners.tables(raw))
+    elif options.what == "sampling":
         try:
-            print(
-                sampling(_tasks(options.tasks), options.rounds, SECONDS).to_markdown(
-                    index=False, floatfmt=".1f"
-                )
-            )
+            table = sampling(_tasks(options.tasks), options.rounds, SECONDS)
         except ValueError as error:
             parser.error(str(error))
-        return
+        print(table.to_markdown(index=False, floatfmt=".1f"))
+    else:
+        _layers(options)
+
+
+def _layers(options: argparse.Namespace) -> None:
+    """One of BENCHMARKS at each shape."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in options.shapes:
-        table = measured(
-            BENCHMARKS[options.what](*SHAPES[name]), SHAPES[name], options.rounds, SECONDS
-        )
-        print(
-            f"{name}: batch, steps, features, units = {SHAPES[name]}\n{table.to_markdown(index=False, floatfmt='.2f')}\n"
-        )
+        shape = SHAPES[name]
+        layers = BENCHMARKS[options.what](*shape)
+        table = measured(layers, shape, options.rounds, SECONDS)
+        print(f"{name}: batch, steps, features, units = {shape}")
+        print(f"{table.to_markdown(index=False, floatfmt='.2f')}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="lstmlab-bench", description=__doc__)
+    add = parser.add_argument
+    add("what", choices=sorted(WHAT), help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))
+    shapes = ", ".join(f"{name} {shape}" for name, shape in SHAPES.items())
+    words = f"batch, steps, features, units: {shapes}"
+    add("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help=words)
+    words = "measurements of each layer, taken in turn (default 11)"
+    add("--rounds", type=_positive, default=11, help=words)
+    words = "for sampling: tasks of conf/task (default: all that can be built without a setting)"
+    add("--tasks", nargs="+", metavar="NAME", help=words)
+
+    add = parser.add_argument_group("for learners").add_argument
+    known = bench_learners.LEARNERS
+    add("--learners", nargs="+", choices=known, default=list(known))
+    cells = bench_learners.CELLS
+    add("--cells", nargs="+", choices=cells, default=list(cells))
+    lengths = list(bench_learners.LENGTHS)
+    add("--lengths", nargs="+", type=_positive, default=lengths, metavar="STEPS")
+    widths = list(bench_learners.WIDTHS)
+    words = "must be even for lstm1997, whose blocks have two cells"
+    add("--widths", nargs="+", type=_positive, default=widths, metavar="UNITS", help=words)
+    add("--csv", metavar="FILE", help="every measurement, for docs/scripts/draw_learners.py")
+
+    add = parser.add_argument_group("for presets and measures").add_argument
+    budget = bench_diagnostics.BUDGET
+    words = f"of a run with a preset (default {budget})"
+    add("--budget", type=_positive, default=budget, metavar="SEQUENCES", help=words)
+    measures = bench_diagnostics.MEASURES
+    add("--measures", nargs="+", choices=measures, default=list(measures), metavar="NAME")
+    of_cells = bench_diagnostics.CELLS
+    add("--of-cells", nargs="+", choices=of_cells, default=["vanilla", "lstm1997"])
+    add("--steps", type=_positive, default=bench_diagnostics.STEPS, help="of the probe")
+    add("--batch", type=_positive, default=bench_diagnostics.BATCH, help="of the probe")
+    return parser
 
 
 def measured(
     layers: dict[str, Callable], shape: tuple, rounds: int, seconds: float
 ) -> pd.DataFrame:
-    """layer, ms, ratio, quartiles of the ratio, cpu ratio: training steps in `fit` with jit_compile, against the first layer.
+    """Measure training steps in `fit` with jit_compile, against the first layer.
 
-    A ratio is taken within each round, in which every layer has its turn for about `seconds`, in another order each time, and
-    the median over the rounds is quoted. cpu ratio: the same of processor time, which other programs disturb less.
-    shape: batch, steps, features, units.
+    A ratio is taken within each round, in which every layer has its turn for about `seconds`, in
+    another order each time, and the median over the rounds is quoted.
+
+    Args:
+        layers: {name: layer}.
+        shape: batch, steps, features, units.
+        rounds: Turns of each layer.
+        seconds: Of one turn.
+
+    Returns:
+        Columns layer, ms, ratio, quartiles of the ratio, cpu ratio: the same of processor time,
+        which other programs disturb less.
     """
     import keras
 
     batch, steps, features, _ = shape
     rng = np.random.default_rng(0)
-    x, y = (
-        rng.normal(size=(batch, steps, features)).astype("float32"),
-        rng.normal(size=(batch, 1)).astype("float32"),
-    )
+    x = rng.normal(size=(batch, steps, features)).astype("float32")
+    y = rng.normal(size=(batch, 1)).astype("float32")
     models, count = {}, 1
     for name, make in layers.items():
         inputs = keras.Input((steps, features), batch_size=batch)
         models[name] = keras.Model(inputs, keras.layers.Dense(1)(make(inputs)))
         models[name].compile("sgd", "mse", jit_compile=True)
 
-    def fit(model) -> np.ndarray:
+    def fit(model: Any) -> np.ndarray:
         """Seconds and processor seconds of a training step."""
         data = np.repeat(x, count, axis=0), np.repeat(y, count, axis=0)
         start = np.array([time.perf_counter(), time.process_time()])
@@ -171,12 +177,12 @@ def measured(
 
 
 def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
-    """vanilla against keras.layers.LSTM, with the last output alone and with all of them; and in keras.layers.RNN."""
+    """vanilla against keras.layers.LSTM, with the last output and with all; and in Keras' RNN."""
     import keras
 
     from lstmlab.cells import GatedRNN, variant
 
-    def all_outputs(layer) -> Callable:
+    def all_outputs(layer: Callable) -> Callable:
         return lambda inputs: keras.layers.GlobalAveragePooling1D()(layer(inputs))
 
     return {
@@ -199,7 +205,10 @@ def every_variant(batch: int, steps: int, features: int, units: int) -> dict[str
 
 
 def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
-    """return_traces against none, looked at alone and differentiated; their means join the output, so that all are made."""
+    """return_traces against none, only looked at, and differentiated.
+
+    Their means join the output, so that all are made.
+    """
     from keras import ops
 
     from lstmlab.cells import GatedRNN
@@ -207,7 +216,7 @@ def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, 
     def seen(handed_on: Callable) -> Callable:
         traced = GatedRNN(units, return_traces=True)
 
-        def layer(inputs):
+        def layer(inputs: Any) -> Any:
             output, traces = traced(inputs)
             return output + sum(
                 handed_on(ops.mean(values, axis=(1, 2))[:, None]) for values in traces.values()
@@ -224,10 +233,13 @@ def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, 
 
 
 def sampling(tasks: dict[str, Task], rounds: int, seconds: float) -> pd.DataFrame:
-    """task, steps, million steps/s, quartiles: how fast `sample` draws blocks of training sequences, on one core.
+    """Measure how fast `sample` draws training sequences, on one core.
 
-    Steps of padding are not counted. The median over the rounds is quoted, in which every task has its turn for about
-    `seconds`, in another order each time. steps: on average over the sequences.
+    Steps of padding are not counted. The median over the rounds is quoted, in which every task has
+    its turn for about `seconds`, in another order each time.
+
+    Returns:
+        Columns task, steps (on average over the sequences), million steps/s, and its quartiles.
     """
     order, blocks = np.random.default_rng(0), dict.fromkeys(tasks, 0)
     taken: dict[str, list[float]] = {name: [] for name in tasks}

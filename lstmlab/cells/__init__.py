@@ -1,6 +1,11 @@
 """What one time step computes, and the layer that runs it over time.
 
-keras.ops only: everything here runs on every Keras backend and imports no other room.
+`gated` has the step and its equations, `switches` and `arguments` what a cell accepts, `gates` the
+table of gates, `recurrence` what is read back, `initializers` initial values, `layer` the cell over
+time, `variants` the named cells of conf/cell/, `convert` weights from and to Keras, `tracing` the
+values of every step of a finished model, `cascade` a cell that grows. It uses only keras.ops, so
+that it runs on every Keras backend, and loads no Hydra. Users import the names below; other rooms
+also import `gates`, `recurrence.split`, `recurrence.within_blocks` and `tracing`.
 """
 
 from lstmlab.cells.cascade import CascadeCell
@@ -12,6 +17,6 @@ from lstmlab.cells.tracing import traces
 from lstmlab.cells.variants import variant, variants
 
 __all__ = [
-    "CascadeCell", "Chrono", "Coupled", "Gate", "GatedCell", "GatedRNN", "Opposite", "Staggered", "UniformGate",
-    "g1997", "h1997", "traces", "variant", "variants",
+    "CascadeCell", "Chrono", "Coupled", "Gate", "GatedCell", "GatedRNN", "Opposite", "Staggered",
+    "UniformGate", "g1997", "h1997", "traces", "variant", "variants",
 ]  # fmt: skip

@@ -49,7 +49,7 @@ KINDS = {"initializer": "Initializer", "regularizer": "Regularizer", "constraint
 
 
 def _is_another(kind: str, value: Any) -> bool:
-    """Whether it is a Keras object of another kind, which Keras itself would take for a function."""
+    """Whether it is a Keras object of another kind, which Keras would take for a function."""
     others = [getattr(getattr(keras, f"{k}s"), name) for k, name in KINDS.items() if k != kind]
     return isinstance(value, tuple(others))
 

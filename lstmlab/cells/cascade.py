@@ -69,7 +69,7 @@ class CascadeCell(keras.Layer):
         )
         self.recurrent = self.add_weight(shape=(n,), initializer=initial[1], name="recurrent")
         self.bias = self.add_weight(shape=(n,), initializer=initial[2], name="bias")
-        self.cascade = None
+        self.cascade: Any = None
         if n > 1:
             self.cascade = self.add_weight(
                 shape=(n * (n - 1) // 2,), initializer=initial[3], name="cascade"

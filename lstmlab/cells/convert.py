@@ -1,11 +1,15 @@
-"""Weights from and to keras.layers.LSTM, GRU and SimpleRNN, where a GatedCell is the same function."""
+"""Weights from and to the LSTM, GRU and SimpleRNN of Keras, where a GatedCell is the same."""
+
+from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from lstmlab.cells.gates import Gate, squashing_config
+from lstmlab.errors import refusal
 
 LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "SimpleRNN": keras.layers.SimpleRNN}
 CELLS = {
@@ -29,32 +33,37 @@ LAYER_FLAGS = (
 
 
 class FromKeras:
-    """`GatedCell.from_keras(layer)`: a new cell that is the same function as a Keras layer or cell, with its weights if it is
-    built. `cell.from_keras(layer)`: this cell takes over the weights, and is returned.
+    """The method `from_keras`, of the class and of a cell.
 
-    layer: keras.layers.LSTM, GRU or SimpleRNN, their cells, or keras.layers.RNN around one of these.
-    Raises ValueError for another layer, and where the cell is another function than the layer: each difference by name.
+    `GatedCell.from_keras(layer)` makes a new cell that is the same function as a Keras layer or
+    cell, with its weights if it is built. `cell.from_keras(layer)` fills this cell with the weights
+    and returns it.
+
+    Args:
+        layer: keras.layers.LSTM, GRU or SimpleRNN, their cells, or keras.layers.RNN around one of
+            these.
+
+    Raises:
+        ValueError: For another layer, and where the cell is another function than the layer: each
+            difference by name.
     """
 
-    def __get__(self, cell, owner):
+    def __get__(self, cell: Any, owner: type) -> Any:
         return partial(_new, owner) if cell is None else partial(_fill, cell)
 
 
-def kind_and_cell(caller: str, layer):
+def kind_and_cell(caller: str, layer: Any) -> tuple[str, Any]:
     """'LSTM', 'GRU' or 'SimpleRNN', and the Keras cell in the layer."""
     cell = getattr(layer, "cell", layer)
-    for (
-        kind,
-        of_keras,
-    ) in CELLS.items():  # exactly these: a class made from one of them may compute something else
+    # Exactly these classes: one derived from them may compute something else.
+    for kind, of_keras in CELLS.items():
         if type(cell) is of_keras and type(layer) in (of_keras, LAYERS[kind], keras.layers.RNN):
             return kind, cell
-    raise ValueError(
-        f"{caller}: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: {type(layer).__name__}"
-    )
+    expected = "a keras.layers.LSTM, GRU or SimpleRNN, or its cell"
+    raise refusal(caller, expected, type(layer).__name__)
 
 
-def arguments(kind: str, cell) -> dict:
+def arguments(kind: str, cell: Any) -> dict:
     """The arguments of the GatedCell that is the same function as a Keras cell."""
     bias = cell.bias_initializer if cell.use_bias else None
     shared = {name: getattr(cell, name) for name in SHARED} | {
@@ -80,7 +89,7 @@ def arguments(kind: str, cell) -> dict:
     return {**shared, **gates, "output_activation": cell.activation}
 
 
-def weights_from_keras(kind: str, cell) -> dict[str, np.ndarray]:
+def weights_from_keras(kind: str, cell: Any) -> dict[str, np.ndarray]:
     """{name of our weight: its value} from a built Keras cell."""
     values = {
         weight.name: keras.ops.convert_to_numpy(weight)
@@ -103,8 +112,8 @@ def weights_from_keras(kind: str, cell) -> dict[str, np.ndarray]:
     return values
 
 
-def weights_to_keras(kind: str, cell) -> list[np.ndarray]:
-    """The weights of the Keras cell that is the same function, in its order, from a built GatedCell."""
+def weights_to_keras(kind: str, cell: Any) -> list[np.ndarray]:
+    """The weights of the same function in the order of Keras, from a built GatedCell."""
     values = {weight.name: keras.ops.convert_to_numpy(weight) for weight in cell.weights}
     kernel, recurrent, bias = values["kernel"], values["recurrent_kernel"], values.get("bias")
     if kind == "GRU" and not cell.reset_after:
@@ -116,27 +125,25 @@ def weights_to_keras(kind: str, cell) -> list[np.ndarray]:
     return [kernel, recurrent] if bias is None else [kernel, recurrent, bias]
 
 
-def keras_layer(layer):
-    """The Keras layer that is the same function as a GatedRNN, with its weights: `GatedRNN.to_keras`."""
+def keras_layer(layer: Any) -> Any:
+    """The Keras layer that is the same function as a GatedRNN: `GatedRNN.to_keras`."""
     cell = layer.cell
     if not cell.built:
-        raise ValueError(
-            "GatedRNN.to_keras: expected a built layer, whose weights can be carried over. Received: built=False"
-        )
+        expected = "a built layer, whose weights can be carried over"
+        raise refusal("GatedRNN.to_keras", expected, {"built": False})
     if layer.return_traces:
-        raise ValueError(
-            "GatedRNN.to_keras: Keras layers show no gates; expected return_traces=False. Received: return_traces=True"
-        )
+        expected = "return_traces=False, because Keras layers show no gates"
+        raise refusal("GatedRNN.to_keras", expected, {"return_traces": True})
     templates = {kind: _template(kind, cell) for kind in CELLS}
     differences = {
         kind: _differences(cell, type(cell)(**arguments(kind, t))) for kind, t in templates.items()
     }
     kind = min(differences, key=lambda kind: len(differences[kind]))
     if differences[kind]:
-        raise ValueError(
-            f"GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, {_call(kind, templates[kind])}: "
-            f"{_expected(differences[kind])}. Received: {_received(differences[kind])}"
-        )
+        nearest = _call(kind, templates[kind])
+        expected = f"a function that Keras has, for the nearest, {nearest}: "
+        expected += _expected(differences[kind])
+        raise refusal("GatedRNN.to_keras", expected, _received(differences[kind]))
     config = {
         name: value
         for name, value in templates[kind].get_config().items()
@@ -155,33 +162,29 @@ def keras_layer(layer):
     return made
 
 
-def _new(owner, layer):
+def _new(owner: type, layer: Any) -> Any:
     kind, theirs = kind_and_cell(f"{owner.__name__}.from_keras", layer)
     cell = owner(**arguments(kind, theirs))
     return _take(cell, kind, theirs) if theirs.built else cell
 
 
-def _fill(cell, layer):
+def _fill(cell: Any, layer: Any) -> Any:
     kind, theirs = kind_and_cell("GatedCell.from_keras", layer)
     if not theirs.built:
-        raise ValueError(
-            "GatedCell.from_keras: expected a built layer, which has weights. Received: built=False"
-        )
+        raise refusal("GatedCell.from_keras", "a built layer, which has weights", {"built": False})
     differences = _differences(cell, type(cell)(**arguments(kind, theirs)))
     if differences:
-        raise ValueError(
-            f"GatedCell.from_keras: this cell is not the function of keras.layers.{kind}; expected {_expected(differences)}. "
-            f"Received: {_received(differences)}"
-        )
+        expected = f"the function of keras.layers.{kind}, which this cell is not: "
+        expected += _expected(differences)
+        raise refusal("GatedCell.from_keras", expected, _received(differences))
     if cell.built and cell.kernel.shape != theirs.kernel.shape:
-        raise ValueError(
-            f"GatedCell.from_keras: expected {cell.kernel.shape[0]} input features, as this cell was built. "
-            f"Received: {theirs.kernel.shape[0]}"
-        )
+        expected = f"{cell.kernel.shape[0]} input features, as this cell was built"
+        raise refusal("GatedCell.from_keras", expected, f"{theirs.kernel.shape[0]}")
     return _take(cell, kind, theirs)
 
 
-def _take(cell, kind: str, theirs):
+def _take(cell: Any, kind: str, theirs: Any) -> Any:
+    """The cell, with the weights of the Keras cell."""
     if not cell.built:
         cell.build((None, theirs.kernel.shape[0]))
         cell.built = True
@@ -192,7 +195,7 @@ def _take(cell, kind: str, theirs):
     return cell
 
 
-def _template(kind: str, cell):
+def _template(kind: str, cell: Any) -> Any:
     """The Keras cell of this kind that is nearest to ours."""
     own = next(iter(cell.own.values()), Gate())
     given = {name: getattr(cell, name) for name in SHARED}
@@ -204,7 +207,7 @@ def _template(kind: str, cell):
     return CELLS[kind](cell.units, **given)
 
 
-def _call(kind: str, template) -> str:
+def _call(kind: str, template: Any) -> str:
     names = ("activation", "recurrent_activation", "use_bias", "reset_after")
     said = {name: getattr(template, name) for name in names if hasattr(template, name)}
     shown = (
@@ -214,7 +217,7 @@ def _call(kind: str, template) -> str:
     return f"keras.layers.{kind}({', '.join(shown)})"
 
 
-def _differences(cell, other) -> dict[str, tuple]:
+def _differences(cell: Any, other: Any) -> dict[str, tuple]:
     """{switch: (here, there)} where two cells are different functions."""
     here, there = _function(cell), _function(other)
     return {
@@ -224,7 +227,7 @@ def _differences(cell, other) -> dict[str, tuple]:
     }
 
 
-def _function(cell) -> dict[str, str]:
+def _function(cell: Any) -> dict[str, str]:
     """The switches that make a cell the function that it is, for people to read."""
     shown: dict[str, str] = {}
     for name in cell.GATES:
@@ -253,11 +256,11 @@ def _function(cell) -> dict[str, str]:
     }
 
 
-def _name(activation) -> str:
+def _name(activation: Any) -> str:
     return str(squashing_config(activation))
 
 
-def _has(bias) -> str:
+def _has(bias: Any) -> str:
     return "no bias" if bias is None else "a bias"
 
 

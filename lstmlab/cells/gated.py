@@ -48,8 +48,8 @@ class GatedCell(Switches):
                      'gates_to_gates'
 
     A normaliser lets input and forget gate compete. With 'gates' (minLSTM) both are divided by
-    their sum. With 'state' (sLSTM) a second sum stands beside the state; the stabiliser m_t cancels
-    in s / n and keeps exponential gates finite:
+    their sum. With 'state' (sLSTM) a second sum is kept beside the state; the stabiliser m_t
+    cancels in s / n and keeps exponential gates finite:
 
         (9)  i, f  = i / (i + f), f / (i + f)                                  'gates'
         (10) i, f  = i / e^m_t, f / e^(m_t - m_tm1)                            'state'
@@ -301,7 +301,10 @@ class GatedCell(Switches):
     # ---- the parts of a step
 
     def _open(self, nets: dict, past: dict, touch: Callable) -> tuple[dict, Any]:
-        """(2) and (3), (9) and (10): the gates that do not look at the new state; the stabiliser."""
+        """(2) and (3), (9) and (10): the gates that do not look at the new state.
+
+        The stabiliser.
+        """
         own = {
             name: gate.activation(nets[name])  # (2)
             for name, gate in self.own.items()
@@ -334,7 +337,7 @@ class GatedCell(Switches):
         return touched, stabiliser
 
     def _look(self, when: str, nets: dict, see: Callable, state: Any) -> None:
-        """Add to each pre-activation what its peephole, if it is of this kind, sees of the state."""
+        """Add to each pre-activation what a peephole of this kind sees of the state."""
         looking = [name for name in self.peepholes if self.own[name].peephole == when]
         if looking:
             seen = see(state)

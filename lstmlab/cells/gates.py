@@ -1,4 +1,5 @@
-"""Gates: the table of those that a cell can have, the classes Gate and Coupled, and their mathematics.
+"""Gates: the table of those that a cell can have, the classes Gate and Coupled, and their
+mathematics.
 
 A further gate begins with an entry in NETS: see "Add a gate" in docs/cell.md.
 """
@@ -17,12 +18,13 @@ from lstmlab.errors import refusal
 
 
 class Entry(NamedTuple):
-    """An entry of NETS: all that must be said of a gate, or of the candidate, beside its mathematics.
+    """An entry of NETS: all that must be said of a gate, or of the candidate, beside its
+    mathematics.
 
     Attributes:
         name: The argument of GatedCell, and the name of the value in `step` and `traces`.
         letter: Its letter in equations, tables and pictures.
-        multiplies: What it stands before: 'candidate', 'old state', 'read back' (what the candidate
+        multiplies: What it multiplies: 'candidate', 'old state', 'read back' (what the candidate
             reads back) or 'squashed state'; '' for a gate that moves another one.
         moves: The gate whose value it changes, if it is such a gate.
         moved: The letter of that gate's value after it.
@@ -46,7 +48,7 @@ class Entry(NamedTuple):
         return self.name.replace("_", " ")
 
 
-# In the order of the columns of the weights. Gates stand in the same order in `step` and `traces`.
+# In the order of the columns of the weights; `step` and `traces` give gates in the same order.
 NETS = (
     Entry("input_gate", "i", "candidate", may_close=True, partner="forget_gate"),
     Entry("forget_gate", "f", "old state", may_close=True, partner="input_gate"),
@@ -115,7 +117,7 @@ def stabilised(log_i: Any, log_f: Any, n_tm1: Any, m_tm1: Any) -> tuple[Any, Any
 
 
 class Factor:
-    """A gate as it stands in an equation: `i_t * g_t` multiplies each cell by its block's value.
+    """A gate as it is written in an equation: `i_t * g_t`, for each cell of a block.
 
     Multiplying costs nothing where the gate is absent (1), and gives zeros where it is closed (0).
 
@@ -203,7 +205,8 @@ class Gate:
             of blocks, because only the cell knows the blocks.
 
     References:
-        Hochreiter & Schmidhuber 1997, eqs. 3 and 6; peepholes: Gers, Schraudolph & Schmidhuber 2002.
+        Hochreiter & Schmidhuber 1997, eqs. 3 and 6; peepholes: Gers, Schraudolph & Schmidhuber
+        2002.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Initial values for gated cells: biases per block, for a lag, over all time scales, or opposite."""
+"""Initial values for gated cells.
+
+Biases per block, for a lag, over all time scales, or opposite.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,26 @@
-"""Recurrence: which weights lead from the hidden values of the step before to the nets, and their products."""
+"""Recurrence.
 
+The weights that lead from the hidden values of the step before, and their products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 
 class Product(NamedTuple):
-    """One weight and the nets it drives, in the order of its columns.
+    """One weight and the pre-activations that it drives.
 
-    kind: as Gate.recurrent, or 'gates': from fed-back gates alone. alone: for the candidate behind a reset gate.
+    Attributes:
+        weight: Its name in the cell.
+        kind: As Gate.recurrent, or 'gates': only from gates that are fed back.
+        nets: {name: size} of the pre-activations, in the order of its columns.
+        alone: Whether it is only the candidate's, behind a reset gate.
     """
 
     weight: str
@@ -20,14 +30,18 @@ class Product(NamedTuple):
 
 
 class Recurrence:
-    """The recurrent weights of a GatedCell, by their shapes:
+    """The recurrent weights of a GatedCell, by their shapes.
 
-        full            [hidden, nets]               reads every value of the hidden layer that is fed back
-        block_diagonal  [heads, n/heads, nets/heads] reads the cells of the net's own head
-        by_element      [kinds of net, n]            reads the net's own cells, through one weight each
-        gates           [gates, gate nets]           feedback 'gates_to_gates': gates read the gates of the step before
+        full            [hidden, nets]                reads every hidden value that is fed back
+        block_diagonal  [heads, n/heads, nets/heads]  reads the cells of the own head
+        by_element      [pre-activations, n]          reads the own cells, through one weight each
+        gates           [gates, gates]                feedback 'gates_to_gates': gates read gates
 
-    nets: {name: size}; kinds: {name: kind}. candidate_alone: its product is taken by itself, behind a reset gate.
+    Args:
+        nets: {name: size} of the pre-activations.
+        kinds: {name: kind}, as Gate.recurrent.
+        feedback, units, heads: As in GatedCell.
+        candidate_alone: Whether the candidate's product is taken by itself, behind a reset gate.
     """
 
     WEIGHTS = {
@@ -51,9 +65,9 @@ class Recurrence:
             return
         for alone in (False, True) if candidate_alone else (False,):
             group = {
-                n: size
-                for n, size in nets.items()
-                if not candidate_alone or (n == "candidate") == alone
+                name: size
+                for name, size in nets.items()
+                if not candidate_alone or (name == "candidate") == alone
             }
             for kind, weight in self.WEIGHTS.items():
                 driven = {name: size for name, size in group.items() if kinds[name] == kind}
@@ -76,8 +90,8 @@ class Recurrence:
             return self.heads, self.units // self.heads, width // self.heads
         return len(product.nets), self.units
 
-    def __call__(self, product: Product, weight, hidden):
-        """What the hidden values [B, hidden] contribute to the nets of the product, one after the other: [B, nets]."""
+    def __call__(self, product: Product, weight: Any, hidden: Any) -> Any:
+        """R hidden for hidden values [B, hidden]: [B, nets], in the order of `product.nets`."""
         if product.kind == "gates":
             return ops.matmul(hidden[:, self.units :], weight)
         if product.kind != "full" or self.feedback == "gates_to_gates":
@@ -87,6 +101,7 @@ class Recurrence:
         if product.kind == "by_element":
             rows = zip(product.nets.values(), ops.unstack(weight), strict=True)
             return _side_by_side([within_blocks(hidden * row, size) for size, row in rows])
+
         heads = ops.reshape(hidden, (-1, self.heads, self.units // self.heads))
         read = ops.einsum("bhi,hij->bhj", heads, weight)
         by_net = split(read, {name: size // self.heads for name, size in product.nets.items()})
@@ -95,36 +110,34 @@ class Recurrence:
         )
 
 
-def first(hidden, units: int):
+def first(hidden: Any, units: int) -> Any:
     """The outputs among the hidden values: the first `units`."""
     return hidden if hidden.shape[-1] == units else hidden[:, :units]
 
 
-def _side_by_side(parts: list):
+def _side_by_side(parts: list) -> Any:
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
 
 
-def split(value, sizes: dict[str, int]) -> dict:
-    """The last axis cut into named pieces."""
+def split(value: Any, sizes: dict[str, int]) -> dict:
+    """Cut the last axis into named pieces."""
     ends = list(accumulate(sizes.values()))[:-1]
     parts = ops.split(value, ends, axis=-1) if ends else [value]
     return dict(zip(sizes, parts, strict=True))
 
 
-def within_blocks(values, blocks: int):
-    """[B, n] summed over the cells of each block: [B, blocks]."""
+def within_blocks(values: Any, blocks: int) -> Any:
+    """Sum [B, n] over the cells of each block: [B, blocks]."""
     if values.shape[-1] == blocks:
         return values
     return ops.sum(ops.reshape(values, (-1, blocks, values.shape[-1] // blocks)), axis=-1)
 
 
-def per_head(initializer, heads: int):
-    """An initializer for [heads, rows, columns] that draws every head by itself, as if it stood alone."""
+def per_head(initializer: Any, heads: int) -> Callable:
+    """An initializer for [heads, rows, columns] that draws every head by itself."""
 
-    def draw(shape, dtype=None):
-        if not isinstance(
-            initializer, keras.initializers.Initializer
-        ):  # a function: as often as there are heads
+    def draw(shape: tuple, dtype: Any = None) -> Any:
+        if not isinstance(initializer, keras.initializers.Initializer):  # a function
             return ops.stack([initializer(shape[1:], dtype=dtype) for _ in range(heads)])
         config = initializer.get_config()
         own = [

@@ -1,13 +1,18 @@
 """traces: what every GatedRNN of a finished Keras model does, step by step."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 from keras import ops
 
-_collectors: list[dict] = []  # the dictionaries that `traces` wants filled, innermost last
-_listeners: list[Callable] = []  # who hears what layers are called with and answer, innermost last
+from lstmlab.errors import refusal
+
+_collectors: list[dict] = []  # the dictionaries that `traces` fills, innermost last
+_listeners: list[Callable] = []  # called with what layers get and answer, innermost last
 
 
 def collecting() -> bool:
@@ -16,7 +21,7 @@ def collecting() -> bool:
 
 
 def collect(name: str, values: dict) -> None:
-    """A layer's values, for whoever asked; a layer that is called again gets a number."""
+    """Keep a layer's values for the caller of `traces`; a layer called again gets a number."""
     if not _collectors:
         return
     found, again, unique = _collectors[-1], 1, name
@@ -26,11 +31,14 @@ def collect(name: str, values: dict) -> None:
 
 
 @contextmanager
-def listening(listener: Callable):
-    """Meanwhile every GatedRNN that is called asks listener(layer, given, output, states) for the output and states to go on.
+def listening(listener: Callable) -> Iterator[None]:
+    """Let a listener hear, and perhaps change, what every GatedRNN answers meanwhile.
 
-    given: (sequences [B, T, F], initial states, mask or None) as they reach the loop; output [B, T, n] in the order of
-    processing, or [B, n]; states: the list of the last ones. The listener answers with (output, states) of the same shapes.
+    Args:
+        listener: (layer, given, output, states) -> (output, states) of the same shapes, with which
+            the layer goes on. given: (sequences [B, T, F], initial states, mask or None) as they
+            reach the loop; output: [B, T, n] in the order of processing, or [B, n]; states: the
+            list of the last ones.
     """
     _listeners.append(listener)
     try:
@@ -39,30 +47,40 @@ def listening(listener: Callable):
         _listeners.remove(listener)
 
 
-def passed(layer, given: tuple, output, states: list) -> tuple:
-    """The output and last states of a layer after whoever listens has heard, and perhaps tapped, them."""
+def passed(layer: Any, given: tuple, output: Any, states: list) -> tuple:
+    """The output and last states of a layer, after the innermost listener."""
     return _listeners[-1](layer, given, output, states) if _listeners else (output, states)
 
 
-def traces(model, x, batch_size: int = 32) -> dict[str, dict]:
-    """{layer name: {value name: array [B, T, ...]}} for every GatedRNN in a Keras model, on inputs x: what it does as it is.
+def traces(model: Any, x: Any, batch_size: int = 32) -> dict[str, dict]:
+    """Show what every GatedRNN in a Keras model does, step by step.
 
-    model: any built or callable Keras model (Sequential, functional, subclassed, nested, with Bidirectional, ...); x: what
-    model.predict takes. Values as GatedCell.step names them; a layer that is called twice has its second call under "name_1".
-    Training arguments, states and random seeds of the model stay as they are. Nothing is sampled: dropout is off.
-    Raises ValueError for a model without a GatedRNN.
+    Training arguments, states and random seeds of the model stay as they are; dropout is off.
+
+    Args:
+        model: Any built or callable Keras model (Sequential, functional, subclassed, nested, with
+            Bidirectional, ...).
+        x: What model.predict takes.
+        batch_size: Sequences taken together.
+
+    Returns:
+        {layer name: {value name: array [B, T, ...]}}, values as GatedCell.step names them. A layer
+        that is called twice has its second call under "name_1".
+
+    Raises:
+        ValueError: For a model without a GatedRNN, and for no sequences.
     """
     if not isinstance(model, keras.Layer):
-        raise ValueError(f"traces: expected a Keras model. Received: model={model!r}")
+        raise refusal("traces", "a Keras model", {"model": model})
     if any(len(part) == 0 for part in keras.tree.flatten(x) if hasattr(part, "__len__")):
-        raise ValueError("traces: expected at least one sequence. Received: an empty x")
+        raise refusal("traces", "at least one sequence", "an empty x")
     with untouched(model):
         return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
 
 
 @contextmanager
-def untouched(model, *more):
-    """Afterwards the model's states, seeds and counts, and the variables `more`, are what they were."""
+def untouched(model: Any, *more: Any) -> Iterator[None]:
+    """Restore the model's states, seeds and counts, and the variables `more`, afterwards."""
     before = [
         (v, ops.convert_to_numpy(v))
         for v in (*model.non_trainable_variables, *_states(model), *more)
@@ -76,8 +94,8 @@ def untouched(model, *more):
             variable.assign(value)
 
 
-def _states(model) -> list:
-    """The states of stateful layers, which Keras does not count among the variables of a model."""
+def _states(model: Any) -> list:
+    """The states of stateful layers, which Keras does not count as variables of a model."""
     return keras.tree.flatten(
         [
             layer.states or []
@@ -90,22 +108,21 @@ def _states(model) -> list:
 class _Traced(keras.Model):
     """A model that answers with the traces of another."""
 
-    def __init__(self, model):
+    def __init__(self, model: Any):
         super().__init__(name="traced")
         self.model = model
 
-    def call(self, x):
+    def call(self, x: Any) -> dict:
         with _collected() as found:
             self.model(x, training=False)
         if not found:
-            raise ValueError(
-                f"traces: expected a model with at least one GatedRNN. Received: model={self.model.name!r}"
-            )
+            expected = "a model with at least one GatedRNN"
+            raise refusal("traces", expected, {"model": self.model.name})
         return found
 
 
 @contextmanager
-def _collected():
+def _collected() -> Iterator[dict]:
     _collectors.append({})
     try:
         yield _collectors[-1]

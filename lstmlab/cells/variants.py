@@ -1,4 +1,6 @@
-"""Named variants of the gated cell: the files in conf/cell/ that make a GatedCell are the single list of them."""
+"""Named variants of the gated cell: those files in conf/cell/ that make a GatedCell."""
+
+from typing import Any
 
 from lstmlab import config
 from lstmlab.cells.gated import GatedCell
@@ -6,15 +8,21 @@ from lstmlab.errors import refusal
 
 
 def variants() -> list[str]:
-    """The names that `variant` knows, in alphabetical order: of the files in conf/cell/ that make a GatedCell."""
+    """The names that `variant` knows, in alphabetical order."""
     target = "\n_target_: lstmlab.GatedCell\n"
     return [name for name in config.options("cell") if target in config.text("cell", name)]
 
 
-def variant(name: str, /, units: int | None = None, **overrides) -> GatedCell:
-    """The cell that conf/cell/<name>.yaml describes, with `units` cells and any argument of GatedCell overridden.
+def variant(name: str, /, units: int | None = None, **overrides: Any) -> GatedCell:
+    """Make the cell that conf/cell/<name>.yaml describes.
 
-    Raises ValueError for an unknown name, and whatever GatedCell raises for its arguments.
+    Args:
+        name: One of `variants()`.
+        units: Cells; None: as many as the file says.
+        overrides: Arguments of GatedCell that replace those of the file.
+
+    Raises:
+        ValueError: For an unknown name, and as GatedCell for its arguments.
     """
     if name not in variants():
         raise refusal("variant", f"one of {variants()}", {"name": name})

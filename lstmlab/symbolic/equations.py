@@ -80,7 +80,8 @@ def legend(cell: Any) -> dict[str, str]:
         words["c"] = "bias behind the reset gate"
     if cell.block_size > 1 and cell.gates:
         words["E"] = (
-            f"gives the value of a block to each of its {cell.block_size} cells; transposed: sums over them"
+            f"gives the value of a block to each of its {cell.block_size} cells; "
+            "transposed: sums over them"
         )
     return words | _legend_of_signs(cell) | _legend_of_derivatives(cell)
 
@@ -91,7 +92,7 @@ def _legend_of_signs(cell: Any) -> dict[str, str]:
         words[r"\sigma"] = "the logistic function"
     if cell.layer_normalization:
         words[r"\mathcal{N}, \, \mathcal{N}'"] = (
-            "layer normalisation with its gains, all nets together; its derivative"
+            "layer normalisation with its gains, all pre-activations together; its derivative"
         )
         words[r"W, \, R_*"] = "weights into all nets, from the inputs and from what is read back"
     return words
@@ -159,8 +160,8 @@ def _moved(cell: Any) -> list[Equation]:
 
 def _normalised(cell: Any) -> list[Equation]:
     if cell.normaliser == "gates":
-        return [Equation(f"{name}_gate", rf"\bar{{{a}}}_t = \frac{{{a}_t}}{{i_t + f_t}}") for name, a in
-                (("input", "i"), ("forget", "f"))]  # fmt: skip
+        both = (("input_gate", "i"), ("forget_gate", "f"))
+        return [Equation(n, rf"\bar{{{a}}}_t = \frac{{{a}_t}}{{i_t + f_t}}") for n, a in both]
     if cell.normaliser == "state":
         return [
             Equation("stabiliser", r"m_t = \max(\log \, f_t + m_{t-1}, \, \log \, i_t)"),

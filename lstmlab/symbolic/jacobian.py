@@ -1,4 +1,7 @@
-"""The one-step Jacobian of a GatedCell in symbols: the chain rule, carried forward through its equations."""
+"""The one-step Jacobian of a GatedCell in symbols.
+
+The chain rule, carried forward through its equations.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +149,10 @@ class _Derivation:
         return chain([self._peephole(name)], self.of["cell_state"], through=name)
 
     def _net_of_candidate(self) -> ByPart:
-        """(4) of GatedCell: with a reset gate q, R (q y) or q (R y + c), both factors of the product move."""
+        """(4) of GatedCell.
+
+        With a reset gate q, R (q y) or q (R y + c), both factors of the product move.
+        """
         cell = self.cell
         if cell.reset_gate is None:
             return self._net("candidate")

@@ -140,7 +140,10 @@ class Derivative(NamedTuple):
 
 
 def multiplier(cell: Any, gate: str) -> str:
-    """The value by which a gate multiplies: e_t where it is refined, with a bar where normalised."""
+    """The value by which a gate multiplies.
+
+    E_t where it is refined, with a bar where normalised.
+    """
     moving = mover(cell.gates, gate)
     if moving is not None:
         return f"{moving.moved}_t"

@@ -1,4 +1,7 @@
-"""lstmlab-bench: every benchmark runs, measures what it says, and refuses what it does not know. No time is asserted."""
+"""lstmlab-bench: every benchmark runs, measures what it says, and refuses what it does not know.
+
+No time is asserted.
+"""
 
 import json
 import sys
@@ -80,7 +83,10 @@ class Counted(describe.Task):
 
 
 def test_padding_is_not_counted(monkeypatch):
-    """By a clock that says that every block of 1000 sequences takes 2 ms: 4 steps each on average, so 2 million per second."""
+    """By a clock that says that every block of 1000 sequences takes 2 ms.
+
+    4 steps each on average, so 2 million per second.
+    """
     ticks = iter(np.arange(0, 1, 0.002))
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(ticks))
     tasks = {"first": Counted(), "second": Counted()}
@@ -138,7 +144,10 @@ LINES = {"vanilla": {"truncated1997": 2.0, "rtrl": 4.0}}  # cell -> learner -> e
 
 
 def raw_of_learners() -> pd.DataFrame:
-    """Measurements as they would be: 3 us overhead of a call, 2 us a step; widths by a power law, but not the small ones."""
+    """Measurements as they would be: 3 us overhead of a call, 2 us a step.
+
+    Widths by a power law, but not the small ones.
+    """
     rows = []
     for learner, power in LINES["vanilla"].items():
         for k in range(3):
@@ -164,8 +173,11 @@ def raw_of_learners() -> pd.DataFrame:
             ("memory", "vanilla", learner, 4, steps, 0, 1.0, 400 + steps / 100)
             for steps in (100, 1000, 10_000)
         ]
-    rows += [("ratio", "vanilla", name, 4, 1000, k, (k + 1) * time, 500.0)
-             for name, time in (("truncated1997", 1.1), ("bptt", 1.0)) for k in range(3)]  # fmt: skip
+    rows += [
+        ("ratio", "vanilla", name, 4, 1000, k, (k + 1) * time, 500.0)
+        for name, time in (("truncated1997", 1.1), ("bptt", 1.0))
+        for k in range(3)
+    ]
     return pd.DataFrame(rows, columns=list(bench_learners.COLUMNS))
 
 
@@ -248,8 +260,25 @@ def test_learners_by_the_command(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(bench_learners, "STEPS", 7)
     path = tmp_path / "learners.csv"
     monkeypatch.setattr(bench_learners.subprocess, "run", in_this_process)
-    bench.main(["learners", "--learners", "bptt", "--cells", "vanilla", "--lengths", "5", "6", "--widths", "2", "4",
-                "--rounds", "2", "--csv", str(path)])  # fmt: skip
+    bench.main(
+        [
+            "learners",
+            "--learners",
+            "bptt",
+            "--cells",
+            "vanilla",
+            "--lengths",
+            "5",
+            "6",
+            "--widths",
+            "2",
+            "4",
+            "--rounds",
+            "2",
+            "--csv",
+            str(path),
+        ]
+    )
     printed = capsys.readouterr().out
     assert printed.count("| vanilla") == 3
     raw = pd.read_csv(path)
@@ -268,7 +297,10 @@ def in_this_process(command, **options):
 
 @pytest.mark.slow
 def test_a_process_of_its_own(capsys):
-    """That fails: it is named, and the rest goes on. One that works holds the memory of its own only."""
+    """That fails: it is named, and the rest goes on.
+
+    One that works holds the memory of its own only.
+    """
     assert (
         bench_learners._apart("width", [bench_learners._item("no_such", "bptt", 4, 5)], 1, 0.0)
         == []

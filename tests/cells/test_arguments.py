@@ -1,4 +1,7 @@
-"""What the cell refuses, and the whole text with which it does: the argument, the value, and what is allowed."""
+"""What the cell refuses, and the whole text with which it does.
+
+The argument, the value, and what is allowed.
+"""
 
 import json
 
@@ -19,7 +22,10 @@ BIAS = (
     "expected a number, a list of numbers (one per block), a Keras initializer or its name, "
     "or None (no bias weight)"
 )
-GATE = "expected a Gate, the name of an activation, None (no gate: the constant 1), 'closed' (the constant 0)"
+GATE = (
+    "expected a Gate, the name of an activation, None (no gate: the constant 1), "
+    "'closed' (the constant 0)"
+)
 KINDS = "('full', 'block_diagonal', 'by_element', 'none')"
 PARTNER = "expected the name of another gate with a Gate of its own, here one of"
 BIASED = "expected the name of another gate with a bias of its own, here one of"
@@ -518,10 +524,8 @@ def test_states_of_the_wrong_number_or_size(sizes):
     with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
         cell.step(tf.zeros((2, 3)), [tf.zeros((2, size)) for size in sizes])
     shapes = [(2, size) for size in sizes]
-    assert (
-        str(e.value)
-        == f"GatedCell: expected states=[hidden [B, 4], cell_state [B, 4]]. Received: shapes {shapes}"
-    )
+    expected = "states=[hidden [B, 4], cell_state [B, 4]]"
+    assert str(e.value) == f"GatedCell: expected {expected}. Received: shapes {shapes}"
 
 
 def test_states_of_the_wrong_rank():
@@ -563,6 +567,7 @@ def test_numbers_of_numpy_are_numbers():
 def test_what_is_unknown_to_a_variant():
     with pytest.raises(
         ValueError,
-        match=r"^GatedCell: expected arguments among \[.*'forget_gate', .*\]. Received: forgetgate=None$",
+        match=r"^GatedCell: expected arguments among \[.*'forget_gate', .*\]. "
+        r"Received: forgetgate=None$",
     ):
         variant("vanilla", forgetgate=None)

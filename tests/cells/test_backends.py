@@ -1,4 +1,7 @@
-"""cells/ on the three backends of Keras: the same numbers, and models that move from one to another."""
+"""cells/ on the three backends of Keras.
+
+The same numbers, and models that move from one to another.
+"""
 
 import importlib.util
 import os
@@ -13,11 +16,16 @@ import pytest
 
 from lstmlab import variants
 
-# Keras has float64 on TensorFlow alone: its products are float32 on the other two. What they say in float32 is held against
-# TensorFlow's float64, from inputs and weights that float32 holds. A step rounds some twenty times in a row (two products, a
-# sum, bias, peephole, gates, what they multiply, normaliser, state, output), T steps and the way back together 200 times, each
-# time uniformly within eps/2, standard deviation eps/sqrt(12): sqrt(200/12) eps = 4 eps where nothing amplifies. Twice that is
-# allowed, of the length of what is compared. Layer normalisation does amplify, as it divides by small standard deviations:
+# Keras has float64 on TensorFlow alone: its products are float32 on the other two. What they say in
+# float32 is held against
+# TensorFlow's float64, from inputs and weights that float32 holds. A step rounds some twenty times
+# in a row (two products, a
+# sum, bias, peephole, gates, what they multiply, normaliser, state, output), T steps and the way
+# back together 200 times, each
+# time uniformly within eps/2, standard deviation eps/sqrt(12): sqrt(200/12) eps = 4 eps where
+# nothing amplifies. Twice that is
+# allowed, of the length of what is compared. Layer normalisation does amplify, as it divides by
+# small standard deviations:
 # what TensorFlow loses there by float32 says how much, and OTHERS times that is allowed.
 EPS = 2.0**-23
 TOLERANCE = 8 * EPS
@@ -25,7 +33,9 @@ OTHERS = 4
 
 
 def expected(few: bool) -> tuple[dict, dict]:
-    """TensorFlow's answers in float64, and what may lie between them and others in float32, where that is not TOLERANCE."""
+    """TensorFlow's answers in float64, and what may lie between them and others in float32, where
+    that is not TOLERANCE.
+    """
     exact, single = (on_backend.answers(dtype, few) for dtype in ("float64", "float32"))
     normalised = [name for name in exact if name.startswith("normalised")]
     lost = max(distance(single[name], exact[name]) for name in normalised)
@@ -65,7 +75,9 @@ def used_here() -> dict:
 
 
 def distance(actual, expected) -> float:
-    """|actual - expected| in units of |expected|, or of 1 per element where that is longer than 1e-3 of it."""
+    """|actual - expected| in units of |expected|, or of 1 per element where that is longer than
+    1e-3 of it.
+    """
     assert actual.shape == expected.shape
     return np.linalg.norm(actual.astype("float64") - expected) / max(
         np.linalg.norm(expected), 1e-3 * np.sqrt(expected.size)

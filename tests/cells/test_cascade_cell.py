@@ -1,4 +1,7 @@
-"""CascadeCell against its equations in NumPy, weight by weight; conformance with Keras is tested with every other cell."""
+"""CascadeCell against its equations in NumPy, weight by weight.
+
+Conformance with Keras is tested with every other cell.
+"""
 
 import numpy as np
 import pytest
@@ -67,7 +70,10 @@ def test_slope_is_the_derivative(activation):
 
 
 def test_who_sees_whom(rng):
-    """A unit acts on itself and later units, and none on an earlier one; free places say nothing to anybody."""
+    """A unit acts on itself and later units, and none on an earlier one.
+
+    Free places say nothing to anybody.
+    """
     cell, x = made(rng), rng.normal(size=(B, T, F))
     cell.installed.assign(np.ones(N))
     before = forward(cell, tf.constant(x)).numpy()
@@ -104,9 +110,16 @@ def test_weights_by_place_and_back(rng):
 
 @pytest.mark.parametrize(
     ("settings", "text"),
-    [({"units": 0}, "a positive integer. Received: units=0"), ({"units": 2.0}, "units=2.0"), ({"units": True}, "units=True"),
-     ({"units": 2, "activation": "relu"}, r"one of \('centred', 'sigmoid', 'tanh'\). Received: activation='relu'")],
-)  # fmt: skip
+    [
+        ({"units": 0}, "a positive integer. Received: units=0"),
+        ({"units": 2.0}, "units=2.0"),
+        ({"units": True}, "units=True"),
+        (
+            {"units": 2, "activation": "relu"},
+            r"one of \('centred', 'sigmoid', 'tanh'\). Received: activation='relu'",
+        ),
+    ],
+)
 def test_what_it_refuses(settings, text):
     with pytest.raises(ValueError, match=rf"CascadeCell: expected .*{text}"):
         CascadeCell(**settings)

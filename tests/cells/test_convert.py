@@ -1,4 +1,7 @@
-"""Weights from and to Keras layers: the same answers both ways, and a clear word where there is no such layer."""
+"""Weights from and to Keras layers.
+
+The same answers both ways, and a clear word where there is no such layer.
+"""
 
 import keras
 import numpy as np
@@ -88,9 +91,17 @@ def test_a_built_cell_takes_weights_too(x, rng):
 
 def test_initial_values_flags_and_what_watches_the_weights_come_along():
     theirs = keras.layers.LSTM(
-        N, go_backwards=True, stateful=True, dropout=0.2, recurrent_dropout=0.1, seed=3, kernel_regularizer="l2",
-        bias_constraint="non_neg", kernel_initializer="he_normal", activity_regularizer="l1",
-    )  # fmt: skip
+        N,
+        go_backwards=True,
+        stateful=True,
+        dropout=0.2,
+        recurrent_dropout=0.1,
+        seed=3,
+        kernel_regularizer="l2",
+        bias_constraint="non_neg",
+        kernel_initializer="he_normal",
+        activity_regularizer="l1",
+    )
     ours = GatedRNN.from_keras(theirs, return_traces=True)
     cell = ours.cell
     assert (ours.go_backwards, ours.stateful, ours.return_traces) == (True, True, True)
@@ -126,38 +137,41 @@ def test_mixed_precision_comes_along(x, rng):
     [
         (
             GatedRNN(N, "peephole"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "GatedRNN.to_keras: expected a function that Keras has, for the nearest, "
             "keras.layers.LSTM(activation=linear, recurrent_activation=sigmoid, use_bias=True): "
-            "input_gate.peephole: None; forget_gate.peephole: None; output_gate.peephole: None. Received: "
-            "input_gate.peephole: 'previous'; forget_gate.peephole: 'previous'; output_gate.peephole: 'current'",
+            "input_gate.peephole: None; forget_gate.peephole: None; output_gate.peephole: None. "
+            "Received: input_gate.peephole: 'previous'; forget_gate.peephole: 'previous'; "
+            "output_gate.peephole: 'current'",
         ),
         (
             GatedRNN(N, "cifg", output_gate="sigmoid", input_gate="sigmoid"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "GatedRNN.to_keras: expected a function that Keras has, for the nearest, "
             "keras.layers.LSTM(activation=tanh, recurrent_activation=sigmoid, use_bias=True): "
-            "forget_gate: a Gate. Received: forget_gate: Coupled(to='input_gate', complement=True, shift=0.0)",
+            "forget_gate: a Gate. "
+            "Received: forget_gate: Coupled(to='input_gate', complement=True, shift=0.0)",
         ),
         (
             GatedRNN(N, candidate_activation="linear"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "GatedRNN.to_keras: expected a function that Keras has, for the nearest, "
             "keras.layers.LSTM(activation=linear, recurrent_activation=sigmoid, use_bias=True): "
             "output_activation: linear. Received: output_activation: tanh",
         ),
         (
             GatedRNN(N, "indrnn"),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "GatedRNN.to_keras: expected a function that Keras has, for the nearest, "
             "keras.layers.SimpleRNN(activation=relu, use_bias=True): "
             "candidate_recurrent: 'full'. Received: candidate_recurrent: 'by_element'",
         ),
         (
             GatedRNN(N, block_size=2),
-            "GatedRNN.to_keras: no Keras layer is this function; expected, for the nearest, "
+            "GatedRNN.to_keras: expected a function that Keras has, for the nearest, "
             "keras.layers.LSTM(activation=tanh, recurrent_activation=sigmoid, use_bias=True): "
             "block_size: 1. Received: block_size: 2",
         ),
         (
             GatedRNN(N, return_traces=True),
-            "GatedRNN.to_keras: Keras layers show no gates; expected return_traces=False. Received: return_traces=True",
+            "GatedRNN.to_keras: expected return_traces=False, because Keras layers show no gates. "
+            "Received: return_traces=True",
         ),
     ],
 )
@@ -184,7 +198,10 @@ def test_unbuilt_layers_have_no_weights_to_carry(x):
     "make", [GatedCell.from_keras, GatedRNN.from_keras, variant("vanilla").from_keras]
 )
 def test_other_layers_are_refused(make):
-    expected = r"^Gated(Cell|RNN).from_keras: expected a keras.layers.LSTM, GRU or SimpleRNN, or its cell. Received: Dense$"
+    expected = (
+        r"^Gated(Cell|RNN).from_keras: expected a keras.layers.LSTM, GRU or SimpleRNN, "
+        r"or its cell. Received: Dense$"
+    )
     with pytest.raises(ValueError, match=expected):
         make(keras.layers.Dense(3))
 
@@ -199,7 +216,7 @@ def test_another_function_is_refused_and_keeps_its_weights(x, rng):
     with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
         cell.from_keras(theirs)
     assert str(e.value) == (
-        "GatedCell.from_keras: this cell is not the function of keras.layers.LSTM; expected "
+        "GatedCell.from_keras: expected the function of keras.layers.LSTM, which this cell is not: "
         "forget_gate: a Gate; feedback: 'cells'. "
         "Received: forget_gate: None; feedback: 'all'"
     )
@@ -209,7 +226,7 @@ def test_another_function_is_refused_and_keeps_its_weights(x, rng):
 
 def test_another_size_is_refused(x, rng):
     theirs = built(keras.layers.LSTM(N), x, rng)
-    with pytest.raises(ValueError, match=r"expected units: 4. Received: units: 5$"):
+    with pytest.raises(ValueError, match=r"which this cell is not: units: 4. Received: units: 5$"):
         variant("vanilla", units=5).from_keras(theirs)
     cell = variant("vanilla", units=N)
     cell.build((B, F + 1))

@@ -1,4 +1,4 @@
-"""Gate, Coupled, what refines, normalises and stabilises them, and the squashing functions of 1997."""
+"""Gate and Coupled, their mathematics, and the squashing functions of 1997."""
 
 import json
 

@@ -98,7 +98,10 @@ DRAWS = 20_000
 
 @pytest.mark.parametrize("lag", [3, 100, 1000.5])
 def test_chrono_is_the_logarithm_of_a_uniform_number(lag):
-    """Tallec & Ollivier 2018, eq. 16: 1 + e^b, the steps that such a gate remembers, uniform in [2, lag]."""
+    """Tallec & Ollivier 2018, eq.
+
+    16: 1 + e^b, the steps that such a gate remembers, uniform in [2, lag].
+    """
     drawn = numbers(Chrono(lag, seed=1), DRAWS)
     assert 0 <= drawn.min() < drawn.max() <= np.log(lag - 1)
     steps = 1 + np.exp(drawn)

@@ -1,4 +1,7 @@
-"""GatedRNN and GatedCell against keras.layers.LSTM, GRU and SimpleRNN: outputs, states, and gradients to all that goes in."""
+"""GatedRNN and GatedCell against keras.layers.LSTM, GRU and SimpleRNN.
+
+Outputs, states, and gradients to all that goes in.
+"""
 
 import itertools
 
@@ -26,7 +29,8 @@ THEIRS = {  # variant -> the layer and the cell of Keras, their arguments
     "elman": (keras.layers.SimpleRNN, keras.layers.SimpleRNNCell, {}),
 }
 EVERYTHING = {"return_sequences": True, "return_state": True}
-CONDITIONS = {  # arguments of both layers, whether there is a mask, whether there are initial states
+# arguments of both layers, whether there is a mask, whether there are initial states
+CONDITIONS = {
     "all steps": (EVERYTHING, False, False),
     "all steps from any state": (EVERYTHING, False, True),
     "sequences alone, masked": ({"return_sequences": True}, True, False),
@@ -49,17 +53,24 @@ CONDITIONS = {  # arguments of both layers, whether there is a mask, whether the
     "backwards, last step, masked": ({"go_backwards": True}, True, True),
     "unrolled, masked": ({**EVERYTHING, "unroll": True}, True, True),
 }
-# Two rights differ by their roundings alone. A step rounds about ten times in a row (two products, their sum, the bias, the
-# gates, what they multiply, the state, the output). So 2 sides x 10 x T = 100 roundings lie between the inputs and the last
-# output, each uniform within eps/2 of its value, standard deviation eps/sqrt(12): together sqrt(100/12) eps = 2.9 eps where
-# the recurrence does not amplify. The gradients come back the same way: 4.1 eps. Twice that is what is allowed.
+# Two rights differ by their roundings alone. A step rounds about ten times in a row (two products,
+# their sum, the bias, the
+# gates, what they multiply, the state, the output). So 2 sides x 10 x T = 100 roundings lie between
+# the inputs and the last
+# output, each uniform within eps/2 of its value, standard deviation eps/sqrt(12): together
+# sqrt(100/12) eps = 2.9 eps where
+# the recurrence does not amplify. The gradients come back the same way: 4.1 eps. Twice that is what
+# is allowed.
 ROUNDINGS = 8
 DTYPES = {"float32": 2.0**-23, "float64": 2.0**-52}  # and the distance from 1 to the next number
 HALVES = {"mixed_float16": 2.0**-10, "mixed_bfloat16": 2.0**-7}
 
 
 def ours_from(name: str, kernel, recurrent_kernel, bias) -> dict:
-    """Our weights by name from those of Keras, whose columns are z, r, h: our forget gate, reset gate and candidate."""
+    """Our weights by name from those of Keras, whose columns are z, r, h.
+
+    Our forget gate, reset gate and candidate.
+    """
     own = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
     if name == "gru":
         own |= {
@@ -73,7 +84,10 @@ def ours_from(name: str, kernel, recurrent_kernel, bias) -> dict:
 
 
 def theirs_from(name: str, own: dict) -> list:
-    """Gradients to the weights of Keras from those to ours: where two biases are added, both have the gradient of the sum."""
+    """Gradients to the weights of Keras from those to ours.
+
+    Where two biases are added, both have the gradient of the sum.
+    """
     kernel, recurrent_kernel, bias = own["kernel"], own["recurrent_kernel"], own["bias"]
     if name == "gru":
         recurrent_kernel = np.concatenate(
@@ -93,7 +107,9 @@ def give(name: str, ours, theirs) -> None:
 
 
 def pair(name: str, condition: str, implementation: int, width: str, dtype: str, rng):
-    """The layer of Keras and ours with the same weights, small enough neither to saturate nor to amplify."""
+    """The layer of Keras and ours with the same weights, small enough neither to saturate nor to
+    amplify.
+    """
     kind, _, own = THEIRS[name]
     own = own if name == "elman" else {**own, "implementation": implementation}
     arguments = CONDITIONS[condition][0]
@@ -118,7 +134,10 @@ def flat(answer) -> list:
 
 
 def answers(call, weights, inputs: list, cotangents: list) -> tuple[list, list]:
-    """All that `call` returns, and the gradients of its product with the cotangents: to the weights, then to the inputs."""
+    """All that `call` returns, and the gradients of its product with the cotangents.
+
+    To the weights, then to the inputs.
+    """
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         found = flat(call(*inputs))
@@ -171,7 +190,10 @@ def compare(name, condition, implementation, width, dtype, rng) -> list:
 
 
 def cases() -> list:
-    """Every layer and condition with both implementations, both paths and both types, twice; all their combinations occur."""
+    """Every layer and condition with both implementations, both paths and both types, twice.
+
+    All their combinations occur.
+    """
     ways = list(itertools.product((1, 2), FEATURES, DTYPES))
     pairs = [(ways[k], ways[7 - k]) for k in range(4)]  # a way and its opposite
     found = []
@@ -233,7 +255,9 @@ def test_one_step_of_the_cell_against_keras(name, implementation, dtype, rng):
 
 @pytest.mark.parametrize("reset_after", [False, True])
 def test_the_columns_of_keras_gru_are_forget_gate_reset_gate_candidate(reset_after, rng):
-    """Large biases in one block of columns saturate the value of that name, and it is what Keras multiplies with."""
+    """Large biases in one block of columns saturate the value of that name, and it is what Keras
+    multiplies with.
+    """
     name = "gru_reset_after" if reset_after else "gru"
     theirs, ours = (
         keras.layers.GRUCell(N, reset_after=reset_after, dtype="float64"),
@@ -259,7 +283,10 @@ def test_the_columns_of_keras_gru_are_forget_gate_reset_gate_candidate(reset_aft
 
 @pytest.mark.parametrize("width", FEATURES)
 def test_where_the_input_projection_is_taken(width, rng, monkeypatch):
-    """Both paths of the layer are what these tests go through: one product ahead of the loop, or none of the inputs alone."""
+    """Both paths of the layer are what these tests go through.
+
+    One product ahead of the loop, or none of the inputs alone.
+    """
     taken = []
     project = GatedCell.project
     monkeypatch.setattr(
@@ -271,7 +298,10 @@ def test_where_the_input_projection_is_taken(width, rng, monkeypatch):
 
 
 def test_masks_states_and_directions_matter(rng):
-    """What the comparison goes through changes the answer: none of the conditions is another one under two names."""
+    """What the comparison goes through changes the answer.
+
+    None of the conditions is another one under two names.
+    """
     _, layer = pair("vanilla", "all steps", 2, "ahead", "float64", rng)
     x, states = (
         coarse(rng, B, T, FEATURES["ahead"], dtype="float64"),

@@ -1,7 +1,9 @@
-"""A small model that a stranger would write: trained, saved, and loaded by a process that knows lstmlab alone.
+"""A small model that a stranger would write: trained, saved, and loaded by a process that knows
+lstmlab alone.
 
-Handwritten digits from scikit-learn, read column by column from the left: sequences of columns of 8 numbers. Blank columns on
-either side are cut off, so lengths differ. Two layers in both directions tell ten digits apart.
+Handwritten digits from scikit-learn, read column by column from the left: sequences of columns of 8
+numbers. Blank columns on either side are cut off, so lengths differ. Two layers in both directions
+tell ten digits apart.
 """
 
 import os
@@ -30,7 +32,9 @@ assert not [name for name in sys.modules if name.startswith("test_")]
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """The images' columns without the blank ones on either side, padded with zeros at the end [1797, 8, 8]; their classes."""
+    """The images' columns without the blank ones on either side, padded with zeros at the end
+    [1797, 8, 8]; their classes.
+    """
     images, y = load_digits(return_X_y=True)
     padded = np.zeros((len(y), STEPS, 8), "float32")
     for sequence, image in zip(padded, images.reshape(-1, 8, 8) / 16, strict=True):

@@ -1,4 +1,7 @@
-"""What each net reads back: every kind of recurrence against one full matrix with zeros in place."""
+"""What each net reads back.
+
+Every kind of recurrence against one full matrix with zeros in place.
+"""
 
 import keras
 import numpy as np
@@ -38,7 +41,9 @@ def built(
 
 
 def as_one_matrix(cell, kinds: dict) -> np.ndarray:
-    """[hidden, nets] that does what all recurrent weights of the cell do, written element by element."""
+    """[hidden, nets] that does what all recurrent weights of the cell do, written element by
+    element.
+    """
     m, size, width = cell.blocks, cell.block_size, {"candidate": N}
     fed_back = 3 * m if cell.feedback in ("all", "gates_to_gates") else 0
     whole, left = (

@@ -1,4 +1,7 @@
-"""Named variants, and the general cell, against second writings in NumPy: every value at every step."""
+"""Named variants, and the general cell, against second writings in NumPy.
+
+Every value at every step.
+"""
 
 from decimal import localcontext
 
@@ -86,7 +89,9 @@ def within(values, size: int):
 
 
 def all_gates(reset_after: bool, look: str, size: int):
-    """The equations of GatedCell with every gate it has, blocks of `size` cells, peepholes of all gates; `look`: of o."""
+    """The equations of GatedCell with every gate it has, blocks of `size` cells, peepholes of all
+    gates; `look`: of o.
+    """
 
     def steps(cell, x, past):
         w, y, c = weights(cell, "ifrqzo"), past["hidden"], past["cell_state"]
@@ -134,7 +139,10 @@ def test_all_gates_together(reset_after, look, size, rng):
 
 
 def test_all_gates_are_fed_back_in_their_order(rng):
-    """Hidden: y, i, f, r, o; the forget gate as it multiplies. Blocks of two cells, read by all nets."""
+    """Hidden: y, i, f, r, o; the forget gate as it multiplies.
+
+    Blocks of two cells, read by all nets.
+    """
 
     def steps(cell, x, past):
         hidden, c = past["hidden"], past["cell_state"]
@@ -154,7 +162,10 @@ def test_all_gates_are_fed_back_in_their_order(rng):
 
 
 def test_gates_that_read_back_in_other_ways(rng):
-    """Of two heads with two cells each: i reads its own cells, f and z the cells of their head, o all, r none."""
+    """Of two heads with two cells each.
+
+    I reads its own cells, f and z the cells of their head, o all, r none.
+    """
 
     def steps(cell, x, past):
         y, c = past["hidden"], past["cell_state"]
@@ -195,7 +206,10 @@ def test_gates_that_read_back_in_other_ways(rng):
 
 
 def test_a_gate_that_reads_the_cells_of_its_block(rng):
-    """By element in blocks of two cells: a gate reads both through one weight each, a candidate itself."""
+    """By element in blocks of two cells.
+
+    A gate reads both through one weight each, a candidate itself.
+    """
 
     def steps(cell, x, past):
         y, c, own = past["hidden"], past["cell_state"], array(cell, "recurrent_elements")
@@ -257,7 +271,10 @@ def test_layer_normalization_of_each_product_and_of_the_state(reset, rng):
 
 
 def test_slstm_of_blocks_shares_normaliser_and_stabiliser(rng):
-    """Two cells of a block have the gates of one: the cell states of both are those of two nets of one cell each."""
+    """Two cells of a block have the gates of one.
+
+    The cell states of both are those of two nets of one cell each.
+    """
     cell = built(variant("slstm", units=2, block_size=2, dtype="float64"), rng)
     past = start(cell, rng)
     x = rng.normal(size=(B, T, F))
@@ -274,7 +291,10 @@ def test_slstm_of_blocks_shares_normaliser_and_stabiliser(rng):
 
 @pytest.mark.parametrize("name", ["input_gate", "forget_gate", "output_gate"])
 def test_a_closed_gate_is_zero(name, rng):
-    """Input gate: the state only decays; forget gate: it is what has just come in; output gate: nothing comes out."""
+    """Input gate: the state only decays; forget gate: it is what has just come in; output gate.
+
+    Nothing comes out.
+    """
     cell = built(GatedCell(N, **{name: "closed"}, dtype="float64"), rng)
     past = start(cell, rng)
     values = traced(cell, rng.normal(size=(B, T, F)), past)
@@ -309,7 +329,9 @@ def test_touch_sees_every_value_once_and_what_it_returns_is_used(name, rng):
     ["peephole", "cifg", "fgr", "ur_lstm", "gru", "gru_reset_after", "mgu", "janet", "minlstm"],
 )
 def test_what_sees_nothing_leaves_the_carousel(name, rng):
-    """With see=stop_gradient the state flows through the forget gates alone, also where it is the output: d s_T / d s_0."""
+    """With see=stop_gradient the state flows through the forget gates alone, also where it is the
+    output: d s_T / d s_0.
+    """
     cell = built(variant(name, units=N, dtype="float64"), rng)
     x, past = tf.constant(rng.normal(size=(T, 1, F))), start(cell, rng)
     s_0 = tf.constant(past["cell_state" if "cell_state" in past else "hidden"][:1])
@@ -391,7 +413,10 @@ def test_gradients_of_slstm_from_the_zero_state_against_differences_of_numpy(rng
     with tf.GradientTape() as tape:
         error = tf.reduce_sum(layer(tf.constant(x)) * direction)
     gradients = tape.gradient(error, [weight.value for weight in cell.weights])
-    outputs = lambda: np.stack([values["y"] for values in slstm(cell, x, zero)], axis=1)  # noqa: E731
+
+    def outputs() -> np.ndarray:
+        return np.stack([values["y"] for values in slstm(cell, x, zero)], axis=1)
+
     np.testing.assert_allclose(error, np.sum(outputs() * direction), rtol=1e-12)
     differences = weight_differences(lambda: np.sum(outputs() * direction), cell.weights)
     assert_gradients(gradients, differences, rtol=1e-6, atol=1e-8)

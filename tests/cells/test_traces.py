@@ -1,4 +1,7 @@
-"""What GatedRNN shows of itself: return_traces and lstmlab.traces, against the cell step by step."""
+"""What GatedRNN shows of itself.
+
+Return_traces and lstmlab.traces, against the cell step by step.
+"""
 
 import keras
 import numpy as np
@@ -52,7 +55,9 @@ def x(rng):
 @pytest.mark.parametrize("width", FEATURES)
 @every_name
 def test_every_named_value_against_the_cell_step_by_step(name, width, rng):
-    """From any state, masked, forwards and backwards, with the last states and without, all outputs or the last alone."""
+    """From any state, masked, forwards and backwards, with the last states and without, all outputs
+    or the last alone.
+    """
     x = rng.normal(size=(B, T, FEATURES[width]))
     for backwards, sequences, state in (
         (False, True, True),
@@ -78,8 +83,12 @@ def test_shapes_are_batch_time_and_blocks_or_cells(rng):
     layer = made(rng, variant="lstm1997", return_traces=True)
     _, traces = layer(rng.normal(size=(B, T, 3)))
     assert {name: tuple(value.shape) for name, value in traces.items()} == {
-        "input_gate": (B, T, 2), "output_gate": (B, T, 2), "candidate": (B, T, 4), "cell_state": (B, T, 4), "output": (B, T, 4)
-    }  # fmt: skip
+        "input_gate": (B, T, 2),
+        "output_gate": (B, T, 2),
+        "candidate": (B, T, 4),
+        "cell_state": (B, T, 4),
+        "output": (B, T, 4),
+    }
 
 
 @every_name
@@ -108,7 +117,9 @@ def test_not_asking_changes_nothing(name, rng):
 
 
 def test_asking_changes_no_gradient_and_training_goes_through_the_traces(rng):
-    """The gradient of a scalar of gates and states is that of the same scalar of a loop over the cell."""
+    """The gradient of a scalar of gates and states is that of the same scalar of a loop over the
+    cell.
+    """
     layer = made(rng, variant="peephole", return_traces=True)
     cell, x = layer.cell, tf.constant(rng.normal(size=(B, T, 3)))
     directions = {name: rng.normal(size=(B, T, size)) for name, size in cell.value_sizes.items()}

@@ -1,4 +1,7 @@
-"""Every cell that conf/cell/ names: a Keras cell in all that Keras does with one, differentiated rightly, and it learns."""
+"""Every cell that conf/cell/ names.
+
+A Keras cell in all that Keras does with one, differentiated rightly, and it learns.
+"""
 
 import json
 import re
@@ -25,9 +28,11 @@ GATED = sorted(f"{name}.yaml" for name in variants())
 OTHERS = {
     "cascade.yaml": {"installed"}
 }  # cells of another class, and those of their weights that are not drawn
-# One of each way in which a step or its loop is built; what is costly and adds no branch is slow for the others.
+# One of each way in which a step or its loop is built; what is costly and adds no branch is slow
+# for the others.
 BRANCHES = {
-    "cascade", "fgr", "gru", "gru_reset_after", "indrnn", "lstm1997", "minlstm", "peephole", "slstm", "ur_lstm", "vanilla",
+    "cascade", "fgr", "gru", "gru_reset_after", "indrnn", "lstm1997", "minlstm", "peephole",
+    "slstm", "ur_lstm", "vanilla",
 }  # fmt: skip
 every_cell = pytest.mark.parametrize("name", sorted(FILES))
 each_branch = pytest.mark.parametrize(
@@ -205,7 +210,9 @@ def test_in_keras_layers_saved_and_loaded(name, rng, tmp_path):
 
 
 def in_both_layers(cell):
-    """x, *states -> outputs of all steps and last states of keras.layers.RNN, then the same of its own layer."""
+    """x, *states -> outputs of all steps and last states of keras.layers.RNN, then the same of its
+    own layer.
+    """
     options = {"return_sequences": True, "return_state": True, "dtype": cell.dtype}
     both = keras.layers.RNN(cell, **options), in_layer(cell, **options)
     return lambda x, *before: [
@@ -238,7 +245,10 @@ def differentiated(cell, cotangents):
 
 @each_branch
 def test_xla_against_eager_and_nan_stays_in_its_sequence(name, rng):
-    """Outputs, last states and gradients; NaN in an input reaches its own sequence from that step on."""
+    """Outputs, last states and gradients.
+
+    NaN in an input reaches its own sequence from that step on.
+    """
     cell = build(name, rng, dtype="float64")
     x, before = rng.normal(size=(B, T, F)), states(cell, rng)
     shapes = [(B, T, cell.output_size), *(state.shape for state in before)]
@@ -280,7 +290,10 @@ def test_nan_in_the_input_reaches_the_output_of_its_sequence_from_that_step_on(n
 
 @each_branch
 def test_gradients_against_finite_differences(name, rng):
-    """Of random directions of the outputs and the last states after FEW steps; to weights, inputs and initial states."""
+    """Of random directions of the outputs and the last states after FEW steps.
+
+    To weights, inputs and initial states.
+    """
     cell = build(name, rng, dtype="float64")
     weights = cell.trainable_variables
     x = rng.normal(size=(FEW, B, F))
@@ -317,7 +330,10 @@ def test_gradients_against_finite_differences(name, rng):
 
 
 def flow(cell, rng, see=None):
-    """d s_T / d s_0 of one sequence [n, n], None where nothing arrives; and the product of the traced forget gates [n]."""
+    """d s_T / d s_0 of one sequence [n, n], None where nothing arrives.
+
+    And the product of the traced forget gates [n].
+    """
     x, before, options = (
         tf.constant(rng.normal(size=(FEW, 1, F))),
         states(cell, rng, 1),
@@ -347,9 +363,11 @@ def flow(cell, rng, see=None):
 @every_gated_cell
 @pytest.mark.parametrize("block_size", [1, 2])
 def test_see_never_filters_the_carousel(name, block_size, rng):
-    """With all that the nets see cut off, d s_T / d s_0 is the product of the forget gates, and without gate the identity.
+    """With all that the nets see cut off, d s_T / d s_0 is the product of the forget gates, and
+    without gate the identity.
 
-    The state of slstm is the stabilised one, s / e^m, and its traced gates are those divided by e^m.
+    The state of slstm is the stabilised one, s / e^m, and its traced gates are those divided by
+    e^m.
     """
     cell = build(name, rng, units=N, block_size=block_size, dtype="float64")
     jacobian, product = flow(cell, rng, tf.stop_gradient)
@@ -387,7 +405,10 @@ def test_touch_sees_every_value_once_and_what_it_returns_is_used(name, rng):
 
 
 def adding(rng, n: int, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """The adding problem at a T too short for lstmlab.tasks.Adding: numbers in [0, 1], one marked in each half; their sum."""
+    """The adding problem at a T too short for lstmlab.tasks.Adding.
+
+    Numbers in [0, 1], one marked in each half; their sum.
+    """
     x, row = np.zeros((n, steps, 2), "float32"), np.arange(n)
     x[..., 0] = rng.uniform(size=(n, steps))
     first, second = rng.integers(0, steps // 2, size=n), rng.integers(steps // 2, steps, size=n)
@@ -395,8 +416,10 @@ def adding(rng, n: int, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
     return x, (x[row, first, 0] + x[row, second, 0])[:, None]
 
 
-# The best constant, 1, has the mean squared error 2/12. Who forgets the first half and knows the second number has 1/12; less
-# is had only by what remembers over all that lies between. A tenth below it is over three standard errors of 2000 sequences.
+# The best constant, 1, has the mean squared error 2/12. Who forgets the first half and knows the
+# second number has 1/12; less
+# is had only by what remembers over all that lies between. A tenth below it is over three standard
+# errors of 2000 sequences.
 BOUND = 0.9 / 12
 REMEDY = {
     "indrnn.yaml": lambda: [GatedRNN(build("indrnn.yaml", units=16), return_sequences=True)]

@@ -1,4 +1,7 @@
-"""The pages are true: their Python runs, their table and pictures show the cells as they are, their links lead somewhere."""
+"""The pages are true.
+
+Their Python runs, their table and pictures show the cells as they are, their links lead somewhere.
+"""
 
 import importlib
 import re
@@ -23,7 +26,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @pytest.fixture(scope="module")
 def scripts():
-    """(docs/scripts/draw_cells.py, docs/scripts/tabulate_cells.py), which lie outside the package."""
+    """The modules draw_cells and tabulate_cells of docs/scripts/, outside the package."""
     sys.path.insert(0, str(ROOT / "docs" / "scripts"))
     yield importlib.import_module("draw_cells"), importlib.import_module("tabulate_cells")
     sys.path.remove(str(ROOT / "docs" / "scripts"))
@@ -68,7 +71,11 @@ def test_its_python_runs(page, tmp_path, monkeypatch, capsys):
         assert losses[-1] < 1
     said = {
         "README.md": ["(1, 50, 4)"],
-        "cell.md": ["'input_gate': (8, 20, 4)", "GatedCell.from_keras: this cell is", "(64, 8)"],
+        "cell.md": [
+            "'input_gate': (8, 20, 4)",
+            "GatedCell.from_keras: expected the function of",
+            "(64, 8)",
+        ],
     }
     for text in said[page.name]:
         assert text in text_of(page)
@@ -172,7 +179,10 @@ def test_the_pictures_show_the_cells_as_they_are(scripts):
 
 
 def test_the_wiring_against_the_switches(scripts):
-    """Counted from the parts of every picture: boxes, dashed arrows, products, and the 1 - of coupled gates."""
+    """Counted from the parts of every picture.
+
+    Boxes, dashed arrows, products, and the 1 - of coupled gates.
+    """
     draw_cells, _ = scripts
     for name in lstmlab.variants():
         cell, parts = lstmlab.variant(name), draw_cells.wiring(lstmlab.variant(name))
@@ -192,7 +202,10 @@ def test_the_wiring_against_the_switches(scripts):
 
 
 def test_the_traces_of_vanilla_against_its_recurrence(scripts):
-    """The weights set by hand are those that the page tells of: gates that answer to markers, a candidate that is the value."""
+    """The weights set by hand are those that the page tells of.
+
+    Gates that answer to markers, a candidate that is the value.
+    """
     draw_cells, _ = scripts
     values, x = draw_cells.gated_traces("vanilla"), draw_cells.sequence()[0].astype("float64")
     i, o = (

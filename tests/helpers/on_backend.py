@@ -1,4 +1,7 @@
-"""The same layers on any backend of Keras. As a script: python tests/helpers/on_backend.py FOLDER few (or all), with KERAS_BACKEND set."""
+"""The same layers on any backend of Keras.
+
+As a script: python tests/helpers/on_backend.py FOLDER few (or all), with KERAS_BACKEND set.
+"""
 
 import sys
 from pathlib import Path
@@ -12,7 +15,8 @@ FEW = ("lstm1997", "gru", "slstm", "backwards", "zero output", "normalised")
 
 
 def layers(dtype: str, few: bool) -> dict:
-    """{case: GatedRNN}: every variant, with as many features as cells or fewer; and the other builds of the loop.
+    """{case: GatedRNN}: every variant, with as many features as cells or fewer; and the other
+    builds of the loop.
 
     few: only those in FEW, in which every build of the loop and every part of a step occurs.
     """
@@ -34,7 +38,10 @@ def layers(dtype: str, few: bool) -> dict:
 
 
 def inputs(seed: int, features: int, layer) -> tuple:
-    """x, initial states, mask, and a direction for each output, random numbers that float32 holds; random weights in place."""
+    """x, initial states, mask, and a direction for each output, random numbers that float32 holds.
+
+    Random weights in place.
+    """
     rng, cell = np.random.default_rng(seed), layer.cell
 
     def normal(*size, scale=1.0):
@@ -60,7 +67,9 @@ def inputs(seed: int, features: int, layer) -> tuple:
 
 
 def differentiated(call, directions: list, weights: list, arrays: list) -> tuple[dict, list]:
-    """call(arrays), a dictionary, and the gradients of its product with the directions to weights and arrays."""
+    """call(arrays), a dictionary, and the gradients of its product with the directions to weights
+    and arrays.
+    """
     import keras
     from keras import ops
 
@@ -99,7 +108,9 @@ def differentiated(call, directions: list, weights: list, arrays: list) -> tuple
 
 
 def answers(dtype: str, few: bool) -> dict:
-    """Outputs, states and traces of every case, from any state and with a mask, and the gradients of a scalar of them all."""
+    """Outputs, states and traces of every case, from any state and with a mask, and the gradients
+    of a scalar of them all.
+    """
     import keras
     from keras import ops
 
@@ -153,7 +164,10 @@ def model():
 
 
 def used(built) -> dict:
-    """Two calls of the model, the second from the states of the first; what it shows; its weights after a step of fit."""
+    """Two calls of the model, the second from the states of the first; what it shows.
+
+    Its weights after a step of fit.
+    """
     import keras
 
     import lstmlab
@@ -178,7 +192,8 @@ def used(built) -> dict:
 
 
 def main(folder: Path, few: bool) -> None:
-    import lstmlab.cells  # noqa: F401 - that this alone does not bring TensorFlow in is a part of the test
+    # That this import does not bring TensorFlow in is a part of the test.
+    import lstmlab.cells  # noqa: F401
 
     assert "tensorflow" not in sys.modules
     import keras

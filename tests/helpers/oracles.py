@@ -1,4 +1,7 @@
-"""What the numeric tests measure against: finite differences, and the gated cell written a second time in NumPy."""
+"""What the numeric tests measure against.
+
+Finite differences, and the gated cell written a second time in NumPy.
+"""
 
 import numpy as np
 
@@ -35,7 +38,9 @@ def finite_differences(error, arrays: list[np.ndarray], step: float = 1e-5) -> l
 
 
 def weight_differences(error, weights: list) -> list[np.ndarray]:
-    """Central differences of error() -> number for every element of the Keras weights, which keep their values."""
+    """Central differences of error() -> number for every element of the Keras weights, which keep
+    their values.
+    """
 
     def at(arrays):
         for weight, array in zip(weights, arrays, strict=True):
@@ -49,7 +54,10 @@ def weight_differences(error, weights: list) -> list[np.ndarray]:
 
 
 def assert_gradients(actual, expected, rtol: float, atol: float) -> float:
-    """Every gradient close to the expected one and none of them zero; returns the largest difference."""
+    """Every gradient close to the expected one and none of them zero.
+
+    Returns the largest difference.
+    """
     assert len(actual) == len(expected)
     for one, other in zip(actual, expected, strict=True):
         assert np.abs(np.asarray(other)).max() > 100 * atol
@@ -61,7 +69,10 @@ def assert_gradients(actual, expected, rtol: float, atol: float) -> float:
 
 
 class NumpyCell:
-    """The step of a GatedCell from its weights and its config, columns counted by hand; see GatedCell for the equations."""
+    """The step of a GatedCell from its weights and its config, columns counted by hand.
+
+    See GatedCell for the equations.
+    """
 
     def __init__(self, cell):
         config, n, m = cell.get_config(), cell.units, cell.units // cell.block_size
@@ -107,7 +118,10 @@ class NumpyCell:
         return x @ kernel + (0 if recurrent is None else hidden @ recurrent) + bias
 
     def step(self, x, hidden, s_tm1, bump=None):
-        """Values {i, f, g, o, s, y} and hidden after one step; bump: {"s" or "y": what is added to it as it arises}."""
+        """Values {i, f, g, o, s, y} and hidden after one step; bump: {"s" or "y".
+
+        What is added to it as it arises}.
+        """
         bump = bump or {}
         at = {k: FUNCTIONS[self.function[k]](self.net(k, x, hidden)) for k in self.weights}
         wide = {k: np.repeat(at[k], self.size, axis=1) if k in at else 1.0 for k in "ifo"}
@@ -121,7 +135,8 @@ class NumpyCell:
     def run(self, x, bump=None, read_back=None):
         """Values at every step from the zero state, a list of T; bump: (step, {name: value}).
 
-        read_back: hidden values that the nets see instead of those that arise: the truncation of 1997.
+        read_back: hidden values that the nets see instead of those that arise: the truncation of
+        1997.
         """
         width = self.n + (
             self.m * sum(k in self.weights for k in "ifo") if self.feedback == "all" else 0
@@ -137,7 +152,10 @@ class NumpyCell:
 
 
 def relative(actual, expected) -> float:
-    """|actual - expected| / |expected|, Euclidean norms over all elements in float64; the expected ones are not all zero."""
+    """|actual - expected| / |expected|, Euclidean norms over all elements in float64.
+
+    The expected ones are not all zero.
+    """
     actual, expected = (np.asarray(value).astype("float64") for value in (actual, expected))
     assert actual.shape == expected.shape
     assert np.linalg.norm(expected) > 1e-3

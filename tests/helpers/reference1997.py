@@ -1,8 +1,9 @@
 """The learning rule of Hochreiter & Schmidhuber 1997, equations 3 to 28, in plain NumPy loops.
 
-Written from the paper, appendix A.1, and sharing nothing with lstmlab: the oracle of Truncated1997. Memory cells and gates see
-inputs, cells and gates; output units see the cells ("F" of their Table 10); timing as in their section 5: the hidden layer at t
-sees x(t) and itself at t - 1, the outputs at t see the cells at t. What is carried forward is s, D_in and D_c, nothing else.
+Written from the paper, appendix A.1, and sharing nothing with lstmlab: the oracle of Truncated1997.
+Memory cells and gates see inputs, cells and gates; output units see the cells ("F" of their Table
+10); timing as in their section 5: the hidden layer at t sees x(t) and itself at t - 1, the outputs
+at t see the cells at t. What is carried forward is s, D_in and D_c, nothing else.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ import numpy as np
 
 @dataclass
 class Net:
-    """Weights. Sources of the hidden layer, M of them: inputs, cells, input gates, output gates, a constant 1."""
+    """Weights.
+
+    Sources of the hidden layer, M of them: inputs, cells, input gates, output gates, a constant 1.
+    """
 
     w_in: np.ndarray  # [blocks, M]
     w_out: np.ndarray  # [blocks, M]

@@ -1,9 +1,10 @@
-"""Named variants a second time, in NumPy: one matrix per gate, one loop, from the papers. (reference1997.py: their learning.)
+"""Named variants a second time, in NumPy: one matrix per gate, one loop, from the papers.
+(reference1997.py: their learning.)
 
-Letters as in the papers: W, R, b, p for the weights of the inputs, the cell outputs, the biases and the peepholes; i, f, o, r,
-q for input, forget, output, refine and reset gate, z for the candidate (Greff et al.) or n (GRU family), c for the cell state,
-y for the output, _ for the step before. Each yields {letter: value [B, ...]} for every step of x [B, T, F] from the states
-`past`, by name.
+Letters as in the papers: W, R, b, p for the weights of the inputs, the cell outputs, the biases and
+the peepholes; i, f, o, r, q for input, forget, output, refine and reset gate, z for the candidate
+(Greff et al.) or n (GRU family), c for the cell state, y for the output, _ for the step before.
+Each yields {letter: value [B, ...]} for every step of x [B, T, F] from the states `past`, by name.
 """
 
 from decimal import Decimal
@@ -27,7 +28,10 @@ def array(cell, name: str) -> np.ndarray:
 
 
 def weights(cell, letters: str) -> SimpleNamespace:
-    """W, R, b: a matrix or vector per letter; p: a row per gate with a peephole; G: gates to gates, G["fo"] from o to f."""
+    """W, R, b: a matrix or vector per letter; p: a row per gate with a peephole; G.
+
+    Gates to gates, G["fo"] from o to f.
+    """
     assert sorted(letters, key=ORDER.index) == list(letters)
     gates, n = [k for k in letters if k != "z"], cell.blocks
     names = [weight.name for weight in cell.weights]
@@ -60,7 +64,10 @@ def weights(cell, letters: str) -> SimpleNamespace:
 
 
 def peephole(cell, x, past):
-    """Gers, Schraudolph & Schmidhuber 2002: input and forget gate see the old state, the output gate the new one."""
+    """Gers, Schraudolph & Schmidhuber 2002.
+
+    Input and forget gate see the old state, the output gate the new one.
+    """
     w, y, c = weights(cell, "ifzo"), past["hidden"], past["cell_state"]
     W, R, b, p = w.W, w.R, w.b, w.p
     for t in range(x.shape[1]):
@@ -74,7 +81,10 @@ def peephole(cell, x, past):
 
 
 def odyssey(without: str = "", g=np.tanh, h=np.tanh, look: bool = True):
-    """V of Greff et al. 2017 and the variants that lack a gate, an activation function or the peepholes."""
+    """V of Greff et al.
+
+    2017 and the variants that lack a gate, an activation function or the peepholes.
+    """
 
     def steps(cell, x, past):
         letters = [k for k in "ifzo" if k not in without]
@@ -108,7 +118,10 @@ def cifg(cell, x, past):
 
 
 def fgr(cell, x, past):
-    """Greff et al. 2017, FGR: nine more matrices, from each gate of the step before to each gate."""
+    """Greff et al.
+
+    2017, FGR: nine more matrices, from each gate of the step before to each gate.
+    """
     w, c = weights(cell, "ifzo"), past["cell_state"]
     W, R, b, p, G = w.W, w.R, w.b, w.p, w.G
     y, i, f, o = np.split(past["hidden"], 4, axis=1)
@@ -141,7 +154,11 @@ def fgr(cell, x, past):
 
 
 def ur_lstm(cell, x, past):
-    """Gu et al. 2020: the effective gate is r (1 - (1 - f)^2) + (1 - r) f^2; it and one minus it are what multiplies."""
+    """Gu et al.
+
+    2020: the effective gate is r (1 - (1 - f)^2) + (1 - r) f^2; it and one minus it are what
+    multiplies.
+    """
     w, y, c = weights(cell, "frzo"), past["hidden"], past["cell_state"]
     W, R, b = w.W, w.R, w.b
     for t in range(x.shape[1]):
@@ -156,7 +173,11 @@ def ur_lstm(cell, x, past):
 
 
 def slstm(cell, x, past):
-    """Beck et al. 2024: exponential input gate, normaliser n, stabiliser m; at the first step m is the input gate's."""
+    """Beck et al.
+
+    2024: exponential input gate, normaliser n, stabiliser m; at the first step m is the input
+    gate's.
+    """
     w = weights(cell, "ifzo")
     W, R, b = w.W, w.R, w.b
     y, c, n, m = past["hidden"], past["cell_state"], past["normaliser"], past["stabiliser"]
@@ -172,7 +193,10 @@ def slstm(cell, x, past):
 
 
 def mgu(cell, x, past):
-    """Zhou et al. 2016: h = (1 - f) h_ + f n, n = tanh(W x + R (f h_) + b). Their f admits: our input gate."""
+    """Zhou et al. 2016: h = (1 - f) h_ + f n, n = tanh(W x + R (f h_) + b).
+
+    Their f admits: our input gate.
+    """
     w, h = weights(cell, "iz"), past["hidden"]
     W, R, b = w.W, w.R, w.b
     for t in range(x.shape[1]):
@@ -183,7 +207,10 @@ def mgu(cell, x, past):
 
 
 def gru(cell, x, past):
-    """Cho et al. 2014, reset before the product: h = z h_ + (1 - z) n. Their z keeps: our forget gate."""
+    """Cho et al. 2014, reset before the product: h = z h_ + (1 - z) n.
+
+    Their z keeps: our forget gate.
+    """
     w, h = weights(cell, "fqz"), past["hidden"]
     W, R, b = w.W, w.R, w.b
     for t in range(x.shape[1]):
@@ -281,7 +308,11 @@ exact, exp = (np.vectorize(function, otypes=[object]) for function in (Decimal, 
 
 
 def slstm_unstabilised(cell, x, past, forget):
-    """Beck et al. 2024 without stabiliser, in 60 digits without overflow; then divided by e^m as their equations define m."""
+    """Beck et al.
+
+    2024 without stabiliser, in 60 digits without overflow; then divided by e^m as their equations
+    define m.
+    """
     w = weights(cell, "ifzo")
     y, x = exact(past["hidden"]), exact(x)
     m = exact(past["stabiliser"])

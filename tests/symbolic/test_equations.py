@@ -1,5 +1,9 @@
-"""A cell's Jacobian in symbols against automatic differentiation of its step; its equations against its switches."""
+"""A cell's Jacobian in symbols against automatic differentiation of its step.
 
+Its equations against its switches.
+"""
+
+from functools import cache
 from importlib import resources
 
 import keras
@@ -19,44 +23,100 @@ B, F, N = 3, 3, 4
 BLOCKS = (None, 2)  # as in the file, and cells that share gates
 SWITCHES = {
     "all fed back": {"feedback": "all", "block_size": 2},
-    "no gates, all fed back": {"input_gate": None, "forget_gate": None, "output_gate": None, "feedback": "all"},
+    "no gates, all fed back": {
+        "input_gate": None,
+        "forget_gate": None,
+        "output_gate": None,
+        "feedback": "all",
+    },
     "output is the state, gates fed back": {
-        "input_gate": None, "output_gate": None, "feedback": "all", "output_activation": "linear",
+        "input_gate": None,
+        "output_gate": None,
+        "feedback": "all",
+        "output_activation": "linear",
     },
     "coupled with a shift, without complement": {
-        "input_gate": Coupled("forget_gate", False, 0.5), "output_gate": Coupled("forget_gate"), "block_size": 2,
+        "input_gate": Coupled("forget_gate", False, 0.5),
+        "output_gate": Coupled("forget_gate"),
+        "block_size": 2,
     },
     "closed": {"input_gate": "closed", "output_gate": "closed"},
     "closed forget gate with an output gate": {"forget_gate": "closed"},
-    "refined, reset behind": {"refine_gate": "sigmoid", "reset_gate": "sigmoid", "reset_after": True, "block_size": 2},
-    "refine gate fed back": {"refine_gate": Gate(peephole="previous"), "feedback": "gates_to_gates", "block_size": 2},
-    "reset gate with a peephole": {"reset_gate": Gate(peephole="previous"), "input_gate": Coupled("reset_gate")},
+    "refined, reset behind": {
+        "refine_gate": "sigmoid",
+        "reset_gate": "sigmoid",
+        "reset_after": True,
+        "block_size": 2,
+    },
+    "refine gate fed back": {
+        "refine_gate": Gate(peephole="previous"),
+        "feedback": "gates_to_gates",
+        "block_size": 2,
+    },
+    "reset gate with a peephole": {
+        "reset_gate": Gate(peephole="previous"),
+        "input_gate": Coupled("reset_gate"),
+    },
     "reset, no bias": {"reset_gate": "sigmoid", "reset_after": True, "candidate_bias": None},
     "kinds of recurrence": {
-        "input_gate": Gate(recurrent="by_element"), "forget_gate": Gate(recurrent="none"),
-        "candidate_recurrent": "block_diagonal", "heads": 2,
+        "input_gate": Gate(recurrent="by_element"),
+        "forget_gate": Gate(recurrent="none"),
+        "candidate_recurrent": "block_diagonal",
+        "heads": 2,
     },
-    "by element, blocks": {"input_gate": Gate(recurrent="by_element"), "block_size": 2, "candidate_recurrent": "none"},
+    "by element, blocks": {
+        "input_gate": Gate(recurrent="by_element"),
+        "block_size": 2,
+        "candidate_recurrent": "none",
+    },
     "normalised gates, fed back": {"normaliser": "gates", "feedback": "all", "block_size": 2},
-    "normalised exponential gates": {"normaliser": "gates", "input_gate": "exponential", "forget_gate": "exponential"},
+    "normalised exponential gates": {
+        "normaliser": "gates",
+        "input_gate": "exponential",
+        "forget_gate": "exponential",
+    },
     "normalised state": {
-        "normaliser": "state", "input_gate": Gate("exponential", peephole="previous"), "output_activation": "tanh",
-        "output_gate": Gate(peephole="current"), "feedback": "all", "block_size": 2,
+        "normaliser": "state",
+        "input_gate": Gate("exponential", peephole="previous"),
+        "output_activation": "tanh",
+        "output_gate": Gate(peephole="current"),
+        "feedback": "all",
+        "block_size": 2,
     },
     "layer normalisation": {"layer_normalization": True},
-    "layer normalisation, all fed back": {"layer_normalization": True, "feedback": "all", "block_size": 2},
-    "layer normalisation, gates to gates": {"layer_normalization": True, "feedback": "gates_to_gates"},
-    "layer normalisation, reset": {"layer_normalization": True, "reset_gate": "sigmoid"},
-    "layer normalisation, reset behind": {"layer_normalization": True, "reset_gate": "sigmoid", "reset_after": True},
-    "layer normalisation, normalised state": {
-        "layer_normalization": True, "normaliser": "state", "candidate_recurrent": "by_element", "block_size": 2,
+    "layer normalisation, all fed back": {
+        "layer_normalization": True,
+        "feedback": "all",
+        "block_size": 2,
     },
-    "squashing of 1997": {"candidate_activation": "g1997", "output_activation": "h1997", "input_gate": "exponential"},
-}  # fmt: skip
+    "layer normalisation, gates to gates": {
+        "layer_normalization": True,
+        "feedback": "gates_to_gates",
+    },
+    "layer normalisation, reset": {"layer_normalization": True, "reset_gate": "sigmoid"},
+    "layer normalisation, reset behind": {
+        "layer_normalization": True,
+        "reset_gate": "sigmoid",
+        "reset_after": True,
+    },
+    "layer normalisation, normalised state": {
+        "layer_normalization": True,
+        "normaliser": "state",
+        "candidate_recurrent": "by_element",
+        "block_size": 2,
+    },
+    "squashing of 1997": {
+        "candidate_activation": "g1997",
+        "output_activation": "h1997",
+        "input_gate": "exponential",
+    },
+}
 
 
 def cells() -> list:
-    """(name, overrides) of every GatedCell in conf/cell/, as it is and with blocks of two cells, and of the switches above."""
+    """(name, overrides) of every GatedCell in conf/cell/, as it is and with blocks of two cells,
+    and of the switches above.
+    """
     files = [(name, {"block_size": size} if size else {}) for name in variants() for size in BLOCKS]
     return files + [("vanilla", {**switches}) for switches in SWITCHES.values()]
 
@@ -67,11 +127,23 @@ def ids() -> list[str]:
     ] + list(SWITCHES)
 
 
-every_cell = pytest.mark.parametrize(("name", "overrides"), cells(), ids=ids())
+CASES = dict(zip(ids(), cells(), strict=True))
+every_cell = pytest.mark.parametrize("case", CASES)
+
+
+@cache
+def of_case(case: str) -> tuple:
+    """The cell of a case, its inputs and states, its derivatives and the values of its symbols."""
+    name, overrides = CASES[case]
+    cell, x, states = at_a_step(name, overrides, np.random.default_rng(1997))
+    return cell, x, states, jacobian(cell), symbol_values(cell, x, states)
 
 
 def at_a_step(name: str, overrides: dict, rng) -> tuple:
-    """A cell with random weights, inputs, and random states of the step before; a normaliser is positive."""
+    """A cell with random weights, inputs, and random states of the step before.
+
+    A normaliser is positive.
+    """
     cell = variant(name, units=N, **{**overrides, "dtype": "float64"})
     cell.build((B, F))
     randomize(cell, rng)
@@ -96,29 +168,34 @@ def pieces(cell, states) -> dict:
 
 
 def differentiated(cell, x, states, wanted, **filters) -> dict:
-    """{(value, part): [B, size of value, size of part]} by automatic differentiation of the step, one value at a time."""
-    parts = pieces(cell, states)
+    """{(value, part): [B, size of value, size of part]} by automatic differentiation of the step.
+
+    Each row of a Jacobian by its own copy of the step.
+    """
+    rows = max(*cell.value_sizes.values(), *cell.state_size)
+    parts = {name: tf.tile(part, (rows, 1)) for name, part in pieces(cell, states).items()}
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(parts)
-        hidden = tf.concat(
-            [value for name, value in parts.items() if _is_hidden(cell, name)], axis=1
-        )
+        of_hidden = [value for name, value in parts.items() if _is_hidden(cell, name)]
+        before = {**parts, "hidden": tf.concat(of_hidden, axis=1)}
         values, after = cell.step(
-            x, [hidden if name == "hidden" else parts[name] for name in cell.state_names], **filters
+            tf.tile(x, (rows, 1)), [before[name] for name in cell.state_names], **filters
         )
-        values = {
-            **values,
-            **({"stabiliser": after[-1]} if "stabiliser" in cell.state_names else {}),
-        }
-        single = {name: tf.unstack(values[name], axis=1) for name in {value for value, _ in wanted}}
-    rows = {
-        name: [tape.gradient(v, parts, unconnected_gradients="zero") for v in vs]
-        for name, vs in single.items()
-    }
-    return {
-        (value, part): np.stack([row[part].numpy() for row in rows[value]], axis=1)
-        for value, part in wanted
-    }
+        if "stabiliser" in cell.state_names:
+            values["stabiliser"] = after[-1]
+        picked = {}
+        for name in {value for value, _ in wanted}:
+            width = values[name].shape[1]
+            copies = tf.reshape(values[name], (rows, len(x), width))[:width]
+            picked[name] = tf.reduce_sum(copies * tf.eye(width, dtype=copies.dtype)[:, None])
+    found = {}
+    for name, number in picked.items():
+        width = values[name].shape[1]
+        of_parts = tape.gradient(number, parts, unconnected_gradients="zero")
+        for part, gradient in of_parts.items():
+            by_row = tf.reshape(gradient, (rows, len(x), -1))[:width]
+            found[name, part] = by_row.numpy().transpose(1, 0, 2)
+    return {key: found[key] for key in wanted}
 
 
 def _is_hidden(cell, name: str) -> bool:
@@ -126,9 +203,8 @@ def _is_hidden(cell, name: str) -> bool:
 
 
 @every_cell
-def test_every_block_against_automatic_differentiation(name, overrides, rng):
-    cell, x, states = at_a_step(name, overrides, rng)
-    blocks, numbers = jacobian(cell), symbol_values(cell, x, states)
+def test_every_block_against_automatic_differentiation(case):
+    cell, x, states, blocks, numbers = of_case(case)
     assert {part for _, part in blocks} == set(pieces(cell, states)), (
         "every part of the step before"
     )
@@ -170,10 +246,12 @@ def test_latex_is_only_for_show(name, overrides, rng, monkeypatch):
 
 
 @every_cell
-def test_the_carousel_is_what_is_left_where_the_nets_read_nothing(name, overrides, rng):
-    """With see=stop_gradient, the truncation of 1997; from the stabiliser, which no net reads, its own terms."""
-    cell, x, states = at_a_step(name, overrides, rng)
-    blocks, numbers = jacobian(cell), symbol_values(cell, x, states)
+def test_the_carousel_is_what_is_left_where_the_nets_read_nothing(case):
+    """With see=stop_gradient, the truncation of 1997.
+
+    From the stabiliser, which no net reads, its own terms.
+    """
+    cell, x, states, blocks, numbers = of_case(case)
     for key, expected in differentiated(cell, x, states, blocks, see=tf.stop_gradient).items():
         kept = "stabiliser" if key[1] == "stabiliser" else "carousel"
         terms = tuple(term for term in blocks[key].terms if term.way == kept)
@@ -183,13 +261,11 @@ def test_the_carousel_is_what_is_left_where_the_nets_read_nothing(name, override
 
 
 @every_cell
-def test_only_the_forget_gate_or_its_absence_scales_the_old_state(name, overrides, rng):
-    cell, x, states = at_a_step(name, overrides, rng)
+def test_only_the_forget_gate_or_its_absence_scales_the_old_state(case):
+    cell, x, states, blocks, numbers = of_case(case)
     terms = [
         term
-        for term in jacobian(cell)
-        .get(("cell_state", "cell_state"), Derivative("", "", (N, N), ()))
-        .terms
+        for term in blocks.get(("cell_state", "cell_state"), Derivative("", "", (N, N), ())).terms
         if not term.path
     ]
     if cell.forget_gate == "closed":
@@ -199,7 +275,7 @@ def test_only_the_forget_gate_or_its_absence_scales_the_old_state(name, override
     [factor] = term.factors
     values, _ = cell.step(x, states)
     forget = values.get("forget_gate", tf.ones((B, cell.blocks), "float64")).numpy()
-    kept = factor.value(symbol_values(cell, x, states)) * np.ones((B, 1, 1))
+    kept = factor.value(numbers) * np.ones((B, 1, 1))
     np.testing.assert_allclose(
         kept, np.repeat(forget, cell.block_size, axis=1)[:, :, None] * np.eye(N), rtol=1e-12
     )
@@ -208,21 +284,22 @@ def test_only_the_forget_gate_or_its_absence_scales_the_old_state(name, override
 
 
 @every_cell
-def test_every_other_path_passes_a_net(name, overrides, rng):
-    cell, *_ = at_a_step(name, overrides, rng)
+def test_every_other_path_passes_a_net(case):
+    cell, _, _, blocks, _ = of_case(case)
     nets = {"stabiliser", *cell.nets}
-    for (value, part), block in jacobian(cell).items():
+    for (value, part), block in blocks.items():
         for term in block.terms:
             assert term.sign in (1, -1)
             assert set(term.path) <= nets
             assert term.path or (value, part) in {
-                ("cell_state", "cell_state"), ("normaliser", "normaliser"), ("output", "cell_state"), ("output", "normaliser"),
+                ("cell_state", "cell_state"), ("normaliser", "normaliser"),
+                ("output", "cell_state"), ("output", "normaliser"),
             }  # fmt: skip
 
 
 @every_cell
-def test_equations_name_every_value_and_use_its_letter(name, overrides, rng):
-    cell, *_ = at_a_step(name, overrides, rng)
+def test_equations_name_every_value_and_use_its_letter(case):
+    cell, *_ = of_case(case)
     found = equations(cell)
     names = [equation.name for equation in found]
     assert set(names) >= {*cell.value_sizes, *(f"net_{net}" for net in cell.nets)}
@@ -299,8 +376,10 @@ def test_equations_against_the_comments_of_the_files(name, value, expected):
 def test_blocks_in_symbols():
     blocks = jacobian(variant("peephole"))
     assert blocks["cell_state", "output"].latex() == (
-        r"\frac{\partial s_t}{\partial y_{t-1}} = \operatorname{diag}(s_{t-1}) \, \operatorname{diag}(f'_t) \, R_f "
-        r"+ \operatorname{diag}(i_t) \, R_g + \operatorname{diag}(g_t) \, \operatorname{diag}(i'_t) \, R_i"
+        r"\frac{\partial s_t}{\partial y_{t-1}} = "
+        r"\operatorname{diag}(s_{t-1}) \, \operatorname{diag}(f'_t) \, R_f "
+        r"+ \operatorname{diag}(i_t) \, R_g "
+        r"+ \operatorname{diag}(g_t) \, \operatorname{diag}(i'_t) \, R_i"
     )
     assert [term.way for term in blocks["output", "cell_state"].terms] == [
         "carousel", "net_forget_gate", "net_input_gate", "net_output_gate",
@@ -342,14 +421,17 @@ def test_every_file_is_covered_or_refused_in_one_line():
     for asked in (equations, jacobian, legend):
         with pytest.raises(
             ValueError,
-            match=r"^equations: expected a GatedCell, from whose switches they follow\. Received: cell=CascadeCell$",
+            match=r"^equations: expected a GatedCell, from whose switches they follow\. "
+            r"Received: cell=CascadeCell$",
         ):
             asked(CascadeCell(3))
 
 
 def test_activations_that_mix_net_inputs_are_refused():
-    for arguments, name in (({"candidate_activation": "softmax"}, "candidate_activation='softmax'"),
-                            ({"output_gate": "sparsemax"}, "output_gate.activation='sparsemax'")):  # fmt: skip
+    for arguments, name in (
+        ({"candidate_activation": "softmax"}, "candidate_activation='softmax'"),
+        ({"output_gate": "sparsemax"}, "output_gate.activation='sparsemax'"),
+    ):
         with pytest.raises(ValueError, match=rf"a diagonal\. Received: {name}$"):
             jacobian(GatedCell(N, **arguments))
 

@@ -1,0 +1,236 @@
+"""GatedRNN misused: what it refuses, and the whole text with which it does."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from stepping import B, N, T, made, refused
+
+from lstmlab import GatedCell, GatedRNN, variant, variants
+
+layers = keras.layers
+HERE = "GatedRNN: expected "
+NO_CELL = f"{HERE}a GatedCell or a number of units. Received: cell="
+BESIDE = f"{HERE}arguments of the cell only with a number of units. Received: "
+X = np.ones((2, 5, 3), "float32")
+
+
+def functional(mask=None, states=None, x=(5, 3), **arguments):
+    inputs = keras.Input(x)
+    return GatedRNN(N, **arguments)(
+        inputs,
+        mask=None if mask is None else keras.Input(mask, dtype="bool"),
+        initial_state=None if states is None else [keras.Input((size,)) for size in states],
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "received"),
+    [
+        ((2, 4), "(2, 4)"),
+        ((2, 6), "(2, 6)"),
+        ((3, 5), "(3, 5)"),
+        ((1, 5), "(1, 5)"),
+        ((5,), "(5,)"),
+        ((2, 5, 1), "(2, 5, 1)"),
+    ],
+)
+@pytest.mark.parametrize("stateful", [False, True])
+def test_masks_of_the_wrong_shape(shape, received, stateful):
+    layer, mask = GatedRNN(N, stateful=stateful), np.ones(shape, bool)
+    message = f"{HERE}a mask [B, T] = (2, 5). Received: mask.shape={received}"
+    assert refused(lambda: layer(X, mask=mask)) == message
+    assert refused(lambda: tf.function(layer)(X, mask=mask)) == message
+    layer(X)
+    assert refused(lambda: layer(X, mask=mask)) == message
+
+
+def test_masks_of_the_wrong_shape_in_models():
+    assert (
+        refused(lambda: functional(mask=(4,)))
+        == f"{HERE}a mask [B, T] = (None, 5). Received: mask.shape=(None, 4)"
+    )
+    assert (
+        refused(lambda: functional(mask=(5, 1)))
+        == f"{HERE}a mask [B, T] = (None, 5). Received: mask.shape=(None, 5, 1)"
+    )
+    inputs, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
+    model = keras.Model([inputs, mask], GatedRNN(N)(inputs, mask=mask))
+    message = f"{HERE}a mask [B, T] = (2, 5). Received: mask.shape=(2, 4)"
+    assert refused(lambda: model([X, np.ones((2, 4), bool)])) == message
+    assert refused(lambda: model.predict([X, np.ones((2, 4), bool)], verbose=0)) == message
+    assert model.predict([X, np.ones((2, 5), bool)], verbose=0).shape == (2, N)
+    fixed, other = keras.Input(batch_shape=(2, 5, 3)), keras.Input(batch_shape=(3, 5), dtype="bool")
+    message = f"{HERE}a mask [B, T] = (2, 5). Received: mask.shape=(3, 5)"
+    assert refused(lambda: GatedRNN(N, stateful=True)(fixed, mask=other)) == message
+
+
+def test_a_mask_that_is_no_tensor():
+    assert refused(lambda: GatedRNN(N)(X[:1, :2], mask=[[True, False]])) == (
+        f"{HERE}a mask [B, T] = (1, 2). Received: mask=[[True, False]]"
+    )
+
+
+STATES = f"{HERE}initial_state=[hidden [B, 4], cell_state [B, 4]], B="
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(2, 4)],
+        [(2, 4)] * 3,
+        [(2, 4), (2, 5)],
+        [(3, 4), (3, 4)],
+        [(2, 4), (1, 4)],
+        [(4,), (4,)],
+        [(2, 4, 1), (2, 4)],
+    ],
+)
+@pytest.mark.parametrize("stateful", [False, True])
+def test_states_of_the_wrong_number_or_size(shapes, stateful):
+    layer, states = GatedRNN(N, stateful=stateful), [np.ones(shape, "float32") for shape in shapes]
+    assert (
+        refused(lambda: layer(X, initial_state=states)) == f"{STATES}2. Received: shapes {shapes}"
+    )
+
+
+def test_states_of_the_wrong_number_or_size_in_models():
+    assert refused(lambda: functional(states=[N])) == f"{STATES}None. Received: shapes [(None, 4)]"
+    assert (
+        refused(lambda: functional(states=[N, 5]))
+        == f"{STATES}None. Received: shapes [(None, 4), (None, 5)]"
+    )
+    assert refused(lambda: GatedRNN(N, "lstm1997")(X, initial_state=[X[:, 0]] * 2)) == (
+        f"{HERE}initial_state=[hidden [B, 8], cell_state [B, 4]], B=2. "
+        "Received: shapes [(2, 3), (2, 3)]"
+    )
+    assert refused(lambda: GatedRNN(N, "gru")(X, initial_state=X[:, 0])) == (
+        f"{HERE}initial_state=[hidden [B, 4]], B=2. Received: shapes [(2, 3)]"
+    )
+    one = GatedRNN(N, "gru")
+    np.testing.assert_array_equal(
+        one(X, initial_state=tf.ones((2, N))), one(X, initial_state=[tf.ones((2, N))])
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 5, 3), (2, 0, 3)])
+def test_inputs_of_the_wrong_shape(shape):
+    layer = GatedRNN(N)
+    assert (
+        refused(lambda: layer(np.ones(shape)))
+        == f"{HERE}inputs [B, T, F], T at least 1, F known. Received: shape={shape}"
+    )
+    layer(X)
+    assert (
+        refused(lambda: layer(np.ones(shape)))
+        == f"{HERE}inputs [B, T, F], T at least 1, F 3. Received: shape={shape}"
+    )
+
+
+def test_inputs_of_the_wrong_shape_in_models():
+    layer = GatedRNN(N)
+    known, here = (
+        f"{HERE}inputs [B, T, F], T at least 1, F known",
+        f"{HERE}inputs [B, T, F], T at least 1, F 3",
+    )
+    assert refused(lambda: layer(keras.Input((3,)))) == f"{known}. Received: shape=(None, 3)"
+    assert (
+        refused(lambda: layer(keras.Input((5, None))))
+        == f"{known}. Received: shape=(None, 5, None)"
+    )
+    assert (
+        refused(lambda: keras.Sequential([keras.Input((3,)), layer]))
+        == f"{known}. Received: shape=(None, 3)"
+    )
+    layer(X)
+    assert refused(lambda: layer(X[..., :2])) == f"{here}. Received: shape=(2, 5, 2)"
+    assert refused(lambda: layer(keras.Input((5, 2)))) == f"{here}. Received: shape=(None, 5, 2)"
+    rows = tf.RaggedTensor.from_row_lengths(np.ones((3, 3), "float32"), [1, 2])
+    assert (
+        refused(lambda: layer(rows))
+        == f"{HERE}a dense tensor; pad it and give a mask. Received: a ragged tensor"
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: GatedRNN("vanilla"),
+            f"{NO_CELL}'vanilla'",
+        ),
+        (lambda: GatedRNN(2.5), f"{NO_CELL}2.5"),
+        (lambda: GatedRNN(True), f"{NO_CELL}True"),
+        (lambda: GatedRNN(None), f"{NO_CELL}None"),
+        (
+            lambda: GatedRNN(layers.LSTMCell(4, name="c")),
+            f"{NO_CELL}<LSTMCell name=c, built=False>",
+        ),
+        (
+            lambda: GatedRNN([GatedCell(4, name="c")]),
+            f"{NO_CELL}[<GatedCell name=c, built=False>]",
+        ),
+        (lambda: GatedRNN(0), "GatedCell: expected a positive integer. Received: units=0"),
+        (
+            lambda: GatedRNN(4, block_size=3),
+            "GatedCell: expected a divisor of units=4, one of [1, 2, 4]. Received: block_size=3",
+        ),
+        (
+            lambda: GatedRNN(GatedCell(4), dropout=0.1, forget_gate=None),
+            f"{BESIDE}dropout=0.1, forget_gate=None beside a cell",
+        ),
+        (
+            lambda: GatedRNN(GatedCell(4), "gru"),
+            f"{BESIDE}variant='gru' beside a cell",
+        ),
+        (
+            lambda: GatedRNN(4, "lstm"),
+            f"variant: expected one of {variants()}. Received: name='lstm'",
+        ),
+        (
+            lambda: GatedRNN(4, return_traces="yes"),
+            f"{HERE}true or false. Received: return_traces='yes'",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused_at_construction(make, message):
+    assert refused(make) == message
+
+
+def test_stateful_needs_one_batch_size(rng):
+    assert refused(lambda: GatedRNN(N, stateful=True)(keras.Input((T, 3)))) == (
+        f"When using `stateful=True` in a RNN, the batch size must be static. "
+        f"Found dynamic batch size: sequence.shape=(None, {T}, 3)"
+    )
+    layer = made(rng, stateful=True)
+    assert refused(lambda: layer(rng.normal(size=(B - 1, T, 3)))) == (
+        "If an RNN is stateful, the batch size of the input sequences must be the same as the "
+        "batch size of the initial state. \n"
+        f"- Expected batch size: {B}\n- Received batch size: {B - 1}"
+    )
+
+
+@pytest.mark.parametrize("given", [{"gates": 3}, {"implementation": 1}, {"forgt_gate": None}])
+def test_unknown_arguments_are_refused_with_those_that_are_known(given):
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the text is compared
+        GatedRNN(4, **given)
+    [(name, value)] = given.items()
+    assert str(e.value).startswith("GatedRNN: expected arguments among ['bias_constraint', ")
+    assert "'forget_gate'" in str(e.value)
+    assert "kwargs" not in str(e.value)
+    assert str(e.value).endswith(f"'variant', 'zero_output_for_mask']. Received: {name}={value!r}")
+
+
+def test_units_may_be_named_as_in_keras(rng):
+    assert GatedRNN(units=np.int64(3)).cell.get_config() | {"name": ""} == GatedRNN(
+        3
+    ).cell.get_config() | {"name": ""}
+
+
+@pytest.mark.parametrize("given", [{"variant": "vanilla"}, {"units": 4}, {"forget_gate": None}])
+def test_a_cell_says_everything_itself(given):
+    [(name, value)] = given.items()
+    with pytest.raises(
+        ValueError, match=rf"^GatedRNN: expected .* Received: {name}={value!r} beside a cell$"
+    ):
+        GatedRNN(variant("gru", units=4), **given)
