@@ -219,17 +219,13 @@ def _named(group: str, cause: BaseException) -> str:
 
 @cache
 def renamed() -> dict[str, dict]:
-    """conf/renamed.yaml: `options` {group: {old: new}} and `settings` {old: new}, new null where there is none today."""
+    """conf/renamed.yaml: `options` {group: {old: new}} and `settings` {old: new}, `split` {old: what to write instead}."""
     return yaml.safe_load((_folder() / "renamed.yaml").read_text(encoding="utf-8"))
 
 
 def current(config: dict) -> dict:
     """The config of a run of an older version, under today's names. It stays as it is where nothing changed."""
-    config = _as_of_today(config)
-    learner = config.get("learner") or {}
-    for part in (learner, learner.get("learner") or {}):  # `growing` holds another learner
-        _split_truncated1997(part)
-    return config
+    return _learners_of_today(_as_of_today(config))
 
 
 def _as_of_today(node: Any, before: str = "") -> Any:
@@ -244,17 +240,31 @@ def _as_of_today(node: Any, before: str = "") -> Any:
     return after
 
 
-def _split_truncated1997(learner: dict) -> None:
+def _learners_of_today(node: Any) -> Any:
+    """The same for the settings of every learner in a config, wherever it is: within `growing`, or in a diagnostic."""
+    if not isinstance(node, dict):
+        return node
+    after = {key: _learners_of_today(value) for key, value in node.items()}
+    package, _, name = str(node.get("_target_", "")).rpartition(".")
+    if package != "lstmlab.learners":
+        return after
+    names = {"updates": "update_every", "h": "horizon"}
+    if name in ("RTRL", "SnAp"):
+        names["limit"] = "max_sensitivities"
+    if name == "Truncated1997":
+        names["limit"] = "max_trace"
+    after = {names.get(key, key): value for key, value in after.items()}
+    return _split_truncated1997(after) if name == "Truncated1997" else after
+
+
+def _split_truncated1997(learner: dict) -> dict:
     """Until 2026-11 one class had both forms of the rule of 1997, chosen by `form`."""
-    if "form" in learner and learner.get("_target_") == "lstmlab.learners.Truncated1997":
-        forward = learner.pop("form") == "traces"
-        gone = (
-            {"scope"} if forward else {"update_every", "updates", "decay", "decay_steps", "limit"}
-        )
-        for name in gone & set(learner):
-            del learner[name]
-        if forward:
-            learner["_target_"] = "lstmlab.learners.Truncated1997Forward"
+    if "form" not in learner:
+        return learner
+    forward = learner["form"] == "traces"
+    others = {"scope"} if forward else {"update_every", "decay", "decay_steps", "max_trace"}
+    left = {name: value for name, value in learner.items() if name not in {"form", *others}}
+    return {**left, "_target_": "lstmlab.learners.Truncated1997Forward"} if forward else left
 
 
 # ---- what Hydra says of a command line
@@ -308,7 +318,9 @@ def _composition(error) -> str:
 
 
 def _no_such_setting(name: str) -> str:
-    names = renamed()["settings"]
+    names, split = renamed()["settings"], renamed()["split"]
+    if name in split:
+        return f"{name}: expected {split[name]}. Received: {_as_typed(name)}"
     if new := names.get(name):
         return f"{name} is now called {new}; expected {new}=VALUE. Received: {_as_typed(name)}"
     return (

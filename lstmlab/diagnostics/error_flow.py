@@ -25,7 +25,7 @@ class ErrorFlow(Diagnostic):
         (3) carousel    |dE/ds_t| with see=stop_gradient: along the carousel alone, the part that the rule of 1997 uses
         (4) nets        |dE/ds_t of (1) - dE/ds_t of (3)|: what came through gates, candidates and fed-back outputs
         (5) net_<name>  |dE/dnet_t|, exact, for every net input of the cell: what its weights learn from
-        (6) used        |dE/ds_t| as the learner uses it, with Learner.filters() and 0 from lag Learner.horizon on, as the
+        (6) used        |dE/ds_t| as the learner uses it, with Traits.filters and 0 from lag Traits.horizon on, as the
                         step of the error is the first of these. Left out where it is (1), and where no filter says it
 
     lag: steps from t to the last step with a target, at most 500 of them (see base.thinned). The norm is over the cells, for
@@ -69,7 +69,7 @@ def flows(model, x, y, w) -> dict:
     lag = tf.reduce_max(tf.where(w > 0, steps, -1), axis=1)[:, None] - steps
     w = tf.where(lag == 0, w, 0)
     cuts = [{}, {"see": tf.stop_gradient}]
-    filters, horizon = model.learner.filters(), model.learner.horizon
+    filters, horizon = model.learner.traits.filters, model.learner.traits.horizon
     if filters is not None and filters not in cuts:
         cuts.append(filters)
     flow = _derivatives(model, x, y, w, cuts)

@@ -8,7 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 from lstmlab.diagnostics.base import Diagnostic, Probe
-from lstmlab.learners.base import Learner
+from lstmlab.learners.base import GradientLearner
 
 
 class GradientNorm(Diagnostic):
@@ -32,7 +32,7 @@ class GradientNorm(Diagnostic):
     name = "gradients"
 
     def serves(self, model) -> bool:
-        return type(model.learner).gradients is not Learner.gradients
+        return isinstance(model.learner, GradientLearner)
 
     def measure(self, model, probe: Probe) -> pd.DataFrame:
         if self._model is not model:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from lstmlab.diagnostics.base import Diagnostic, Probe
-from lstmlab.learners.base import Learner, initial_states, packed
+from lstmlab.learners.base import Learner, giving_gradients, initial_states, packed
 from lstmlab.learners.bptt import BPTT
 from lstmlab.unroll import unroll
 
@@ -90,7 +90,7 @@ class LearnerComparison(Diagnostic):
         for name in list(self._double.steps):
             if name is None:
                 continue
-            draws = self.draws if self.learners[name].stochastic else 1
+            draws = self.draws if self.learners[name].traits.stochastic else 1
             try:
                 found = self._double.gradients(name, batches, draws)
             except (
@@ -198,7 +198,7 @@ class _Double:
 
     def _compiled(self, learner: Learner):
         def gradients(x, y, w, states):
-            return learner.gradients(
+            return giving_gradients(learner).gradients(
                 self.cell, self.head, x, y, w, packed(self.cell, x.shape[0], states)
             )[2]
 
@@ -225,10 +225,10 @@ def _in_float64(layer):
 
 def _in_single_steps(learner: Learner) -> Learner:
     """The learner itself, or one that works in pieces with pieces of one step."""
-    if getattr(learner, "updates", None) in (None, 1):
+    if getattr(learner, "update_every", None) in (None, 1):
         return learner
     finest = copy.copy(learner)
-    finest.updates = 1  # type: ignore[attr-defined]
+    finest.update_every = 1  # type: ignore[attr-defined]
     return finest
 
 

@@ -49,7 +49,7 @@ def ended(row: dict) -> str:
 def _of_cell_and_head_alone(page: Page, learner) -> None:
     from lstmlab.learners.base import Learner
 
-    if type(learner).answer is not Learner.answer:
+    if type(learner).predict is not Learner.predict:
         name = type(learner).__name__
         page.paragraph(
             f"{name} does not answer with this cell and its head alone; what follows is of these two.",

@@ -149,9 +149,7 @@ class _Job:
 
     def after_window(self) -> bool:
         """Criterion, history, diagnostics and progress; True to stop."""
-        self.model.learner.after_window(
-            self.model
-        )  # what it says of its own comes before what the predictions show
+        report = self.model.report()  # what the learner says comes before what the predictions show
         y, prediction, w = self.model.log.read()
         before, self.row["sequences"] = self.row["sequences"], self.row["sequences"] + len(y)
         self._check_finite(before, prediction, w)
@@ -164,18 +162,17 @@ class _Job:
             "recent_wrong": self.criterion.recent_wrong,
             "seconds": round(self._seconds(), 3),
         }
-        scalars = self.model.learner.scalars(self.model)
-        window |= scalars
+        window |= report.history
         self.run.append("history", pd.DataFrame([window]))
         for name in ("absolute_error", "squared_error", "recent_wrong"):
             self.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
-        for name, value in scalars.items():
+        for name, value in report.history.items():
             self.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
         self.recorder.measure(self.model, window["sequences"], before)
         self.recorder.flush()
         if solved:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
-        self.row.update(self.model.learner.result(self.model))
+        self.row.update(report.row)
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         self.run.write_row(self.row)
         now = f"{self.criterion.label}: {window['recent_wrong']}, error {window['absolute_error']:.4f}"
@@ -190,7 +187,7 @@ class _Job:
         if status in ("solved", "budget"):
             self.recorder.measure(self.model, self.row["sequences"])
             self._test()
-            if net := self.model.learner.net(self.model):
+            if net := self.model.report().net:
                 self.run.append("net", pd.DataFrame(net))
         if self.model is not None:
             self.model.save_weights(str(self.run.folder / "model.weights.h5"))
@@ -247,8 +244,11 @@ class _Job:
             )
 
     def _published(self) -> dict:
+        row = self.row
+        if row.get("learner") == "truncated1997_forward":  # the same rule, and the same figures
+            row = {**row, "learner": "truncated1997"}
         for entry in self.task.published:
-            if all(self.row.get(setting) == value for setting, value in entry["where"].items()):
+            if all(row.get(setting) == value for setting, value in entry["where"].items()):
                 return {
                     f"published_{name}": entry.get(name)
                     for name in ("sequences", "solved", "test_wrong", "source")
