@@ -232,21 +232,17 @@ def _named(group: str, cause: BaseException) -> str:
 
 @cache
 def renamed() -> dict[str, dict]:
-    """conf/renamed.yaml: `options` {group: {old: new}} and `settings` {old: new}.
+    """conf/renamed.yaml: `options` {group: {old: new}}, `settings` {old: new}, `split` {old: text}.
 
     The new name of an option may be followed by settings; that of a setting is null where there
-    is none today.
+    is none today. `split` says what to write instead where that depends on the other settings.
     """
     return yaml.safe_load((_folder() / "renamed.yaml").read_text(encoding="utf-8"))
 
 
 def current(config: dict) -> dict:
     """The config of a run of an older version, under today's names. It stays as it is where nothing changed."""
-    config = _as_of_today(config)
-    learner = config.get("learner") or {}
-    for part in (learner, learner.get("learner") or {}):  # `growing` holds another learner
-        _split_truncated1997(part)
-    return config
+    return _learners_of_today(_as_of_today(config))
 
 
 def _as_of_today(node: Any, before: str = "") -> Any:
@@ -261,17 +257,31 @@ def _as_of_today(node: Any, before: str = "") -> Any:
     return after
 
 
-def _split_truncated1997(learner: dict) -> None:
+def _learners_of_today(node: Any) -> Any:
+    """The same for the settings of every learner in a config, wherever it is: within `growing`, or in a diagnostic."""
+    if not isinstance(node, dict):
+        return node
+    after = {key: _learners_of_today(value) for key, value in node.items()}
+    package, _, name = str(node.get("_target_", "")).rpartition(".")
+    if package != "lstmlab.learners":
+        return after
+    names = {"updates": "update_every", "h": "horizon"}
+    if name in ("RTRL", "SnAp"):
+        names["limit"] = "max_sensitivities"
+    if name == "Truncated1997":
+        names["limit"] = "max_trace"
+    after = {names.get(key, key): value for key, value in after.items()}
+    return _split_truncated1997(after) if name == "Truncated1997" else after
+
+
+def _split_truncated1997(learner: dict) -> dict:
     """Until 2026-11 one class had both forms of the rule of 1997, chosen by `form`."""
-    if "form" in learner and learner.get("_target_") == "lstmlab.learners.Truncated1997":
-        forward = learner.pop("form") == "traces"
-        gone = (
-            {"scope"} if forward else {"update_every", "updates", "decay", "decay_steps", "limit"}
-        )
-        for name in gone & set(learner):
-            del learner[name]
-        if forward:
-            learner["_target_"] = "lstmlab.learners.Truncated1997Forward"
+    if "form" not in learner:
+        return learner
+    forward = learner["form"] == "traces"
+    others = {"scope"} if forward else {"update_every", "decay", "decay_steps", "max_trace"}
+    left = {name: value for name, value in learner.items() if name not in {"form", *others}}
+    return {**left, "_target_": "lstmlab.learners.Truncated1997Forward"} if forward else left
 
 
 # ---- what Hydra says of a command line
@@ -325,7 +335,9 @@ def _composition(error) -> str:
 
 
 def _no_such_setting(name: str) -> str:
-    names = renamed()["settings"]
+    names, split = renamed()["settings"], renamed()["split"]
+    if name in split:
+        return f"{name}: expected {split[name]}. Received: {_as_typed(name)}"
     if new := names.get(name):
         return f"{name} is now called {new}; expected {new}=VALUE. Received: {_as_typed(name)}"
     return (

@@ -266,39 +266,6 @@ class Task(abc.ABC):
         """Sequences that fit into the memory of one block."""
         return max(1, BLOCK_BYTES // (4 * self.steps * (self.features + self.outputs)))
 
-    def stream(self, seed: int, batch_size: int = 1, chunk: int | None = None):
-        """Endless training batches (x, y, w) as a tf.data.Dataset; block k holds sequences k*block to (k+1)*block - 1.
-
-        chunk: cut into consecutive pieces of so many steps, (x, y, w, begins), with begins [batch_size] true for the piece
-        with which a sequence begins. Then each sequence is drawn by itself, so that memory does not grow with T: batch k holds
-        sequences k*batch_size to (k+1)*batch_size - 1 of the stream 'chunks', which has others than the whole sequences of
-        training. The last piece of a sequence is padded by steps without error; an endless task stays in its first sequences.
-        Raises ValueError for a batch_size or a chunk that is not a positive integer.
-        """
-        import tensorflow as tf
-
-        shapes = [(self.features,), (self.outputs,), ()]
-        for name, value in {
-            "batch_size": batch_size,
-            **({} if chunk is None else {"chunk": chunk}),
-        }.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"Task: expected a positive integer. Received: {name}={value!r}")
-        if chunk is None:
-            signature = tuple(
-                tf.TensorSpec((self.block, self.steps, *shape), "float32") for shape in shapes
-            )
-            sequences = tf.data.Dataset.from_generator(
-                lambda: self._blocks(seed), output_signature=signature
-            )
-            return sequences.unbatch().batch(batch_size, drop_remainder=True).prefetch(64)
-        signature = tuple(tf.TensorSpec((batch_size, chunk, *shape), "float32") for shape in shapes)
-        begins = tf.TensorSpec((batch_size,), "bool")
-        chunks = tf.data.Dataset.from_generator(
-            lambda: self.chunks(seed, batch_size, chunk), output_signature=(*signature, begins)
-        )
-        return chunks.prefetch(2)
-
     def chunks(self, seed: int, batch_size: int, chunk: int) -> Iterator[tuple]:
         """Endless training batches cut into chunks of the given number of steps.
 
@@ -323,10 +290,6 @@ class Task(abc.ABC):
                     for part in piece
                 ]
                 yield *parts, np.full(batch_size, number == 0)
-
-    def _blocks(self, seed: int) -> Iterator[Sequences]:
-        for k in count():
-            yield self.sample(generator(seed, "train", k), self.block)
 
 
 class Drawn:

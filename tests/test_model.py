@@ -139,7 +139,7 @@ def test_shortcuts_lead_from_the_inputs_to_the_outputs(rng):
     )
     assert np.abs(x @ head.shortcut_kernel.numpy()).min() > 0
     with pytest.raises(
-        ValueError, match=r"Head: shortcuts lead from the inputs; expected them as well"
+        ValueError, match=r"Head: expected the inputs as well, since shortcuts lead from them"
     ):
         Head(K, shortcuts=True).build((None, N))
 
@@ -205,12 +205,15 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ({"prime_offset": -1}, "Head: expected a number >= 0. Received: prime_offset=-1"),
         (
             {"prime_offset": 0.1},
-            "Head: prime_offset needs activation='sigmoid'. Received: prime_offset=0.1",
+            "Head: expected activation='sigmoid' for a prime_offset. Received: prime_offset=0.1",
         ),
-        ({"loss": "hinge"}, "Head: expected 'squared' or 'crossentropy'. Received: loss='hinge'"),
+        (
+            {"loss": "hinge"},
+            "Head: expected one of ('squared', 'crossentropy'). Received: loss='hinge'",
+        ),
         (
             {"loss": "crossentropy"},
-            "Head: loss='crossentropy' needs a softmax or a sigmoid. Received: activation='linear'",
+            "Head: expected a softmax or a sigmoid for loss='crossentropy'. Received: activation='linear'",
         ),
         ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),

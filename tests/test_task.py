@@ -76,21 +76,6 @@ def test_streams_blocks_and_seeds_are_disjoint():
     assert len(np.unique(numbers)) == len(numbers) == 4 * len(keys)
 
 
-def test_stream_is_the_blocks_in_order():
-    task, block, batch = Numbers(), 6, 4
-    expected = [task.sample(generator(9, "train", k), task.block) for k in range(3)]
-    expected = [np.concatenate(parts) for parts in zip(*expected, strict=True)]
-    batches = [part for part in itertools.islice(task.stream(9, batch).as_numpy_iterator(), 4)]
-    for wanted, got in zip(expected, zip(*batches, strict=True), strict=True):
-        assert np.array_equal(np.concatenate(got), wanted[: 4 * batch])
-    assert not np.array_equal(expected[0][:block], expected[0][block : 2 * block]), "blocks differ"
-
-
-def test_stream_has_static_shapes():
-    shapes = [spec.shape.as_list() for spec in Numbers().stream(0, 4).element_spec]
-    assert shapes == [[4, 3, 2], [4, 3, 1], [4, 3]]
-
-
 def test_test_set_and_probe_are_no_training_data():
     task = Numbers()
     [(test, _, _)] = task.sets(1)["test"]
@@ -148,39 +133,14 @@ def test_chunks_of_an_endless_task_go_on():
     assert joined(got)[1][0, :, 0].tolist() == list(range(27))
 
 
-def test_stream_of_chunks():
-    task = Steps()
-    shapes = [
-        (spec.shape.as_list(), spec.dtype.name) for spec in task.stream(0, 4, chunk=3).element_spec
-    ]
-    assert shapes == [
-        ([4, 3, 1], "float32"),
-        ([4, 3, 1], "float32"),
-        ([4, 3], "float32"),
-        ([4], "bool"),
-    ]
-    for one, other in zip(
-        next(task.stream(0, 4, chunk=3).as_numpy_iterator()),
-        next(task.chunks(0, 4, 3)),
-        strict=True,
-    ):
-        assert np.array_equal(one, other)
-    for settings, received in (
-        ({"chunk": 0}, "chunk=0"),
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"batch_size": 1.5}, "=1.5"),
-    ):
-        with pytest.raises(
-            ValueError, match=rf"Task: expected a positive integer. Received: .*{received}"
-        ):
-            task.stream(0, **settings)
-
-
 @pytest.mark.parametrize("position", [0, 5, 6, 13])
 def test_a_sequence_alone_is_the_one_of_the_stream(position):
     task = Numbers()
-    batches = itertools.islice(task.stream(4, 1).as_numpy_iterator(), position, position + 1)
-    for one, other in zip(task.sequence(4, "train", position), next(batches), strict=True):
+    block, place = divmod(position, task.block)
+    drawn = (
+        part[place : place + 1] for part in task.sample(generator(4, "train", block), task.block)
+    )
+    for one, other in zip(task.sequence(4, "train", position), drawn, strict=True):
         assert np.array_equal(one, other)
     [test] = task.sets(4)["test"]
     for one, other, probe in zip(

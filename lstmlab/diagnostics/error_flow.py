@@ -30,8 +30,8 @@ class ErrorFlow(Diagnostic):
                         fed-back outputs
         (5) net_<name>  |dE/dnet_t|, exact, for every pre-activation of the cell: what its weights
                         learn from
-        (6) used        |dE/ds_t| as the learner uses it, with Learner.filters() and 0 from lag
-                        Learner.horizon on, since the step of the error is the first of these.
+        (6) used        |dE/ds_t| as the learner uses it, with Traits.filters and 0 from lag
+                        Traits.horizon on, since the step of the error is the first of these.
                         Left out where it is (1), and where no filter says it
 
     lag: steps from t to the last step with a target, at most 500 of them (see steps.thinned). The
@@ -101,7 +101,7 @@ def flows(model: Any, x: Any, y: Any, w: Any) -> dict[str, Any]:
     w = tf.where(lag == 0, w, 0)
 
     cuts: list[dict] = [{}, {"see": tf.stop_gradient}]
-    filters, horizon = model.learner.filters(), model.learner.horizon
+    filters, horizon = model.learner.traits.filters, model.learner.traits.horizon
     if filters is not None and filters not in cuts:
         cuts.append(filters)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.common.vectors import angle
-from lstmlab.learners.base import Learner
+from lstmlab.learners.base import GradientLearner
 
 
 class GradientNorm(Diagnostic):
@@ -40,7 +40,7 @@ class GradientNorm(Diagnostic):
     every = 10_000
 
     def serves(self, model: Any) -> bool:
-        return type(model.learner).gradients is not Learner.gradients
+        return isinstance(model.learner, GradientLearner)
 
     def measure(self, model: Any, probe: Probe) -> pd.DataFrame:
         if self._model is not model:

@@ -16,7 +16,7 @@ from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.diagnostics.common.steps import last_steps
 from lstmlab.diagnostics.common.vectors import angle
 from lstmlab.errors import refusal
-from lstmlab.learners.base import Learner, initial_states, packed
+from lstmlab.learners.base import Learner, giving_gradients, initial_states, packed
 from lstmlab.learners.bptt import BPTT
 from lstmlab.unroll import unroll
 
@@ -109,7 +109,7 @@ class LearnerComparison(Diagnostic):
 
         rows: list[dict] = []
         for name in [name for name in double.steps if name is not None]:
-            draws = self.draws if self.learners[name].stochastic else 1
+            draws = self.draws if self.learners[name].traits.stochastic else 1
             try:
                 found = double.gradients(name, batches, draws)
             except (ValueError, NotImplementedError) as error:
@@ -202,7 +202,7 @@ class _Double:
     def _compiled(self, learner: Learner) -> Callable:
         def gradients(x: Any, y: Any, w: Any, states: list) -> list:
             states = packed(self.cell, x.shape[0], states)
-            return learner.gradients(self.cell, self.head, x, y, w, states)[2]
+            return giving_gradients(learner).gradients(self.cell, self.head, x, y, w, states)[2]
 
         return tf.function(gradients, jit_compile=True, autograph=False)
 
@@ -225,10 +225,10 @@ def _in_float64(layer: Any) -> Any:
 
 def _in_single_steps(learner: Learner) -> Learner:
     """The learner itself, or one that works in pieces with pieces of one step."""
-    if getattr(learner, "updates", None) in (None, 1):
+    if getattr(learner, "update_every", None) in (None, 1):
         return learner
     finest: Any = copy.copy(learner)
-    finest.updates = 1
+    finest.update_every = 1
     return finest
 
 

@@ -1,37 +1,31 @@
 """Back-propagation through time: the exact gradient."""
 
-from collections.abc import Callable
+from lstmlab.learners.backward import backward
+from lstmlab.learners.base import Found, GradientLearner, Traits, forward
+from lstmlab.learners.refusals import refuse_dropout
+from lstmlab.typing import Cell, Head, Nest, Tensor
 
-import tensorflow as tf
 
-from lstmlab.learners.base import Learner, refuse_dropout, run_on
+class BPTT(GradientLearner):
+    """The exact gradient of the error by reverse differentiation through all steps.
 
+        (1) th_j(t) = f'_j(net_j(t)) (d_j(t) + sum_i w_ij th_i(t+1))
+        (2) dw_jl = sum_t th_j(t) y_l(t-1)
 
-class BPTT(Learner):
-    """The exact gradient of the error by reverse differentiation through all steps; for any Keras cell.
+    Memory grows with T: every step's values are kept. Serves any Keras cell without dropout and is
+    exact for each.
 
-        (1) th_j(t) = f'_j(net_j(t)) (d_j(t) + sum_i w_ij th_i(t+1))       (2) dw_jl = sum_t th_j(t) y_l(t-1)
-
-    Memory grows with T: every step's values are kept. Exact for every cell; raises ValueError for one with dropout.
-    Source: Werbos 1990; in these letters Hochreiter & Schmidhuber 1997, section 3.1.
+    References:
+        Werbos 1990; in these letters Hochreiter & Schmidhuber 1997, section 3.1.
     """
 
-    def check(self, cell) -> None:
+    traits = Traits(filters={})
+
+    def check(self, cell: Cell) -> None:
         refuse_dropout(self, cell)
 
-    def filters(self) -> dict:
-        return {}
-
-    def gradients(self, cell, head, x, y, w, states=None):
-        return backward(cell, head, x, y, w, states=states)[:3]
-
-
-def backward(cell, head, x, y, w, see: Callable | None = None, states=None):
-    """loss, prediction, gradients by reverse differentiation, and the flat list of states after the last step."""
-    weights = [weight.value for weight in cell.trainable_variables + head.trainable_variables]
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(weights)
-        outputs, states = run_on(cell, x, see, states)
-        prediction = head(outputs, x)
-        loss = tf.reduce_sum(head.error(y, prediction, w))
-    return loss, prediction, tape.gradient(loss, weights, unconnected_gradients="zero"), states
+    def gradients(
+        self, cell: Cell, head: Head, x: Tensor, y: Tensor, w: Tensor, states: Nest = None
+    ) -> Found:
+        # (1) and (2): the tape inside `backward` goes through every step, from the last to the first
+        return backward(cell, head, x, y, w, lambda: forward(cell, x, states=states))

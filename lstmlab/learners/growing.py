@@ -1,129 +1,134 @@
-"""Sequential network construction: the memory cells join the net once the error without them has stopped falling."""
+"""Sequential network construction: cells join the network once the error without them stops falling."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import tensorflow as tf
 
-from lstmlab.learners.base import Learner, positive
+from lstmlab import checks
+from lstmlab.errors import refusal
+from lstmlab.learners.base import Batch, Found, GradientLearner, Learner, Report
+from lstmlab.typing import Cell, Head, Nest, Net, Tensor
 
 
-class Growing(Learner):
-    """Another learner, at first on the net without its cells; they are added when the error has stopped falling.
+class Growing(GradientLearner):
+    """Another learner, at first on the network without its cells.
 
-        (1) E_k = sum of the errors of the k-th `block` training sequences
-        (2) the cells are added after the first block with E_k > (1 - improvement) E_(k-1)
+        (1) E_k = sum of the errors of training sequences number (k-1) period + 1 to k period
+        (2) the cells are added after the first period with E_k > (1 - improvement) E_(k-1)
 
-    Until then the outputs see the inputs alone (head.shortcuts) and no weight of a cell or from a cell changes; with (2) the
-    weights from the cells take the values that were drawn for them at the start. The remedy of 1997 for cells that are used up
-    as bias cells before their memory is needed; when an error "stops decreasing" is not said there: (2) is ours.
-    learner: the one that trains; block: sequences; improvement: least share by which the error of a block must fall.
-    Serves what that learner serves, with a head that has shortcuts. Columns of the result row: `cells_added_at`, the number of
-    sequences before (empty while there are none). `gradients` are those of the learner, of the whole net.
-    Raises ValueError for a block that is no positive integer, an improvement outside (0, 1), and a head without shortcuts.
-    Source: Hochreiter & Schmidhuber 1997, section 3.2 ("abuse problem") and 5.2; Fahlman 1991.
+    Until then the outputs see the inputs only (head.shortcuts), and no weight of a cell or from a
+    cell changes; with (2) the weights from the cells take the values that were drawn for them at the
+    start. This is the remedy of 1997 for cells that are used up as bias cells before their memory is
+    needed. When an error "stops decreasing" is not said there: (2) is ours. `gradients` are those of
+    the other learner, of the whole network. The result row has `cells_added_at`, the number of
+    sequences before (empty while there are none).
+
+    Args:
+        learner: The one that trains; it must give gradients of cell and head.
+        period: Sequences over which errors are summed.
+        improvement: In (0, 1), the least share by which the error of a period must fall.
+
+    Raises:
+        ValueError: Other values; a head without shortcuts; and what the other learner refuses.
+
+    References:
+        Hochreiter & Schmidhuber 1997, section 3.2 ("abuse problem") and 5.2; Fahlman 1991.
     """
 
-    def __init__(self, learner: Learner, block: int = 100, improvement: float = 0.25):
+    def __init__(self, learner: Learner, period: int = 100, improvement: float = 0.25):
         if not isinstance(learner, Learner):
-            raise ValueError(f"Growing: expected a learner. Received: learner.learner={learner!r}")
-        if type(learner).gradients is Learner.gradients or isinstance(learner, Growing):
-            raise ValueError(
-                "Growing: expected a learner that changes weights by gradients of cell and head. "
-                f"Received: learner.learner={type(learner).__name__}"
-            )
-        if (
-            isinstance(improvement, bool)
-            or not isinstance(improvement, (int, float))
-            or not 0 < improvement < 1
-        ):
-            raise ValueError(
-                f"Growing: expected a number in (0, 1). Received: learner.improvement={improvement!r}"
-            )
-        self.learner, self.block, self.improvement = (
-            learner,
-            positive(self, "block", block),
-            float(improvement),
+            raise refusal("Growing", "a learner", {"learner.learner": learner})
+        if not isinstance(learner, GradientLearner) or isinstance(learner, Growing):
+            expected = "a learner that changes weights by gradients of cell and head"
+            raise refusal("Growing", expected, f"learner.learner={type(learner).__name__}")
+        self.learner = learner
+        self.period = checks.integer("Growing", "learner.period", period)
+        self.improvement = checks.number(
+            "Growing", "learner.improvement", improvement, above=0, below=1
         )
-        self.stochastic, self.horizon = learner.stochastic, learner.horizon
+        self.traits = replace(learner.traits, streams=False)
 
-    def check(self, cell) -> None:
+    def check(self, cell: Cell) -> None:
         self.learner.check(cell)
 
-    def check_task(self, task) -> None:
+    def check_task(self, task: Any) -> None:
         self.learner.check_task(task)
 
-    def after_window(self, model) -> None:
-        self.learner.after_window(model)
+    def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
+        """Return the state, and set the weights from the cells to zero.
 
-    def scalars(self, model) -> dict[str, float]:
-        return self.learner.scalars(model)
-
-    def prepare(self, model) -> None:
-        if not getattr(model.head, "shortcuts", False):
-            raise ValueError(
-                "Growing: without its cells the net is its shortcuts; expected head.shortcuts=true. Received: false"
-            )
-        self.learner.prepare(model)
-        kernel = model.head.kernel
-        model.drawn = tf.Variable(kernel.value, trainable=False)
+        learner: state of the other learner. drawn: the weights from the cells. errors: E so far, and
+        that of the last period. seen: sequences so far. added_at: `seen` when the cells were added,
+        or -1.
+        """
+        if not getattr(net.head, "shortcuts", False):
+            expected = "head.shortcuts=true: without its cells the network is its shortcuts"
+            raise refusal("Growing", expected, "head.shortcuts=false")
+        kernel = net.head.kernel
+        state = {
+            "learner": self.learner.init(net),
+            "drawn": tf.identity(kernel.value),
+            "errors": tf.constant([0.0, float("inf")], kernel.dtype),
+            "seen": tf.constant(0, "int64"),
+            "added_at": tf.constant(-1, "int64"),
+        }
         kernel.assign(tf.zeros_like(kernel.value))
-        dtype = kernel.dtype
-        model.errors = tf.Variable(
-            [0.0, float("inf")], trainable=False, dtype=dtype
-        )  # of this block so far, and the last
-        model.seen = tf.Variable(0, trainable=False, dtype="int64")
-        model.added_at = tf.Variable(-1, trainable=False, dtype="int64")
+        return state
 
-    def filters(self) -> dict | None:
-        return self.learner.filters()
-
-    def exact_case(self) -> dict:
-        return self.learner.exact_case()
-
-    def gradients(self, cell, head, x, y, w, states=None):
+    def gradients(
+        self, cell: Cell, head: Head, x: Tensor, y: Tensor, w: Tensor, states: Nest = None
+    ) -> Found:
         return self.learner.gradients(cell, head, x, y, w, states)
 
-    def learn(self, model, x, y, w):
-        loss, prediction = self.learner.learn(_Held(model), x, y, w)
-        model.seen.assign_add(x.shape[0])
-        model.errors.assign_add(tf.stack([tf.cast(loss, model.errors.dtype), 0.0]))
-        tf.cond(
-            model.seen // self.block > (model.seen - x.shape[0]) // self.block,
-            lambda: self._end_block(model),
-            lambda: 0,
+    def update(self, net: Net, state: dict, batch: Batch) -> tuple[dict, Tensor, Tensor]:
+        there = state["added_at"] >= 0
+        inner, loss, prediction = self.learner.update(
+            WithoutCells(net, there), state["learner"], batch
         )
-        return loss, prediction
+        before, errors = state["seen"], state["errors"]
+        seen = before + batch.x.shape[0]
+        e_k, e_before = tf.unstack(errors + tf.stack([tf.cast(loss, errors.dtype), 0.0]))  # (1)
 
-    def result(self, model) -> dict:
-        added = int(model.added_at.numpy())
-        return {**self.learner.result(model), "cells_added_at": None if added < 0 else added}
+        over = seen // self.period > before // self.period
+        add = over & ~there & (e_k > (1 - self.improvement) * e_before)  # (2)
+        kernel = net.head.kernel
+        kernel.assign(tf.where(add, state["drawn"], tf.identity(kernel.value)))
+        state = {
+            "learner": inner,
+            "drawn": state["drawn"],
+            "errors": tf.where(
+                over, tf.stack([tf.zeros_like(e_k), e_k]), tf.stack([e_k, e_before])
+            ),
+            "seen": seen,
+            "added_at": tf.where(add, seen, state["added_at"]),
+        }
+        return state, loss, prediction
 
-    def _end_block(self, model) -> int:
-        """(1) and (2)."""
-        now, before = tf.unstack(model.errors)
-        add = tf.logical_and(model.added_at < 0, now > (1 - self.improvement) * before)
-        kernel = model.head.kernel
-        kernel.assign(tf.where(add, tf.identity(model.drawn), tf.identity(kernel.value)))
-        model.added_at.assign(tf.where(add, tf.identity(model.seen), tf.identity(model.added_at)))
-        model.errors.assign(tf.stack([tf.zeros_like(now), now]))
-        return 0
+    def report(self, net: Net, state: dict) -> Report:
+        report, added = self.learner.report(net, state["learner"]), int(state["added_at"])
+        return replace(report, row={**report.row, "cells_added_at": None if added < 0 else added})
 
 
-class _Held:
-    """The model, as the learner sees it, but for its changes: while there are no cells, none of theirs take place."""
+class WithoutCells:
+    """The network as the other learner sees it: while there are no cells, none of theirs change."""
 
-    def __init__(self, model):
-        self._model = model
+    def __init__(self, net: Net, there: Tensor):
+        self.net, self.there = net, there
+        self.cell, self.head, self.features = net.cell, net.head, net.features
+        self.trainable_variables = net.trainable_variables
 
-    def __getattr__(self, name: str):
-        return getattr(self._model, name)
+    def apply(self, gradients: Sequence, change: Callable[[list], list] | None = None) -> None:
+        # the cell's weights, and the first of the head: those from the cells
+        late = len(self.cell.trainable_variables) + 1
 
-    def apply(self, gradients: list) -> None:
-        model = self._model
-        late = (
-            len(model.cell.trainable_variables) + 1
-        )  # the cell's weights, and the first of the head: those from the cells
-        changes = model.regularised(gradients)
-        there = tf.cast(model.added_at >= 0, changes[0].dtype)
-        held = [
-            change * there if k < late else tf.identity(change) for k, change in enumerate(changes)
-        ]
-        model.optimizer.apply(held, model.trainable_variables)
+        def held(gradients: list) -> list:
+            there = tf.cast(self.there, gradients[0].dtype)
+            early = [gradient * there for gradient in gradients[:late]]
+            return [*early, *(tf.identity(gradient) for gradient in gradients[late:])]
+
+        self.net.apply(gradients, held)
+
+    def part(self, name: str) -> Any:
+        return self.net.part(name)

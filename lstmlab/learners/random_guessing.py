@@ -3,77 +3,87 @@
 import keras
 import tensorflow as tf
 
-from lstmlab.learners.base import Learner, forward, positive
+from lstmlab import checks
+from lstmlab.learners.base import Batch, Learner, Report, Traits, forward
+from lstmlab.typing import Nest, Net, Tensor
 
 
 class RandomGuessing(Learner):
-    """Draw all weights of the net again and again; keep those whose largest error on the batch is the smallest so far.
+    """Draw all weights again and again; keep those with the smallest largest error so far.
 
         (1) w' uniform in [-a, a], every weight by itself
-        (2) w <- w' if max_tk |y^k_t - target^k_t|, over the steps t with an error, is smaller with w' than with w
+        (2) w <- w' if max_tk |y^k_t - target^k_t|, over the steps t with an error, is smaller with
+            w' than with w
 
-    A net that is right by a rule of the form |error| < tolerance is found as soon as one is drawn. There is no gradient, and
-    no use for the optimizer. Meant for a batch that is the whole training set: trainer.training_set = trainer.batch_size.
-    a: bound of the weights; guesses: nets drawn per batch; seed: of the draws, None for one that follows from the run's.
-    Serves every cell and head. The result row has `guesses`: nets drawn until the present one, and in all `guesses_in_all`.
-    Raises ValueError for a bound that is not positive, and for guesses that are no positive integer.
-    Source: Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms" (a = 100).
+    A network that is right by a rule of the form |error| < tolerance is found as soon as one is
+    drawn. There is no gradient, and the optimizer is not used. Meant for a batch that is the whole
+    training set: trainer.training_set = trainer.batch_size. Serves every cell and head. The result
+    row has `guesses`, networks drawn until the present one, and in all `guesses_in_all`.
+
+    Args:
+        a: Bound of the weights, > 0.
+        guesses: Networks drawn per batch.
+        seed: Of the draws, an integer >= 0, or None for one that follows from the run's seed.
+
+    Raises:
+        ValueError: Other values.
+
+    References:
+        Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms" (a = 100).
     """
 
-    stochastic = True
+    traits = Traits(stochastic=True)
 
     def __init__(self, a: float = 100.0, guesses: int = 1, seed: int | None = None):
-        if isinstance(a, bool) or not isinstance(a, (int, float)) or not 0 < a < float("inf"):
-            raise ValueError(
-                f"RandomGuessing: expected a positive number. Received: learner.a={a!r}"
-            )
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ValueError(
-                f"RandomGuessing: expected an integer or null. Received: learner.seed={seed!r}"
-            )
-        self.a, self.guesses, self.seed = float(a), positive(self, "guesses", guesses), seed
+        self.a = checks.number("RandomGuessing", "learner.a", a, above=0)
+        self.guesses = checks.integer("RandomGuessing", "learner.guesses", guesses)
+        self.seed = checks.seed("RandomGuessing", "learner.seed", seed)
 
-    def prepare(self, model) -> None:
-        model.guessing = keras.random.SeedGenerator(self.seed)
-        model.guessed = tf.Variable(
-            [0, 0], trainable=False, dtype="int64"
-        )  # in all, and until the net that is kept
+    def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
+        """Return seed [2]: of the next draw; guessed [2]: networks in all, and until the one kept."""
+        seed = keras.random.SeedGenerator(self.seed).state
+        return {"seed": tf.identity(seed.value), "guessed": tf.zeros((2,), "int64")}
 
-    def learn(self, model, x, y, w):
-        prediction, error = self._tried(model, x, y, w)
+    def update(self, net: Net, state: dict, batch: Batch) -> tuple[dict, Tensor, Tensor]:
+        weights = net.trainable_variables
 
-        def body(k, prediction, error):
-            kept = [tf.identity(weight.value) for weight in model.trainable_variables]
-            for weight in model.trainable_variables:  # (1)
-                weight.assign(
-                    keras.random.uniform(
-                        weight.shape, -self.a, self.a, weight.dtype, model.guessing
-                    )
-                )
-            model.guessed.assign_add([1, 0])
-            guess, its_error = self._tried(model, x, y, w)
+        def guess(k, state, prediction, error):  # type: ignore[no-untyped-def]  # of a loop
+            old, seed = [tf.identity(weight.value) for weight in weights], state["seed"]
+            for weight in weights:
+                weight.assign(self._draw(weight, seed))  # (1)
+                seed = seed + tf.constant([0, 1], seed.dtype)
+
+            its_prediction, its_error = _largest_error(net, batch)
             better = its_error < error  # (2)
-            for weight, old in zip(model.trainable_variables, kept, strict=True):
-                weight.assign(tf.where(better, tf.identity(weight.value), old))
-            model.guessed.assign(tf.where(better, tf.stack([model.guessed[0]] * 2), model.guessed))
-            return k + 1, tf.where(better, guess, prediction), tf.where(better, its_error, error)
+            for weight, value in zip(weights, old, strict=True):
+                weight.assign(tf.where(better, tf.identity(weight.value), value))
 
-        _, prediction, _ = tf.while_loop(
-            lambda k, *_: k < self.guesses,
-            body,
-            (tf.constant(0), prediction, error),
-            maximum_iterations=self.guesses,
+            in_all, until = tf.unstack(state["guessed"])
+            in_all = in_all + 1
+            guessed = tf.stack([in_all, tf.where(better, in_all, until)])
+            prediction = tf.where(better, its_prediction, prediction)
+            state = {"seed": seed, "guessed": guessed}
+            return k + 1, state, prediction, tf.where(better, its_error, error)
+
+        start = tf.constant(0), state, *_largest_error(net, batch)
+        _, state, prediction, _ = tf.while_loop(
+            lambda k, *_: k < self.guesses, guess, start, maximum_iterations=self.guesses
         )
-        return tf.reduce_sum(model.head.error(y, prediction, w)), prediction
+        return state, tf.reduce_sum(net.head.error(batch.y, prediction, batch.w)), prediction
 
-    def result(self, model) -> dict:
-        in_all, kept = (int(number) for number in model.guessed.numpy())
-        return {"guesses": kept, "guesses_in_all": in_all}
+    def report(self, net: Net, state: dict) -> Report:
+        in_all, kept = (int(number) for number in state["guessed"])
+        return Report(row={"guesses": kept, "guesses_in_all": in_all})
 
-    @staticmethod
-    def _tried(model, x, y, w):
-        """The prediction of the present weights, and their largest error."""
-        prediction = model.head(forward(model.cell, x), x)
-        return prediction, tf.reduce_max(
-            tf.abs(prediction - y) * tf.cast(w != 0, y.dtype)[..., None]
-        )
+    def _draw(self, weight: keras.Variable, seed: Tensor) -> Tensor:
+        """One weight of (1), as keras.random.uniform draws it."""
+        seed = tf.cast(tf.math.floormod(seed, tf.cast(tf.int32.max - 1, seed.dtype)), "int32")
+        a = tf.cast(self.a, weight.dtype)
+        return tf.random.stateless_uniform(weight.shape, seed, -a, a, weight.dtype)
+
+
+def _largest_error(net: Net, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The prediction of the present weights, and their largest error."""
+    prediction = net.head(forward(net.cell, batch.x), batch.x)
+    there = tf.cast(batch.w != 0, batch.y.dtype)[..., None]
+    return prediction, tf.reduce_max(tf.abs(prediction - batch.y) * there)

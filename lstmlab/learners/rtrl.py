@@ -1,139 +1,137 @@
 """Real-time recurrent learning: the exact gradient, carried forward in time."""
 
-import numpy as np
+from typing import Any
+
 import tensorflow as tf
 from keras import tree
 
-from lstmlab.learners.base import initial_states, packed, positive, refuse_dropout, single
-from lstmlab.learners.forward_mode import ForwardMode
+from lstmlab import checks
+from lstmlab.errors import refusal
+from lstmlab.learners.base import Traits, initial_states, packed
+from lstmlab.learners.one_step import by_weight, count_of
+from lstmlab.learners.refusals import refuse_dropout, refuse_stacked
+from lstmlab.learners.stepwise import MAX_TRACE, Readout, Stepwise
+from lstmlab.typing import Cell, Nest, Net, Tensor
 
-LIMIT = 100_000_000  # numbers in the sensitivities of a batch
+MAX_SENSITIVITIES = 100_000_000
 
 
-class RTRL(ForwardMode):
-    """The exact gradient without going back: how every state depends on every weight is carried along.
+class RTRL(Stepwise):
+    """The exact gradient without a way back: how every state depends on every weight goes along.
 
         (1) M(t) = J(t) M(t-1) + I(t)        M(0) = 0
-            J(t) = d s(t) / d s(t-1), I(t) = d s(t) / d W with s(t-1) held fixed      s: all states; W: the cell's weights
-        (2) dE/dW = sum_t dE(t)/dy(t) M_y(t)                                          M_y: the rows of the output y
-        (3) teacher forcing: after step t the outputs among the states are set to their targets, and their rows of M to 0
+            J(t) = d s(t) / d s(t-1), I(t) = d s(t) / d W with s(t-1) held fixed
+            s: all states; W: the cell's weights
+        (2) dE/dW = sum_t dE(t)/dy(t) M_y(t)           M_y: the rows of the output y
+        (3) teacher forcing: after step t the outputs among the states are set to their targets, and
+            their rows of M to 0
 
-    For n units fully connected this is p_kij(t+1) = f'_k(net_k) [sum_l w_kl p_lij(t) + delta_ik z_j(t)] of the paper. For any
-    single Keras cell, by its one-step derivatives. The memory does not grow with T; it holds B * S * P numbers for S states
-    and P weights, and a step costs B * S * S * P multiplications: n^3 and n^4 for n units.
+    For n units fully connected this is the paper's
+    p_kij(t+1) = f'_k(net_k) [sum_l w_kl p_lij(t) + delta_ik z_j(t)]. It serves any single Keras cell,
+    by its one-step derivatives. The memory does not grow with T; it holds B * S * P numbers for S
+    states and P weights, and a step costs B * S * S * P multiplications: n^3 and n^4 for n units.
+    Equals BPTT for every cell it serves, with update_every=None and no teacher forcing.
 
-    updates, decay, decay_steps: see OnLine; updates=1 is the on-line form of the paper. teacher_forcing: (3), for
-    head=output_units, whose outputs are units of the cell. limit: the most numbers that M may hold.
-    Equals BPTT for every cell it serves, with updates=None and no teacher forcing; raises ValueError for stacked cells, for
-    dropout, beyond the limit, and for teacher forcing with another head. Source: Williams & Zipser 1989, eqs. 6-9;
-    Robinson & Fallside 1987.
+    Args:
+        update_every: See Forward; 1 is the on-line form of the paper.
+        teacher_forcing: (3), for head=output_units, whose outputs are units of the cell.
+        max_sensitivities: The most numbers that M may hold.
+        decay: See Forward.
+        decay_steps: See Forward.
+        max_trace: See Stepwise.
+
+    Raises:
+        ValueError: Other values; stacked cells or dropout; M larger than allowed; teacher forcing
+            with another head.
+
+    References:
+        Williams & Zipser 1989, eqs. 6-9; Robinson & Fallside 1987.
     """
+
+    traits = Traits(streams=True, filters={})
 
     def __init__(
         self,
-        updates: int | None = None,
+        update_every: int | None = None,
         teacher_forcing: bool = False,
-        limit: int = LIMIT,
+        max_sensitivities: int = MAX_SENSITIVITIES,
         decay: float = 1.0,
         decay_steps: int = 100,
+        max_trace: float = MAX_TRACE,
     ):
-        super().__init__(updates, decay, decay_steps)
-        self.limit = positive(self, "limit", limit)
-        if not isinstance(teacher_forcing, bool):
-            raise ValueError(
-                f"RTRL: expected true or false. Received: learner.teacher_forcing={teacher_forcing!r}"
-            )
-        self.teacher_forcing = teacher_forcing
+        super().__init__(update_every, decay, decay_steps, max_trace)
+        self.max_sensitivities = checks.integer(
+            "RTRL", "learner.max_sensitivities", max_sensitivities
+        )
+        self.teacher_forcing = checks.flag("RTRL", "learner.teacher_forcing", teacher_forcing)
 
-    def check(self, cell) -> None:
-        single(self, cell)
+    def check(self, cell: Cell) -> None:
+        refuse_stacked(self, cell)
         refuse_dropout(self, cell)
 
-    def filters(self) -> dict:
-        return {}
+    def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
+        if self.teacher_forcing and not hasattr(net.head, "places"):
+            received = f"learner.teacher_forcing=true, head={type(net.head).__name__}"
+            expected = "head=output_units, since the forced outputs must be units of the cell"
+            raise refusal("RTRL", expected, received)
+        return super().init(net, streams)
 
-    def prepare(self, model) -> None:
-        super().prepare(model)
-        if self.teacher_forcing and not hasattr(model.head, "places"):
-            raise ValueError(
-                "RTRL: the forced outputs must be units of the cell; expected head=output_units. "
-                f"Received: learner.teacher_forcing=true, head={type(model.head).__name__}"
-            )
+    def initial(self, cell: Cell, x: Tensor, states: Nest) -> dict[str, Nest]:
+        """Return state: s [B, S]; sensitivity: M [B, S, P]."""
+        state = tf.concat(initial_states(cell, x.shape[0], states), axis=1)
+        self._check_size(*state.shape, count_of(cell))
+        sensitivity = tf.zeros((*state.shape, count_of(cell)), state.dtype)
+        return {"state": state, "sensitivity": sensitivity}
 
-    def begin(self, cell, head, x, states=None):
-        states = initial_states(cell, x.shape[0], states)
-        self._check_size(x.shape[0], sum(part.shape[1] for part in states), sum(_sizes(cell)))
-        state = tf.concat(states, axis=1)
-        sensitivity = tf.zeros((*state.shape, sum(_sizes(cell))), state.dtype)
-        return self.watched(cell, {"state": state, "sensitivity": sensitivity})
+    def step(
+        self, cell: Cell, x_t: Tensor, memory: dict, readout: Readout
+    ) -> tuple[dict[str, Nest], Tensor]:
+        state, weights = memory["state"], [weight.value for weight in cell.trainable_variables]
+        sizes = [part.shape[1] for part in initial_states(cell, x_t.shape[0])]
 
-    def step(self, cell, x_t, memory):
-        """(1): the output y(t), the states s(t) in one row with M(t), and M_y(t)."""
-        state, batch, weights = (
-            memory["state"],
-            x_t.shape[0],
-            [weight.value for weight in cell.trainable_variables],
-        )
-        sizes = [part.shape[1] for part in initial_states(cell, batch)]
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([state, *weights])
-            output, states = cell(x_t, packed(cell, batch, tf.split(state, sizes, axis=1)))
+            output, states = cell(x_t, packed(cell, x_t.shape[0], tf.split(state, sizes, axis=1)))
             states = tree.flatten(states)
-            rows = tf.concat([*states, *([] if output is states[0] else [output])], axis=1)
-        direct = tape.jacobian(rows, weights, unconnected_gradients="zero")
-        direct = tf.concat([tf.reshape(part, (*rows.shape, -1)) for part in direct], axis=-1)
-        after = tape.batch_jacobian(rows, state) @ memory["sensitivity"] + direct
-        width, n = state.shape[1], output.shape[1]
-        of_output = after[:, :n] if output is states[0] else after[:, width:]
-        return output, {"state": rows[:, :width], "sensitivity": after[:, :width]}, of_output
+            # the rows of s, and those of y where it is not the first of the states
+            apart = [] if output is states[0] else [output]
+            rows = tf.concat([*states, *apart], axis=1)
 
-    def slopes(self, cell, of_output, known):
-        return tf.einsum("bi,bip->p", of_output, known)  # (2)
+        immediate = tape.jacobian(rows, weights, unconnected_gradients="zero")
+        immediate = [tf.reshape(part, (*rows.shape, -1)) for part in immediate]
+        immediate = tf.concat(immediate, axis=-1)
+        m = tape.batch_jacobian(rows, state) @ memory["sensitivity"] + immediate  # (1)
 
-    def nothing(self, cell):
-        return tf.zeros((sum(_sizes(cell)),), cell.trainable_variables[0].dtype)
+        width = state.shape[1]
+        m_y = m[:, width:] if apart else m[:, : output.shape[1]]
+        gradient = tf.einsum("bi,bip->p", readout(output), m_y)  # (2)
 
-    def sizes(self, cell, memory):
+        after = {"state": rows[:, :width], "sensitivity": m[:, :width]}
+        return self._forced(after, readout) if self.teacher_forcing else after, gradient
+
+    def trace_sizes(self, cell: Cell, memory: dict) -> Tensor:
         return by_weight(cell, tf.reduce_sum(tf.abs(memory["sensitivity"]), axis=1))
 
-    def finish(self, cell, total) -> list:
-        pieces = tf.split(total, _sizes(cell))
-        return [
-            tf.reshape(part, weight.shape)
-            for part, weight in zip(pieces, cell.trainable_variables, strict=True)
-        ]
-
-    def force(self, head, memory, y_t, w_t):
+    def _forced(self, memory: dict, readout: Readout) -> dict[str, Nest]:
         """(3): the output units come last among the cell's units."""
-        if not self.teacher_forcing:
-            return memory
-        first, last = head.places
-        state, sensitivity = memory["state"], memory["sensitivity"]
-        given = tf.pad(
-            tf.ones_like(y_t) * tf.cast(w_t > 0, y_t.dtype)[:, None],
-            [(0, 0), (first, state.shape[1] - last)],
-        )
-        targets = tf.pad(y_t, [(0, 0), (first, state.shape[1] - last)])
+        state, m = memory["state"], memory["sensitivity"]
+        first, last = readout.head.places
+        around = [(0, 0), (first, state.shape[1] - last)]
+
+        known = tf.ones_like(readout.y_t) * tf.cast(readout.w_t > 0, state.dtype)[:, None]
+        forced = tf.pad(known, around) > 0
         return {
-            "state": tf.where(given > 0, targets, state),
-            "sensitivity": tf.where(given[..., None] > 0, tf.zeros_like(sensitivity), sensitivity),
+            "state": tf.where(forced, tf.pad(readout.y_t, around), state),
+            "sensitivity": tf.where(forced[..., None], tf.zeros_like(m), m),
         }
 
-    def _check_size(self, batch: int, states: int, weights: int) -> None:
+    def _check_size(self, batch: Any, states: int, weights: int) -> None:
+        """Raise ValueError where M would hold too many numbers."""
         numbers = batch * states * weights
-        if numbers > self.limit:
-            raise ValueError(
-                f"RTRL: expected sensitivities of at most learner.limit={self.limit:,} numbers. Received: batch {batch} * "
-                f"states {states} * weights {weights} = {numbers:,} numbers, and {numbers * states:,} multiplications per step"
+        if numbers > self.max_sensitivities:
+            most = f"learner.max_sensitivities={self.max_sensitivities:,} numbers"
+            received = (
+                f"batch {batch} * states {states} * weights {weights} = {numbers:,} numbers, "
+                f"and {numbers * states:,} multiplications per step"
             )
-
-
-def by_weight(cell, sums):
-    """[B, P] summed over each weight matrix: [B, weights]."""
-    return tf.stack(
-        [tf.reduce_sum(part, axis=1) for part in tf.split(sums, _sizes(cell), axis=1)], axis=1
-    )
-
-
-def _sizes(cell) -> list[int]:
-    return [int(np.prod(weight.shape)) for weight in cell.trainable_variables]
+            raise refusal("RTRL", f"sensitivities of at most {most}", received)

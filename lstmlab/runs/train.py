@@ -137,9 +137,7 @@ class _Job:
 
     def after_window(self) -> bool:
         """Criterion, history, diagnostics and progress; True to stop."""
-        self.model.learner.after_window(
-            self.model
-        )  # what it says of its own comes before what the predictions show
+        report = self.model.report()  # what the learner says comes before what the predictions show
         y, prediction, w = self.model.log.read()
         before, self.row["sequences"] = self.row["sequences"], self.row["sequences"] + len(y)
         self._check_finite(before, prediction, w)
@@ -152,18 +150,17 @@ class _Job:
             "recent_wrong": self.criterion.recent_wrong,
             "seconds": round(self._seconds(), 3),
         }
-        scalars = self.model.learner.scalars(self.model)
-        window |= scalars
+        window |= report.history
         self.run.append("history", pd.DataFrame([window]))
         for name in ("absolute_error", "squared_error", "recent_wrong"):
             self.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
-        for name, value in scalars.items():
+        for name, value in report.history.items():
             self.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
         self.recorder.measure(self.model, window["sequences"], before)
         self.recorder.flush()
         if solved:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
-        self.row.update(self.model.learner.result(self.model))
+        self.row.update(report.row)
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         self.run.write_row(self.row)
         now = f"{self.criterion.label}: {window['recent_wrong']}"
@@ -179,7 +176,7 @@ class _Job:
         if status in ("solved", "budget"):
             self.recorder.measure(self.model, self.row["sequences"])
             self._test()
-            if net := self.model.learner.net(self.model):
+            if net := self.model.report().net:
                 self.run.append("net", pd.DataFrame(net))
         if self.model is not None:
             self.model.save_weights(str(self.run.folder / "model.weights.h5"))

@@ -1,4 +1,8 @@
-"""Who turns the crank: a trainer hands back control after every window, the weights in the Keras model."""
+"""Who runs the training: a trainer hands back control after every window.
+
+`KerasFit` trains through `Model.fit`; `data` makes the batches (tf.data lives only here). Other rooms
+may import both.
+"""
 
 from lstmlab.trainers.keras_fit import KerasFit
 

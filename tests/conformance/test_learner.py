@@ -12,7 +12,7 @@ from oracles import assert_gradients, randomize, weight_differences
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, variant, variants
 from lstmlab.learners import BPTT, Truncated1997
-from lstmlab.learners.base import Learner, forward
+from lstmlab.learners.base import GradientLearner, Learner, forward, giving_gradients
 
 B, T, F, N, K = 2, 4, 2, 4, 2
 FILES = {
@@ -28,9 +28,7 @@ def build(name: str) -> Learner:
 
 LEARNERS = {name: build(name) for name in sorted(FILES)}
 # those that answer `gradients`; the others change weights in a way of their own, and their tests are theirs
-WITH = [
-    name for name, learner in LEARNERS.items() if type(learner).gradients is not Learner.gradients
-]
+WITH = [name for name, learner in LEARNERS.items() if isinstance(learner, GradientLearner)]
 OTHERS = {"cascade_correlation.yaml", "chunker.yaml", "chunker_levels.yaml", "random_guessing.yaml"}
 every_learner = pytest.mark.parametrize("name", WITH)
 
@@ -47,9 +45,7 @@ def test_two_compiled_steps_and_all_that_a_run_asks_for(name, rng):
         for shape in ((1, T, F), (1, T, K), (1, T))
     )
     before = model.get_weights()
-    step = tf.function(
-        lambda: model.learner.learn(model, x, y, w), jit_compile=True, autograph=False
-    )
+    step = tf.function(lambda: model.learn(x, y, w), jit_compile=True, autograph=False)
     for _ in range(2):
         loss, prediction = step()
     assert np.isfinite(loss)
@@ -58,17 +54,15 @@ def test_two_compiled_steps_and_all_that_a_run_asks_for(name, rng):
         not np.array_equal(one, other)
         for one, other in zip(before, model.get_weights(), strict=True)
     )
-    learner = model.learner
-    learner.after_window(model)
-    assert isinstance(learner.result(model), dict)
-    assert isinstance(learner.scalars(model), dict)
+    report = model.report()
+    assert all(isinstance(part, dict) for part in (report.row, report.history, report.net))
 
 
-def test_who_has_no_gradients(rng):
+def test_who_has_no_gradients():
     assert {*LEARNERS} - {*WITH} == OTHERS
     for name in OTHERS:
-        with pytest.raises(NotImplementedError, match="changes weights in a way of its own"):
-            build(name).gradients(*problem(rng))
+        with pytest.raises(ValueError, match="expected one that gives gradients of cell and head"):
+            giving_gradients(build(name))
 
 
 def problem(rng, dtype: str = "float64", **arguments):
@@ -103,7 +97,7 @@ def test_shapes_dtypes_and_order(name, rng):
 @pytest.mark.parametrize("forget_gate", ["sigmoid", None])
 def test_exact_case_against_bptt_and_finite_differences(name, forget_gate, rng):
     learner = build(name)
-    cell, head, x, y, w = problem(rng, **{"forget_gate": forget_gate, **learner.exact_case()})
+    cell, head, x, y, w = problem(rng, **{"forget_gate": forget_gate, **learner.traits.exact_case})
     learner.check(cell)
     _, _, gradients = learner.gradients(cell, head, x, y, w)
     _, _, exact = BPTT().gradients(cell, head, x, y, w)
@@ -122,7 +116,7 @@ def test_exact_case_against_bptt_and_finite_differences(name, forget_gate, rng):
 @every_learner
 def test_sequences_of_a_batch_do_not_mix(name, rng):
     learner, (cell, head, *batch) = build(name), problem(rng, feedback="all")
-    if learner.stochastic:
+    if learner.traits.stochastic:
         pytest.skip("draws for all sequences together or for each: its own test tells")
     together = learner.gradients(cell, head, *batch)[2]
     alone = [
@@ -139,14 +133,15 @@ def test_the_forward_pass_and_the_weights_are_left_alone(name, rng):
     before = cell.get_weights() + head.get_weights()
     first = learner.gradients(cell, head, *batch)
     again = [
-        learner.gradients(cell, head, *batch)[2] for _ in range(20 if learner.stochastic else 1)
+        learner.gradients(cell, head, *batch)[2]
+        for _ in range(20 if learner.traits.stochastic else 1)
     ]
     same = all(
         np.array_equal(one, other)
         for call in again
         for one, other in zip(first[2], call, strict=True)
     )
-    assert same != learner.stochastic
+    assert same != learner.traits.stochastic
     for one, other in zip(before, cell.get_weights() + head.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -200,7 +195,7 @@ def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_
 def test_the_exact_case_of_the_truncated_rule_is_without_peepholes(peephole, rng):
     """A peephole looks back along a path that the rule cuts (Gers et al. 2002 cut it too), even where nothing is fed back."""
     learner = Truncated1997()
-    cell, *problem_ = problem(rng, output_gate=Gate(peephole=peephole), **learner.exact_case())
+    cell, *problem_ = problem(rng, output_gate=Gate(peephole=peephole), **learner.traits.exact_case)
     gradients, exact = (one.gradients(cell, *problem_)[2] for one in (learner, BPTT()))
     assert (
         max(np.abs(one - other).max() for one, other in zip(gradients, exact, strict=True)) > 1e-3

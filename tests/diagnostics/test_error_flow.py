@@ -192,7 +192,7 @@ def test_the_flow_used_where_gates_alone_are_cut_against_finite_differences(rng)
 @pytest.mark.parametrize("h", [1, 3])
 def test_the_flow_used_within_a_horizon_is_what_the_gradient_of_truncated_bptt_is_made_of(h, rng):
     """dE/dW = sum over the steps of x_t dE/dnet_t, for the steps within the horizon; its own step is the first."""
-    model, x, y, w = problem(rng, "vanilla", TruncatedBPTT(h=h, updates=1))
+    model, x, y, w = problem(rng, "vanilla", TruncatedBPTT(horizon=h, update_every=1))
     last = np.where(np.arange(T) == LAST[:, None], w, 0)
     gradient = model.learner.gradients(model.cell, model.head, *map(tf.constant, (x, y, last)))[2][
         0

@@ -15,7 +15,7 @@ from lstmlab.config import compose as composed
 from lstmlab.diagnostics import LearnerComparison, Probe
 from lstmlab.diagnostics.common.vectors import angle
 from lstmlab.learners import BPTT, RTRL, Elman, RandomGuessing, Truncated1997, TruncatedBPTT
-from lstmlab.learners.base import Learner
+from lstmlab.learners.base import GradientLearner, Traits
 from lstmlab.recording.board import Board
 from lstmlab.results import Run
 
@@ -63,10 +63,10 @@ def at(table: pd.DataFrame, *lags) -> pd.DataFrame:
     return table[table["lag"].isin(lags)]
 
 
-class Halved(Learner):
+class Halved(GradientLearner):
     """A learner that draws: half the exact gradient, with a vector at right angles of the same length added or subtracted."""
 
-    stochastic = True
+    traits = Traits(stochastic=True)
 
     def __init__(self):
         self.sign = 1
@@ -77,7 +77,7 @@ class Halved(Learner):
         return loss, prediction, [0.5 * (g + self.sign * aside(g)) for g in exact]
 
 
-class Refusing(Learner):
+class Refusing(GradientLearner):
     def gradients(self, cell, head, x, y, w, states=None):
         raise AssertionError("not to be called")
 
@@ -173,24 +173,24 @@ def test_elman_sees_the_step_of_the_error_alone(dtype, rng, eager):
     assert at(table, 0).set_index("weight")["angle"]["cell"] > 1
 
 
-@pytest.mark.parametrize("updates", [1, 3, 4])
-def test_truncated_bptt_sees_nothing_beyond_h(updates, rng, eager):
+@pytest.mark.parametrize("update_every", [1, 3, 4])
+def test_truncated_bptt_sees_nothing_beyond_h(update_every, rng, eager):
     """Wherever the pieces begin, though their length divides no lag."""
-    learner = TruncatedBPTT(h=4, updates=updates)
+    learner = TruncatedBPTT(horizon=4, update_every=update_every)
     table = measured(*problem(rng), learner)
     seen, beyond = at(table, 1, 2, 4), at(table, 7)
     assert seen["angle"].max() < 1e-5
     np.testing.assert_allclose(seen["ratio"], 1, rtol=1e-9)
     assert (beyond["exact_norm"] > 1e-6).all()
     assert (beyond["norm"] == 0).all()
-    assert learner.updates == updates
+    assert learner.update_every == update_every
 
 
 def test_the_whole_gradient_is_the_learners_own(rng, eager):
     """Lag 0 of a learner in pieces: with its own pieces, as in training."""
     model, probe = problem(rng)
     batch = [tf.constant(part) for part in probe[:3]]
-    learners = [TruncatedBPTT(h=5, updates=5), Truncated1997()]
+    learners = [TruncatedBPTT(horizon=5, update_every=5), Truncated1997()]
     table = at(measured(model, probe, *learners), 0).set_index(["learner", "weight"])
     for learner in learners:
         found, exact = (
@@ -220,13 +220,18 @@ def test_one_draw_and_the_mean_of_draws(rng, eager):
 def test_a_learner_that_does_not_serve_is_left_out_with_one_line(rng, eager, capsys):
     model, probe = problem(rng)
     diagnostic = LearnerComparison(
-        {"no": Refusing(), "big": RTRL(limit=10), "guess": RandomGuessing(), "yes": Elman()}
+        {
+            "no": Refusing(),
+            "big": RTRL(max_sensitivities=10),
+            "guess": RandomGuessing(),
+            "yes": Elman(),
+        }
     )
     assert diagnostic.serves(model)
     tables = [diagnostic.measure(model, probe) for _ in range(2)]
     assert capsys.readouterr().err.splitlines() == [
         "diagnostic.learners.no: left out, Refusing: expected another cell. Received: this one",
-        "diagnostic.learners.big: left out, RTRL: expected sensitivities of at most learner.limit=10 numbers. Received: "
+        "diagnostic.learners.big: left out, RTRL: expected sensitivities of at most learner.max_sensitivities=10 numbers. Received: "
         f"batch 3 * states 8 * weights 112 = {3 * 8 * 112:,} numbers, and {3 * 8 * 8 * 112:,} multiplications per step",
         "diagnostic.learners.guess: left out, RandomGuessing: changes weights in a way of its own, and has no gradients",
     ]  # once, not at every measurement

@@ -111,7 +111,7 @@ def test_dropout_is_refused(stack):
     with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
         BPTT().check(keras.layers.StackedRNNCells([GatedCell(2), cell]) if stack else cell)
     assert str(e.value) == (
-        "BPTT: no dropout is applied here; expected dropout=0 and recurrent_dropout=0. "
+        "BPTT: expected dropout=0 and recurrent_dropout=0, since no dropout is applied here. "
         "Received: dropout=0.0, recurrent_dropout=0.5"
     )
     BPTT().check(keras.layers.LSTMCell(3))

@@ -8,8 +8,11 @@ from oracles import assert_gradients, finite_differences, randomize
 
 from lstmlab import GatedCell, Head, OutputUnits, Recurrent
 from lstmlab.cells import CascadeCell
-from lstmlab.learners.base import forward
+from lstmlab.learners.base import forward, giving_gradients
+from lstmlab.learners.candidates import correlate as candidates_correlate
+from lstmlab.learners.candidates import draw
 from lstmlab.learners.cascade_correlation import CascadeCorrelation
+from lstmlab.learners.grown import weights_in
 from lstmlab.learners.quickprop import patience, quickprop
 
 by_op = pytest.mark.usefixtures(
@@ -47,7 +50,11 @@ def batch(rng, dtype="float64"):
 
 
 def epoch_of(net, data):
-    return tf.function(lambda: net.learner.learn(net, *data), jit_compile=True, autograph=False)
+    return tf.function(lambda: net.learn(*data), jit_compile=True, autograph=False)
+
+
+def of(net, name: str):
+    return net.learner_state.variables[name]
 
 
 def weights(net) -> dict:
@@ -66,7 +73,7 @@ def test_slopes_of_a_candidate_against_finite_differences(activation, rng):
         rng.uniform(-1.5, 1.5, size=(3, 5)),
     )
     correlate = tf.function(
-        lambda pool: CascadeCorrelation.correlate(cell, pool, tf.constant(seen), residual, signs),
+        lambda pool: candidates_correlate(cell, pool, tf.constant(seen), residual, signs),
         autograph=False,
     )
     correlation, slopes = correlate(tf.constant(pool))
@@ -105,7 +112,7 @@ def test_slopes_of_the_outputs_against_finite_differences(kind, rng):
     randomize(net.cell, rng)
     randomize(net.head, rng)
     net.cell.installed.assign(np.ones(3))
-    net.growth.units.assign(3)
+    of(net, "units").assign(3)
     parts = [net.head.bias, net.head.shortcut_kernel, net.head.kernel]
 
     def error(arrays):
@@ -117,7 +124,7 @@ def test_slopes_of_the_outputs_against_finite_differences(kind, rng):
     expected = finite_differences(error, [value.copy() for value in before])
     error(before)
     loss, prediction = epoch_of(net, data)()
-    slope = net.growth.output_slope.numpy()
+    slope = of(net, "output_slope").numpy()
     assert_gradients([slope[0], slope[1 : 1 + F], slope[1 + F :]], expected, rtol=1e-6, atol=1e-8)
     cases = np.count_nonzero(data[2])
     np.testing.assert_allclose(net.head.bias, before[0] - 0.35 / cases * slope[0], rtol=1e-12)
@@ -203,9 +210,9 @@ class InNumpy:
 
     @staticmethod
     def pool(net, k):
-        return net.learner.draw(
-            net.growth.start.value, tf.constant(k), tf.convert_to_tensor(net.growth.pool.value)
-        ).numpy()
+        like = of(net, "pool").read_value()
+        start = of(net, "start").read_value()
+        return draw(start, tf.constant(k), like, net.learner.weight_range).numpy()
 
     def seen(self):
         parts = [np.ones_like(self.x[..., :1]), self.x]
@@ -339,13 +346,13 @@ def test_all_of_it_against_numpy(rng):
             mine[: len(out)], out, rtol=1e-7, atol=1e-9, err_msg=f"epoch {k + 1}, {phase}"
         )
         assert not mine[len(out) :].any()
-        assert int(net.growth.units.value) == units
-        assert int(net.growth.epochs.value) == k + 1
+        assert int(of(net, "units")) == units
+        assert int(of(net, "epochs")) == k + 1
         phases.append(phase)
     assert units == 3
     assert phases.count("output") > 20
     assert phases.count("candidates") > 20
-    net_in = CascadeCorrelation.weights_in(net.cell).numpy()
+    net_in = weights_in(net.cell).numpy()
     for k, weight in enumerate(reference.hidden):
         np.testing.assert_allclose(
             np.append(net_in[k, : 1 + F + k], net_in[k, -1]), weight, rtol=1e-7, atol=1e-9
@@ -359,9 +366,9 @@ def test_growth(rng):
     net, data = model(CascadeCorrelation(**SHORT)), batch(rng)
     run, history = epoch_of(net, data), []
     for _ in range(90):
-        frozen, units = weights(net), int(net.growth.units.value)
+        frozen, units = weights(net), int(of(net, "units"))
         before = float(run()[0])
-        now, grown = weights(net), int(net.growth.units.value)
+        now, grown = weights(net), int(of(net, "units"))
         assert grown in (units, units + 1)
         np.testing.assert_array_equal(now["installed"], np.arange(3) < grown)
         for name in ("kernel", "recurrent", "bias"):
@@ -382,8 +389,7 @@ def test_growth(rng):
 @by_op
 def test_counts_and_the_table_of_the_net(rng):
     net, data = model(CascadeCorrelation(**SHORT)), batch(rng)
-    learner = net.learner
-    assert learner.result(net) == {
+    assert net.report().row == {
         "hidden_units": 0,
         "weights": K * (1 + F),
         "epochs": 0,
@@ -393,13 +399,13 @@ def test_counts_and_the_table_of_the_net(rng):
     seen = set()
     for _ in range(90):
         run()
-        row = learner.result(net)
+        row = net.report().row
         units = row["hidden_units"]
         assert row["weights"] == sum(1 + F + k + 1 for k in range(units)) + K * (1 + F + units)
         seen.add(row["phase"])
     assert (row["hidden_units"], row["epochs"]) == (3, 90)
     assert seen == {"output", "candidates", "output, all places taken"}
-    table = learner.net(net)
+    table = net.report().net
     assert (
         len(table["weight"])
         == row["weights"]
@@ -425,7 +431,7 @@ def test_same_seed_same_net_bit_by_bit(rng):
     first, again, other = (weights(net) for net in nets)
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert np.abs(first["kernel"] - other["kernel"]).max() > 1e-3
-    assert int(nets[0].growth.units.value) >= 1
+    assert int(of(nets[0], "units")) >= 1
 
 
 @by_op
@@ -441,7 +447,7 @@ def test_padding_and_steps_without_error_count_for_nothing(rng):
         run = epoch_of(net, data)
         for _ in range(40):
             run()
-    assert int(nets[0].growth.units.value) >= 1
+    assert int(of(nets[0], "units")) >= 1
     for name, value in weights(nets[0]).items():
         np.testing.assert_allclose(weights(nets[1])[name], value, rtol=1e-8, atol=1e-10)
 
@@ -461,7 +467,7 @@ def test_state_is_saved_with_the_weights(rng, tmp_path):
         go_on()
     for name, value in weights(net).items():
         np.testing.assert_array_equal(weights(again)[name], value)
-    assert int(again.growth.epochs.value) == 50
+    assert int(of(again, "epochs")) == 50
 
 
 @pytest.mark.parametrize(
@@ -469,12 +475,12 @@ def test_state_is_saved_with_the_weights(rng, tmp_path):
     [({"candidates": 0}, "a positive integer. Received: learner.candidates=0"),
      ({"candidates": 1.5}, "a positive integer. Received: learner.candidates=1.5"), ({"limit": True}, "learner.limit=True"),
      ({"output_patience": 0}, "learner.output_patience=0"), ({"candidate_patience": "a"}, "learner.candidate_patience='a'"),
-     ({"weight_range": 0}, "a positive number. Received: learner.weight_range=0"), ({"output_rate": -1.0}, "output_rate=-1.0"),
+     ({"weight_range": 0}, "a number > 0. Received: learner.weight_range=0"), ({"output_rate": -1.0}, "output_rate=-1.0"),
      ({"candidate_growth": float("nan")}, "candidate_growth=nan"), ({"candidate_rate": "fast"}, "candidate_rate='fast'"),
      ({"multiplier": -1.0}, "a number >= 0. Received: learner.multiplier=-1.0"),
      ({"output_change": -0.1}, "a number >= 0. Received: learner.output_change=-0.1"),
      ({"candidate_decay": float("inf")}, "candidate_decay=inf"),
-     ({"seed": 1.5}, "an integer or null. Received: learner.seed=1.5")],
+     ({"seed": 1.5}, "an integer >= 0 or null. Received: learner.seed=1.5")],
 )  # fmt: skip
 def test_settings_that_it_refuses(settings, expected):
     with pytest.raises(ValueError, match=r"CascadeCorrelation: expected") as error:
@@ -486,7 +492,11 @@ def test_settings_that_it_refuses(settings, expected):
 def test_cells_and_heads_that_it_refuses():
     learner = CascadeCorrelation()
     for cell, head, expected in (
-        (GatedCell(3), Head(K, shortcuts=True), "expected cell=cascade. Received: cell=GatedCell"),
+        (
+            GatedCell(3),
+            Head(K, shortcuts=True),
+            "expected cell=cascade, which has places for units that are still to come. Received: cell=GatedCell",
+        ),
         (
             keras.layers.StackedRNNCells([CascadeCell(2)]),
             Head(K, shortcuts=True),
@@ -495,7 +505,7 @@ def test_cells_and_heads_that_it_refuses():
         (
             CascadeCell(3),
             Head(K),
-            "expected a head with shortcuts=true and a bias. Received: head=Head without shortcuts",
+            "Received: head=Head without shortcuts",
         ),
         (CascadeCell(3), Head(K, shortcuts=True, bias=None), "Received: head=Head without bias"),
         (CascadeCell(3), OutputUnits(K), "Received: head=OutputUnits without shortcuts and bias"),
@@ -507,15 +517,14 @@ def test_cells_and_heads_that_it_refuses():
 
 def test_it_says_that_it_has_no_gradients(rng):
     net = model(CascadeCorrelation())
-    with pytest.raises(
-        NotImplementedError, match=r"CascadeCorrelation: changes weights in a way of its own"
-    ):
-        net.learner.gradients(net.cell, net.head, *batch(rng))
+    with pytest.raises(ValueError, match=r"gives gradients .* Received: CascadeCorrelation"):
+        giving_gradients(net.learner)
 
 
 def test_streams_in_pieces_are_refused():
     with pytest.raises(
-        ValueError, match=r"trainer.chunk=null, .*Received: learner=CascadeCorrelation"
+        ValueError,
+        match=r"CascadeCorrelation: expected trainer.chunk=null, .*Received: trainer.chunk=5",
     ):
         model(CascadeCorrelation(), dtype="float32").carry(2, 5)
 

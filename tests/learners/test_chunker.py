@@ -10,6 +10,7 @@ from oracles import randomize
 from lstmlab import Head, OutputUnits, Recurrent, variant
 from lstmlab.config import compose as composed
 from lstmlab.learners import ChunkerLevels, SequenceChunker
+from lstmlab.learners.base import giving_gradients
 from lstmlab.runs import train
 
 T, F, N, K = 9, 2, 4, 3
@@ -32,6 +33,10 @@ def model(learner, seed=1, dtype="float64", head=None, cell=None):
     return made
 
 
+def top_of(made):
+    return made.learner_state.variables["top"]
+
+
 def batch(rng, rows=1, steps=T):
     """y begins with the next x; its further lines, and the last step, are random. One step is without error."""
     x, y = (
@@ -45,7 +50,7 @@ def batch(rng, rows=1, steps=T):
 
 
 def learn(made, *data):
-    step = tf.function(lambda *data: made.learner.learn(made, *data), autograph=False)
+    step = tf.function(made.learn, autograph=False)
     return [[value.numpy() for value in step(*(tf.constant(part) for part in one))] for one in data]
 
 
@@ -207,7 +212,7 @@ def levels(nets, top, theta, x, y, w):
 
 def apart(made, distilled):
     """A and C in NumPy."""
-    h, heads = made.learner.h, [made.head, *([made.distilled] if distilled else [])]
+    h, heads = made.learner.horizon, [made.head, *([made.distilled] if distilled else [])]
     return Net(made.cell, heads, h), Net(made.chunker_cell, [made.chunker_head], h)
 
 
@@ -246,9 +251,10 @@ def test_two_nets_are_those_of_the_loop(rows, h, theta, distill, weight, judge, 
     assert rows == 1 or 0.1 < np.mean(differing) < 0.95
     same(a, made.cell, [made.head, *([made.distilled] if distill != "none" else [])])
     same(c, made.chunker_cell, [made.chunker_head])
-    assert made.learner.scalars(made) == {"unexpected": pytest.approx(np.sum(counted) / (3 * rows))}
-    assert made.learner.result(made) == {"unexpected": pytest.approx(np.sum(counted) / (3 * rows))}
-    assert made.learner.scalars(made) == {"unexpected": 0.0}
+    report = made.report()
+    assert report.history == {"unexpected": pytest.approx(np.sum(counted) / (3 * rows))}
+    assert report.row == report.history
+    assert made.report().history == {"unexpected": 0.0}
     x, _, w = batch(rng, rows)
     alone, system, _ = two_nets(a, c, theta, distill, weight, x, None, np.ones_like(w))
     np.testing.assert_allclose(
@@ -262,8 +268,8 @@ def test_two_nets_are_those_of_the_loop(rows, h, theta, distill, weight, judge, 
 )
 def test_levels_are_those_of_the_loop_and_the_top_one_alone_learns(rows, h, top, theta, rng):
     made = model(ChunkerLevels(theta, h, levels=3, window=1000))
-    made.top_level.assign(top)
-    layers = made.learner.nets(made)
+    top_of(made).assign(top)
+    layers = made.learner.pairs(made)
     nets = [Net(cell, [head], h) for cell, head in layers]
     before = [
         weight.numpy()
@@ -286,15 +292,18 @@ def test_levels_are_those_of_the_loop_and_the_top_one_alone_learns(rows, h, top,
     assert moved == [level == top for level in (1, 2, 3) for _ in range(6)]
     assert 0 < unexpected[0] < 3 * rows * T - 3
     assert list(unexpected > 0) == [level <= top for level in (1, 2, 3)]
-    np.testing.assert_allclose(made.growth["error"].numpy(), errors[top - 1], rtol=1e-5)
-    assert made.learner.scalars(made) == {
+    np.testing.assert_allclose(
+        made.learner_state.variables["growth"]["error"].numpy(), errors[top - 1], rtol=1e-5
+    )
+    report = made.report()
+    assert report.history == {
         **{
             f"unexpected_{level}": pytest.approx(unexpected[level - 1] / (3 * rows))
             for level in (1, 2, 3)
         },
         "levels": float(top),
     }
-    assert made.learner.result(made)["levels"] == top
+    assert report.row["levels"] == top
     x, _, w = batch(rng, rows)
     np.testing.assert_allclose(
         made.answers(x), levels(nets, top, theta, x, None, np.ones_like(w))[0], atol=1e-12
@@ -304,24 +313,24 @@ def test_levels_are_those_of_the_loop_and_the_top_one_alone_learns(rows, h, top,
 def test_a_level_is_made_when_the_error_no_longer_falls(rng):
     """By hand, with improvement 0.1 and patience 2, two sequences per window: errors per sequence of the top level."""
     made = model(ChunkerLevels(levels=3, window=2, patience=2, improvement=0.1))
-    tops = []
+    tops, state = [], made.learner_state.read()
     for each in (10.0, 8.9, 8.5, 7.9, 7.9, 7.5, 20.0, 25.0, 19.0, 19.0, 10.0, 10.0, 10.0):
         for _ in range(2):
             errors = np.full(3, -1.0, "float32")
-            errors[int(made.top_level.numpy()) - 1] = each
-            made.learner.watched(made, 1, tf.zeros(3), tf.constant(errors))
-        tops.append(int(made.top_level.numpy()))
+            errors[int(state["top"]) - 1] = each
+            state = made.learner.remember(state, 1, tf.constant(errors))
+        tops.append(int(state["top"]))
     # level 1: 8.5 > 0.9 * 8.9 and 7.9 > 0.9 * 8.5; level 2: 7.5 > 0.9 * 7.9 and 20 > 0.9 * 7.5; level 3 is the last one
     assert tops == [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
-    assert made.growth["best"].numpy() == 10.0
+    assert state["growth"]["best"].numpy() == 10.0
 
 
 def test_one_good_window_sets_the_count_back():
     made = model(ChunkerLevels(levels=2, window=1, patience=2, improvement=0.1))
-    tops = []
+    tops, state = [], made.learner_state.read()
     for each in (10.0, 9.5, 8.0, 7.9, 7.0, 6.9, 6.9):
-        made.learner.watched(made, 1, tf.zeros(2), tf.constant([each, 0.0]))
-        tops.append(int(made.top_level.numpy()))
+        state = made.learner.remember(state, 1, tf.constant([each, 0.0]))
+        tops.append(int(state["top"]))
     assert tops == [1, 1, 1, 1, 1, 1, 2]
 
 
@@ -330,11 +339,11 @@ def test_what_is_expected_leaves_the_chunker_as_it_is(rng):
     made = model(SequenceChunker(threshold=0.999))
     made.carry(1, 1)
     first, second = batch(rng, steps=6), batch(rng, steps=6)
-    step = tf.function(made._go_on, jit_compile=True, autograph=False)
+    step = tf.function(made.learn, jit_compile=True, autograph=False)
     step(*map(tf.constant, first), tf.constant([True]))
 
     def of_c():
-        memory = made.carried[1]
+        memory = made.learner_state.read()["carried"]
         weights = made.chunker_cell.get_weights() + made.chunker_head.get_weights()
         return weights + [
             v.numpy()
@@ -359,10 +368,10 @@ def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
     whole, streamed = model(make()), model(make())
     for made in (whole, streamed):
         if isinstance(made.learner, ChunkerLevels):
-            made.top_level.assign(2)
+            top_of(made).assign(2)
     ((_, prediction),) = learn(whole, (x, y, w))
     streamed.carry(2, 1)
-    step = tf.function(streamed._go_on, jit_compile=True, autograph=False)
+    step = tf.function(streamed.learn, jit_compile=True, autograph=False)
     parts = []
     for start in (0, 6):
         here = [tf.constant(part[:, start : start + 6]) for part in (x, y, w)]
@@ -371,7 +380,10 @@ def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
     for one, other in zip(streamed.trainable_variables, whole.trainable_variables, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-12)
     here = [tf.constant(part[:, :6]) for part in (x, y, w)]
-    fresh = [streamed.learner.start(streamed, here[0])[1], streamed.carried[1]]
+    fresh = [
+        streamed.learner.fresh(streamed, here[0][:, 0]),
+        streamed.learner_state.read()["carried"],
+    ]
     again = step(*here, tf.constant([True, False]))[1].numpy()
     for one, other in zip(*map(tf.nest.flatten, fresh), strict=True):
         assert one.shape == other.shape
@@ -387,7 +399,7 @@ def test_all_nets_are_saved_with_weights_of_their_own(tmp_path, rng):
         assert len(made.trainable_variables) == count
         assert len({tuple(value) for value in values}) == len(values)
         if count == 18:
-            made.top_level.assign(2)
+            top_of(made).assign(2)
         made.save_weights(str(tmp_path / f"{count}.weights.h5"))
         again = SequenceChunker(units=3) if count == 15 else ChunkerLevels(levels=3)
         cell = variant("elman", N, candidate_activation="sigmoid")
@@ -395,14 +407,14 @@ def test_all_nets_are_saved_with_weights_of_their_own(tmp_path, rng):
         other.load_weights(str(tmp_path / f"{count}.weights.h5"))
         for one, value in zip(other.weights, made.weights, strict=True):
             np.testing.assert_array_equal(one.numpy(), value.numpy())
-    assert other.learner.result(other)["levels"] == 2
+    assert other.report().row["levels"] == 2
 
 
 def test_what_is_refused():
     for make, text in (
         (lambda: SequenceChunker(threshold=0), r"SequenceChunker: expected a number in \(0, 1\). Received: .*threshold=0"),
         (lambda: ChunkerLevels(threshold=1.0), r"ChunkerLevels: expected a number in \(0, 1\). Received: .*threshold=1.0"),
-        (lambda: SequenceChunker(h=0), "positive integer. Received: learner.h=0"),
+        (lambda: SequenceChunker(horizon=0), "positive integer. Received: learner.horizon=0"),
         (lambda: SequenceChunker(units=0), "positive integer. Received: learner.units=0"),
         (lambda: SequenceChunker(distill="all"), r"\('state', 'hidden', 'none'\). Received: learner.distill='all'"),
         (lambda: SequenceChunker(judge="both"), r"\('automatizer', 'system'\). Received: learner.judge='both'"),
@@ -433,10 +445,8 @@ def test_what_is_refused():
         Recurrent(stacked, Head(F), SequenceChunker(), F)
     with pytest.raises(ValueError, match="no dropout is applied here"):
         Recurrent(keras.layers.SimpleRNNCell(3, dropout=0.5), Head(F), ChunkerLevels(), F)
-    with pytest.raises(
-        NotImplementedError, match="SequenceChunker: changes weights in a way of its own"
-    ):
-        SequenceChunker().gradients(None, None, None, None, None)
+    with pytest.raises(ValueError, match=r"gives gradients .* Received: SequenceCh"):
+        giving_gradients(SequenceChunker())
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from lstmlab import GatedCell, Head, Recurrent
-from lstmlab.learners import RTRL, UORO, SnAp, Truncated1997
+from lstmlab.learners import RTRL, UORO, SnAp, Truncated1997Forward
 
 T, LARGEST = 12, 1e6
 LEARNERS = {
     "RTRL": lambda: RTRL(),
-    "RTRL, on-line": lambda: RTRL(updates=1),
+    "RTRL, on-line": lambda: RTRL(update_every=1),
     "SnAp, order 1": lambda: SnAp(1),
     "SnAp, full": lambda: SnAp("full"),
 }
@@ -20,7 +20,7 @@ LEARNERS = {
 
 def net(learner, weight: float) -> Recurrent:
     """One linear unit, y(t) = weight y(t-1) + x(t) / 2, and a readout whose weight is 0, so that no weight ever changes."""
-    learner.largest = LARGEST
+    learner.max_trace = LARGEST
     cell = GatedCell(
         1, None, "closed", None, "linear", "linear", candidate_bias=None, dtype="float64"
     )
@@ -49,11 +49,9 @@ def sizes(weight: float, x) -> np.ndarray:
 def learn(model, x, jit_compile: bool) -> None:
     x = tf.constant(x[:, :, None])
     y, w = tf.zeros_like(x), tf.ones(x.shape[:2], "float64")  # its errors are 0 as well
-    step = tf.function(
-        lambda: model.learner.learn(model, x, y, w), jit_compile=jit_compile, autograph=False
-    )
+    step = tf.function(lambda: model.learn(x, y, w), jit_compile=jit_compile, autograph=False)
     step()
-    model.learner.after_window(model)
+    model.report()
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -72,7 +70,7 @@ def test_an_exploding_trace_against_the_recursion_written_out(name, jit_compile,
     worst = ["kernel", "recurrent_kernel"][int(np.argmax(expected[step]))]
     assert str(e.value) == (
         f"{type(model.learner).__name__}: the trace of the {worst} exploded at step {step + 1} of a sequence; expected a norm "
-        f"of at most 1e+06, which a smaller rate may give. Received: norm={expected[step].max():g}"
+        f"of at most learner.max_trace=1e+06, which a smaller rate may give. Received: norm={expected[step].max():g}"
     )
 
 
@@ -83,7 +81,7 @@ def test_the_random_rank_one_trace_is_watched_as_well(rng):
         learn(net(UORO(seed=1), 10.0), x, jit_compile=True)
     found = re.fullmatch(
         r"UORO: the trace of the (?:kernel|recurrent_kernel) exploded at step (\d+) of a sequence; expected a norm of at "
-        r"most 1e\+06, which a smaller rate may give. Received: norm=(\S+)",
+        r"most learner\.max_trace=1e\+06, which a smaller rate may give. Received: norm=(\S+)",
         str(e.value),
     )
     assert (
@@ -101,7 +99,7 @@ def test_a_sound_sequence_after_one_that_exploded_does_not_hide_it(rng):
 
 
 def test_gradients_by_themselves_need_no_room_in_a_model(rng):
-    for learner in (RTRL(), SnAp(1), UORO(seed=0), Truncated1997(form="traces")):
+    for learner in (RTRL(), SnAp(1), UORO(seed=0), Truncated1997Forward()):
         cell, head = GatedCell(2, dtype="float64"), Head(1, dtype="float64")
         cell.build((None, 1))
         head.build((None, 2))

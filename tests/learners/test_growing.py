@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from lstmlab import Head, Recurrent, variant
-from lstmlab.learners import BPTT, RTRL, Growing, RandomGuessing, Truncated1997
+from lstmlab.learners import BPTT, RTRL, Growing, RandomGuessing, Truncated1997Forward
 
 T, F, K = 6, 3, 2
 
@@ -16,10 +16,18 @@ def net(learner, **head):
     model = Recurrent(
         variant("vanilla", 2), Head(K, "sigmoid", **{"shortcuts": True, **head}), learner, F
     )
-    drawn = model.head.kernel.numpy() if not isinstance(learner, Growing) else model.drawn.numpy()
+    drawn = (
+        model.head.kernel.numpy()
+        if not isinstance(learner, Growing)
+        else model.learner_state.variables["drawn"].numpy()
+    )
     model.compile(keras.optimizers.SGD(0.25, momentum=0.5))
     model.optimizer.build(model.trainable_variables)
     return model, drawn
+
+
+def added_at(model) -> int:
+    return int(model.learner_state.variables["added_at"])
 
 
 def batch(rng):
@@ -30,22 +38,20 @@ def batch(rng):
 
 
 @pytest.mark.parametrize(
-    "inner", [BPTT(), RTRL(updates=2), Truncated1997(form="traces", updates=1)]
+    "inner", [BPTT(), RTRL(update_every=2), Truncated1997Forward(update_every=1)]
 )
 def test_until_the_cells_are_added_the_outputs_see_the_inputs_alone(inner, rng):
-    model, drawn = net(Growing(inner, block=4, improvement=0.1))
+    model, drawn = net(Growing(inner, period=4, improvement=0.1))
     assert np.abs(drawn).max() > 0
     cell, data = [w.numpy() for w in model.cell.trainable_variables], batch(rng)
     expected, bias = model.head.shortcut_kernel.numpy(), model.head.bias.numpy()
-    learn = tf.function(
-        lambda: model.learner.learn(model, *data), jit_compile=True, autograph=False
-    )
+    learn = tf.function(lambda: model.learn(*data), jit_compile=True, autograph=False)
     errors, answers = [], []
-    while model.added_at.numpy() < 0:
+    while added_at(model) < 0:
         errors.append(float(learn()[0]))
         answers.append(model.answers(data[0]))
         assert len(errors) <= 400
-        if model.added_at.numpy() < 0:
+        if added_at(model) < 0:
             shortcut, bias = model.head.shortcut_kernel.numpy(), model.head.bias.numpy()
             sums = data[0].numpy() @ shortcut + bias
             np.testing.assert_allclose(answers[-1], 1 / (1 + np.exp(-sums)), atol=1e-6)
@@ -61,7 +67,7 @@ def test_until_the_cells_are_added_the_outputs_see_the_inputs_alone(inner, rng):
     assert not falls[-1], (
         "added after the first block that brings less than the improvement asked for"
     )
-    assert model.learner.result(model)["cells_added_at"] == len(errors)
+    assert model.report().row["cells_added_at"] == len(errors)
     np.testing.assert_array_equal(model.head.kernel.numpy(), drawn)
     learn()
     assert all(
@@ -71,27 +77,27 @@ def test_until_the_cells_are_added_the_outputs_see_the_inputs_alone(inner, rng):
     assert np.abs(model.head.kernel.numpy() - drawn).max() > 0
     for _ in range(12):
         learn()
-    assert model.added_at.numpy() == len(errors), "once"
+    assert added_at(model) == len(errors), "once"
 
 
 def test_what_the_learner_says_is_handed_on_and_regularizers_wait(rng):
     """With next to no limit the first trace has exploded; the cells' weights do not shrink before there are cells."""
     keras.utils.set_random_seed(1)
-    learner = Growing(Truncated1997(form="traces", updates=1, limit=1e-9))
+    learner = Growing(Truncated1997Forward(update_every=1, max_trace=1e-9))
     cell = variant("vanilla", 2, kernel_regularizer="l2")
     model = Recurrent(cell, Head(K, "sigmoid", shortcuts=True), learner, F)
     model.compile(keras.optimizers.SGD(0.25))
     model.optimizer.build(model.trainable_variables)
     before = cell.kernel.numpy()
-    learner.learn(model, *batch(rng))
+    model.learn(*batch(rng))
     np.testing.assert_array_equal(cell.kernel.numpy(), before)
     with pytest.raises(FloatingPointError, match="exploded at step 1 of a sequence"):
-        learner.after_window(model)
+        model.report()
 
 
 def test_nothing_is_said_of_cells_that_are_not_there():
     model, _ = net(Growing(BPTT()))
-    assert model.learner.result(model) == {"cells_added_at": None}
+    assert model.report().row == {"cells_added_at": None}
 
 
 def test_what_it_refuses():
@@ -107,9 +113,11 @@ def test_what_it_refuses():
         ValueError, match=r"expected a number in \(0, 1\). Received: learner.improvement=0"
     ):
         Growing(BPTT(), improvement=0)
-    with pytest.raises(ValueError, match=r"positive integer. Received: learner.block=0"):
-        Growing(BPTT(), block=0)
-    with pytest.raises(ValueError, match=r"expected head.shortcuts=true. Received: false"):
+    with pytest.raises(ValueError, match=r"positive integer. Received: learner.period=0"):
+        Growing(BPTT(), period=0)
+    with pytest.raises(
+        ValueError, match=r"expected head.shortcuts=true.* Received: head.shortcuts=false"
+    ):
         net(Growing(BPTT()), shortcuts=False)
     with pytest.raises(ValueError, match="no dropout"):
         Growing(BPTT()).check(keras.layers.LSTMCell(2, dropout=0.5))

@@ -10,8 +10,9 @@ from oracles import assert_gradients, randomize
 
 from lstmlab import GatedCell, Head, variant
 from lstmlab.learners import BPTT, Truncated1997
+from lstmlab.learners.backward import backward
 from lstmlab.learners.hdetach import HDetach
-from lstmlab.learners.truncated1997 import backward
+from lstmlab.unroll import unroll
 
 B, T, F, N, K = 3, 4, 2, 4, 2
 
@@ -79,9 +80,14 @@ def test_the_mean_over_all_draws_leaves_a_share_of_each_read_back(name, rng):
     def see(value):
         return (1 - p) * value + p * tf.stop_gradient(value)
 
-    expected = backward(
-        cell, head, *batch, lambda x_t, states: cell.step(x_t, states, see=see), batch[0]
-    )[2]
+    def step(x_t, states):
+        values, states = cell.step(x_t, states, see=see)
+        return values["output"], states
+
+    def run():
+        return unroll(step, list(cell.get_initial_state(B)), batch[0])[0]
+
+    expected = backward(cell, head, *batch, run)[2]
     assert_gradients(total, expected, rtol=1e-10, atol=1e-14)
     exact = BPTT().gradients(cell, head, *batch)[2]
     assert max(np.abs(one - other).max() for one, other in zip(total, exact, strict=True)) > 1e-3
@@ -126,7 +132,7 @@ def test_fresh_draws_in_compiled_calls(rng):
         for one, other in ((calls[0], calls[1]), (calls[1], calls[2]))
     )
     np.testing.assert_array_equal(calls, others)
-    assert learner.stochastic
+    assert learner.traits.stochastic
 
 
 @pytest.mark.parametrize(
@@ -147,10 +153,11 @@ def test_settings_that_are_refused(settings, received):
 def test_cells_that_are_refused():
     with pytest.raises(
         ValueError,
-        match=r"^HDetach: the cell must say what its nets read back; .* Received: cell=LSTMCell$",
+        match=r"^HDetach: expected a cell that lets what it reads back be filtered, .* Received: cell=LSTMCell$",
     ):
         HDetach().check(keras.layers.LSTMCell(4))
     with pytest.raises(
-        ValueError, match=r"^HDetach: no dropout is applied here; .* Received: dropout=0.1, "
+        ValueError,
+        match=r"^HDetach: expected dropout=0 .* no dropout is applied here. Received: dropout=0.1, ",
     ):
         HDetach().check(GatedCell(4, dropout=0.1))

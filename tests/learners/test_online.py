@@ -37,9 +37,7 @@ def batch(rng, rows=1, steps=T):
 
 
 def learn(model, x, y, w):
-    step = tf.function(
-        lambda *data: model.learner.learn(model, *data), jit_compile=True, autograph=False
-    )
+    step = tf.function(model.learn, jit_compile=True, autograph=False)
     return [value.numpy() for value in step(*(tf.constant(part) for part in (x, y, w)))]
 
 
@@ -47,7 +45,7 @@ def learn(model, x, y, w):
 def test_on_line_rtrl_is_that_of_williams_and_zipser(forced, rng):
     """Eqs. 6-9 of the paper: p_kij of every unit and weight, weights that change at every step, the outputs among the units."""
     model = net(
-        RTRL(updates=1, teacher_forcing=forced),
+        RTRL(update_every=1, teacher_forcing=forced),
         rng,
         head=OutputUnits(K, "sigmoid", dtype="float64"),
         candidate_bias=None,
@@ -106,8 +104,10 @@ def test_elman_is_back_propagation_of_one_step_after_every_symbol(rng):
         np.testing.assert_allclose(weight.numpy(), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize(("h", "updates"), [(3, 3), (5, 2), (4, 1), (6, 4)])
-def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(h, updates, rng):
+@pytest.mark.parametrize(("horizon", "update_every"), [(3, 3), (5, 2), (4, 1), (6, 4)])
+def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(
+    horizon, update_every, rng
+):
     """Each piece's error as a function of the weights, from the recorded state h steps before its end on."""
     cell, head = variant("vanilla", N, dtype="float64"), Head(K, "sigmoid", dtype="float64")
     for layer, size in ((cell, F), (head, N)):
@@ -119,10 +119,10 @@ def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(h, 
         states.append(cell(x[:, t], states[-1])[1])
     weights = cell.trainable_variables + head.trainable_variables
     expected = [0] * len(weights)
-    for start in range(0, T, updates):
-        end = min(start + updates, T)
+    for start in range(0, T, update_every):
+        end = min(start + update_every, T)
         first = max(
-            0, start + updates - h
+            0, start + update_every - horizon
         )  # a piece that the end cuts short goes back as far as a whole one
 
         def error(first=first, start=start, end=end):
@@ -138,7 +138,9 @@ def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(h, 
                 strict=True,
             )
         ]
-    gradients = TruncatedBPTT(h, updates).gradients(cell, head, x, y, w, states=states[0])[2]
+    gradients = TruncatedBPTT(horizon, update_every).gradients(
+        cell, head, x, y, w, states=states[0]
+    )[2]
     assert_gradients(gradients, expected, rtol=1e-6, atol=1e-9)
     exact = BPTT().gradients(cell, head, x, y, w, states=states[0])[2]
     assert (
@@ -151,8 +153,8 @@ def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(h, 
     [RTRL(), TruncatedBPTT(T, T), TruncatedBPTT(T + 3, T + 1), TruncatedBPTT(T, 2), BPTT()],
 )
 def test_exact_from_any_state(learner, rng):
-    if isinstance(learner, TruncatedBPTT) and learner.updates < T:
-        learner = TruncatedBPTT(T + learner.updates, learner.updates)
+    if isinstance(learner, TruncatedBPTT) and learner.update_every < T:
+        learner = TruncatedBPTT(T + learner.update_every, learner.update_every)
     cell, head = variant("peephole", N, dtype="float64"), Head(K, "sigmoid", dtype="float64")
     for layer, size in ((cell, F), (head, N)):
         layer.build((None, size))
@@ -175,10 +177,10 @@ def test_exact_from_any_state(learner, rng):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: RTRL(updates=3),
+        lambda: RTRL(update_every=3),
         lambda: TruncatedBPTT(4, 2),
         Elman,
-        lambda: RTRL(updates=2, decay=0.5, decay_steps=2),
+        lambda: RTRL(update_every=2, decay=0.5, decay_steps=2),
     ],
 )
 def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
@@ -188,7 +190,7 @@ def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
     _, prediction = learn(whole, x, y, w)
     streamed = net(make(), np.random.default_rng(1))
     streamed.carry(B, 6)
-    step = tf.function(streamed._go_on, jit_compile=True, autograph=False)
+    step = tf.function(streamed.learn, jit_compile=True, autograph=False)
     parts = []
     for start in (0, 6):
         here = [tf.constant(part[:, start : start + 6]) for part in (x, y, w)]
@@ -210,7 +212,7 @@ def test_steps_after_the_last_error_change_nothing_and_pieces_without_error_leav
     x, y, w = batch(rng, B, steps=8)
     w[:, 5:] = 0
     w[:, 2:4] = 0
-    short, padded = (net(RTRL(updates=2), np.random.default_rng(1)) for _ in range(2))
+    short, padded = (net(RTRL(update_every=2), np.random.default_rng(1)) for _ in range(2))
     for model in (short, padded):
         model.optimizer = keras.optimizers.Adam(
             0.1
@@ -230,7 +232,7 @@ def test_decay_within_a_sequence(rng):
     for decay in (1.0, 0.5):
         changes = []
         for end in range(1, 7):
-            model = net(RTRL(updates=1, decay=decay, decay_steps=2), np.random.default_rng(1))
+            model = net(RTRL(update_every=1, decay=decay, decay_steps=2), np.random.default_rng(1))
             model.optimizer.learning_rate = 1e-9
             before = model.cell.kernel.numpy()
             learn(model, x[:, :end], y[:, :end], w[:, :end])
@@ -248,32 +250,36 @@ def test_a_piece_of_a_stream_without_an_error_leaves_the_weights(rng):
     model.carry(1, T)
     x, y, w = (tf.constant(part) for part in batch(rng))
     for weight, begins in ((w, True), (tf.zeros_like(w), False)):
-        model._go_on(x, y, weight, tf.constant([begins]))
+        model.learn(x, y, weight, tf.constant([begins]))
     assert int(model.optimizer.iterations) == 1
 
 
 def test_what_is_refused(rng):
-    assert TruncatedBPTT(3).updates == 3
+    assert TruncatedBPTT(3).update_every == 3
     with pytest.raises(
-        ValueError, match=r"expected a multiple of learner.updates=4. Received: trainer.chunk=6"
+        ValueError,
+        match=r"expected a multiple of learner.update_every=4. Received: trainer.chunk=6",
     ):
         net(TruncatedBPTT(4), rng).carry(1, 6)
     for make, text in (
-        (lambda: RTRL(updates=0), "positive integer. Received: learner.updates=0"),
+        (lambda: RTRL(update_every=0), "positive integer. Received: learner.update_every=0"),
         (lambda: RTRL(decay=0), r"a number in \(0, 1\]. Received: learner.decay=0"),
         (lambda: RTRL(teacher_forcing=1), "true or false. Received: learner.teacher_forcing=1"),
-        (lambda: TruncatedBPTT(3, 4), "learner.h >= learner.updates=4. Received: learner.h=3"),
+        (
+            lambda: TruncatedBPTT(3, 4),
+            "learner.horizon >= learner.update_every=4. Received: learner.horizon=3",
+        ),
     ):
         with pytest.raises(ValueError, match=text):
             make()
     with pytest.raises(
         ValueError,
-        match=r"expected head=output_units. Received: learner.teacher_forcing=true, head=Head",
+        match=r"expected head=output_units, since .*\. Received: learner.teacher_forcing=true, head=Head",
     ):
         learn(net(RTRL(teacher_forcing=True), rng), *batch(rng))
     with pytest.raises(
         ValueError,
-        match=r"expected trainer.chunk=null, or a learner that goes forward. Received: learner=BPTT",
+        match=r"BPTT: expected trainer.chunk=null, or a learner that goes forward.*. Received: trainer.chunk=6",
     ):
         net(BPTT(), rng).carry(1, 6)
     with pytest.raises(

@@ -127,17 +127,18 @@ def test_what_it_refuses(rng):
         RTRL().check(stacked)
     with pytest.raises(
         ValueError,
-        match=r"RTRL: no dropout is applied here; .*Received: dropout=0.5, recurrent_dropout=0",
+        match=r"RTRL: expected dropout=0 and .*Received: dropout=0.5, recurrent_dropout=0",
     ):
         RTRL().check(keras.layers.LSTMCell(2, dropout=0.5))
     with pytest.raises(
-        ValueError, match=r"RTRL: expected a positive integer. Received: learner.limit=0"
+        ValueError,
+        match=r"RTRL: expected a positive integer. Received: learner.max_sensitivities=0",
     ):
-        RTRL(limit=0)
+        RTRL(max_sensitivities=0)
     cell = variant("vanilla", units=N, dtype="float64")
     head, *batch = problem(rng, cell)
     with pytest.raises(
         ValueError, match=r"batch 2 \* states 8 \* weights 128 = 2,048 numbers, and 16,384 multi"
     ):
-        RTRL(limit=2047).gradients(cell, head, *batch)
-    RTRL(limit=2048).gradients(cell, head, *batch)
+        RTRL(max_sensitivities=2047).gradients(cell, head, *batch)
+    RTRL(max_sensitivities=2048).gradients(cell, head, *batch)

@@ -183,7 +183,7 @@ def test_an_order_by_reachability():
     "arguments", [{}, {"block_size": 2}, {"output_gate": Gate(peephole="current")}]
 )
 def test_order_1_is_exact_where_no_unit_reads_another(arguments, rng):
-    cell = GatedCell(N, dtype="float64", **SnAp().exact_case(), **arguments)
+    cell = GatedCell(N, dtype="float64", **SnAp().traits.exact_case, **arguments)
     head, *batch = problem(rng, cell)
     exact = compiled(BPTT(), cell, head)(*batch)[2]
     assert_gradients(compiled(SnAp(), cell, head)(*batch)[2], exact, rtol=1e-9, atol=1e-12)
@@ -264,14 +264,15 @@ def test_what_it_refuses(rng):
         ):
             SnAp(order)
     with pytest.raises(
-        ValueError, match=r"SnAp: expected a positive integer. Received: learner.limit=0"
+        ValueError,
+        match=r"SnAp: expected a positive integer. Received: learner.max_sensitivities=0",
     ):
-        SnAp(limit=0)
+        SnAp(max_sensitivities=0)
     cell = variant("vanilla", units=N, dtype="float64")
     head, *batch = problem(rng, cell)
     with pytest.raises(
         ValueError,
         match=r"batch 2 \* 224 kept of states 8 \* weights 128 = 448 numbers with learner.order=1",
     ):
-        SnAp(limit=447).gradients(cell, head, *batch)
-    SnAp(limit=448).gradients(cell, head, *batch)
+        SnAp(max_sensitivities=447).gradients(cell, head, *batch)
+    SnAp(max_sensitivities=448).gradients(cell, head, *batch)

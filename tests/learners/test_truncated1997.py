@@ -8,7 +8,7 @@ from oracles import FUNCTIONS, assert_gradients, randomize, weight_differences
 from reference1997 import Net, changes
 
 from lstmlab import Coupled, Gate, GatedCell, Head, variant, variants
-from lstmlab.learners import BPTT, Truncated1997
+from lstmlab.learners import BPTT, Truncated1997, Truncated1997Forward
 from lstmlab.learners.base import forward
 from lstmlab.model import Recurrent
 
@@ -50,9 +50,9 @@ def parts(net: Net) -> list[np.ndarray]:
     return [net.w_in, net.w_out, net.w_c, net.w_k, net.b_k]
 
 
-@pytest.mark.parametrize("form", ["see", "traces"])
+@pytest.mark.parametrize("learner", [Truncated1997(), Truncated1997Forward()])
 @pytest.mark.parametrize("activation", ["sigmoid", "linear"])
-def test_against_equations_3_to_28(activation, form, rng):
+def test_against_equations_3_to_28(activation, learner, rng):
     cell, head, x, y, w = problem(rng, activation)
     net = as_net(*(v.numpy() for v in cell.trainable_variables + head.trainable_variables))
     sequences = [
@@ -60,9 +60,7 @@ def test_against_equations_3_to_28(activation, form, rng):
         for one in zip(x, y, w, strict=True)
     ]
     expected = [-sum(both) for both in zip(*(parts(total) for _, total in sequences), strict=True)]
-    loss, prediction, gradients = Truncated1997(form=form).gradients(
-        cell, head, *map(tf.constant, (x, y, w))
-    )
+    loss, prediction, gradients = learner.gradients(cell, head, *map(tf.constant, (x, y, w)))
     np.testing.assert_allclose(prediction, [answers for answers, _ in sequences], atol=1e-12)
     np.testing.assert_allclose(
         loss, 0.5 * np.sum(w[..., None] * (y - prediction.numpy()) ** 2), rtol=1e-12
@@ -85,7 +83,7 @@ def test_is_not_the_exact_gradient_where_something_is_read_back(rng):
 @pytest.mark.parametrize("forget_gate", [None, "sigmoid"])
 def test_is_exact_where_nothing_is_read_back(forget_gate, rng):
     cell, head, *batch = problem(
-        rng, "sigmoid", forget_gate=forget_gate, **Truncated1997().exact_case()
+        rng, "sigmoid", forget_gate=forget_gate, **Truncated1997().traits.exact_case
     )
     batch = [tf.constant(part) for part in batch]
     exact, cut = (learner.gradients(cell, head, *batch) for learner in (BPTT(), Truncated1997()))
@@ -110,7 +108,7 @@ def test_dropout_is_refused():
         Truncated1997().check(GatedCell(4, dropout=0.1))
 
 
-# form='traces'
+# forward, by traces
 
 REFUSED = {"gru", "gru_reset_after", "mgu", "slstm"}
 look, none = Gate(peephole="previous"), Gate(bias=None)
@@ -191,7 +189,7 @@ def assert_same(found, expected, rtol: float = 1e-9) -> None:
 def test_traces_against_the_way_back(name, rng):
     cell = made(name)
     head, *batch = set_up(rng, cell)
-    traces, see = Truncated1997(form="traces"), Truncated1997()
+    traces, see = Truncated1997Forward(), Truncated1997()
     traces.check(cell)
     start = [tf.constant(rng.normal(size=(B, size))) for size in cell.state_size]
     for states in (None, start):
@@ -205,7 +203,7 @@ def test_traces_against_the_way_back(name, rng):
 def test_traces_in_xla(name, rng):
     cell = made(name)
     head, *batch = set_up(rng, cell)
-    learner = Truncated1997(form="traces")
+    learner = Truncated1997Forward()
     compiled = tf.function(
         lambda *batch: learner.gradients(cell, head, *batch), jit_compile=True, autograph=False
     )
@@ -215,7 +213,7 @@ def test_traces_in_xla(name, rng):
 @pytest.mark.parametrize("name", ["lstm1997", "peephole"])
 def test_traces_go_on_from_piece_to_piece(name, rng):
     """The gradients of a sequence are the sum over pieces with the memory carried on, and are not without it."""
-    cell, learner = made(name), Truncated1997(form="traces")
+    cell, learner = made(name), Truncated1997Forward()
     head, *batch = set_up(rng, cell)
     whole = learner.gradients(cell, head, *batch)
     pieces = [[part[:, :3] for part in batch], [part[:, 3:] for part in batch]]
@@ -234,7 +232,7 @@ def test_traces_go_on_from_piece_to_piece(name, rng):
 
 @pytest.mark.parametrize("name", ["lstm2000", "peephole"])
 def test_steps_without_error_after_the_last_one_add_nothing(name, rng):
-    cell, learner = made(name), Truncated1997(form="traces")
+    cell, learner = made(name), Truncated1997Forward()
     head, x, y, w = set_up(rng, cell)
     w = tf.concat([w[:, :4], tf.zeros_like(w[:, 4:])], axis=1)
     padded, short = (learner.gradients(cell, head, x[:, :t], y[:, :t], w[:, :t]) for t in (7, 4))
@@ -248,7 +246,7 @@ def test_no_step_is_kept(rng):
     head, *_ = set_up(rng, cell)
     shapes = (B, steps, F), (B, steps, K), (B, steps)
     learn = tf.function(
-        lambda *batch: Truncated1997(form="traces").gradients(cell, head, *batch), autograph=False
+        lambda *batch: Truncated1997Forward().gradients(cell, head, *batch), autograph=False
     )
     graph = learn.get_concrete_function(
         *(tf.TensorSpec(shape, "float64") for shape in shapes)
@@ -282,7 +280,7 @@ def test_the_memory_is_as_large_as_said(rng):
         cell = made(name)
         head, x, *_ = set_up(rng, cell)
         nets = len(cell.nets) - ("output_gate" in cell.nets)
-        assert Truncated1997(form="traces").begin(cell, head, x)["traces"].shape == (
+        assert Truncated1997Forward().begin(cell, head, x)["traces"].shape == (
             B,
             nets * 4,
             columns,
@@ -340,13 +338,13 @@ def test_weights_that_change_at_each_step_against_a_loop(rng):
     before = [weight.numpy() for weight in cell.trainable_variables + head.trainable_variables]
     expected = on_line(before, *(part[0].numpy() for part in (x, y, w)), rate)
     ends = []
-    for updates in (1, None):
+    for every in (1, None):
         for weight, value in zip(
             cell.trainable_variables + head.trainable_variables, before, strict=True
         ):
             weight.assign(value)
-        learner = Truncated1997(form="traces", updates=updates)
-        learner.learn(model_of(cell, head, learner, rate), x, y, w)
+        learner = Truncated1997Forward(update_every=every)
+        model_of(cell, head, learner, rate).learn(x, y, w)
         ends.append(
             [weight.numpy() for weight in cell.trainable_variables + head.trainable_variables]
         )
@@ -358,23 +356,21 @@ def test_weights_that_change_at_each_step_against_a_loop(rng):
 def counter(limit: float):
     """One cell that adds its input: its trace is the sum of what it has seen, of magnitude 2 t for inputs of 1."""
     cell = GatedCell(1, None, None, None, "linear", "linear", feedback="none", dtype="float64")
-    head, learner = Head(1, dtype="float64"), Truncated1997(form="traces", limit=limit)
+    head, learner = Head(1, dtype="float64"), Truncated1997Forward(max_trace=limit)
     model = Recurrent(cell, head, learner, 1)
     model.compile(optimizer=keras.optimizers.SGD(1e-9), run_eagerly=True)
-    return model, learner
+    return model
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_an_exploding_trace_is_told_with_its_step_net_and_norm(compiled):
-    model, learner = counter(9.5)
-    learn = tf.function(
-        lambda x: learner.learn(model, x, x, x[..., 0]), jit_compile=True, autograph=False
-    )
+    model = counter(9.5)
+    learn = tf.function(lambda x: model.learn(x, x, x[..., 0]), jit_compile=True, autograph=False)
 
     def train(x):
         x = tf.constant(x, "float64")
-        (learn if compiled else lambda x: learner.learn(model, x, x, x[..., 0]))(x)
-        learner.after_window(model)
+        (learn if compiled else lambda x: model.learn(x, x, x[..., 0]))(x)
+        model.report()
 
     train(np.ones((2, 4, 1)))
     slow, fast = (
@@ -384,8 +380,8 @@ def test_an_exploding_trace_is_told_with_its_step_net_and_norm(compiled):
     with pytest.raises(FloatingPointError) as e:
         train(np.concatenate([slow, fast]))
     assert str(e.value) == (
-        "Truncated1997: the trace of the candidate exploded at step 4 of a sequence; expected a norm of at most "
-        "learner.limit=9.5, which a smaller rate may give. Received: norm=10"
+        "Truncated1997Forward: the trace of the candidate exploded at step 4 of a sequence; expected a norm of at most "
+        "learner.max_trace=9.5, which a smaller rate may give. Received: norm=10"
     )
     with pytest.raises(FloatingPointError, match="at step 4 of"):
         train(np.ones((2, 1, 1)))
@@ -393,30 +389,27 @@ def test_an_exploding_trace_is_told_with_its_step_net_and_norm(compiled):
 
 @pytest.mark.parametrize(("bad", "shown"), [(np.nan, "nan"), (np.inf, "inf")])
 def test_a_trace_that_is_not_finite_is_told(bad, shown):
-    model, learner = counter(1e30)
+    model = counter(1e30)
     x = tf.constant([[[1.0], [1.0], [bad], [1.0]]], "float64")
-    learner.learn(model, x, tf.ones_like(x), tf.ones((1, 4), "float64"))
+    model.learn(x, tf.ones_like(x), tf.ones((1, 4), "float64"))
     with pytest.raises(
         FloatingPointError, match=rf"candidate exploded at step 3 of a .* Received: norm={shown}$"
     ):
-        learner.after_window(model)
+        model.report()
     quiet = Truncated1997()
-    assert (
-        quiet.after_window(Recurrent(made("lstm1997"), Head(K, dtype="float64"), quiet, F)) is None
+    assert Recurrent(made("lstm1997"), Head(K, dtype="float64"), quiet, F).report().row == {}
+
+
+def test_streams_need_the_traces():
+    forward, back = (
+        Recurrent(variant("lstm1997", units=4), Head(K), learner, F)
+        for learner in (Truncated1997Forward(), Truncated1997())
     )
-
-
-def test_streams_need_the_traces(rng):
-    for form, expected in (
-        ("traces", None),
-        ("see", "cannot carry on from a piece; .* Received: learner.form='see'$"),
+    forward.carry(B, 6)
+    with pytest.raises(
+        ValueError, match=r"^Truncated1997: .* goes back .* Received: trainer.chunk=6$"
     ):
-        model = Recurrent(variant("lstm1997", units=4), Head(K), Truncated1997(form=form), F)
-        if expected is None:
-            model.carry(B, 6)
-        else:
-            with pytest.raises(ValueError, match=rf"^Truncated1997: .* {expected}"):
-                model.carry(B, 6)
+        back.carry(B, 6)
 
 
 # scope
@@ -471,39 +464,32 @@ def test_scope_none_is_bptt(name, rng):
         BPTT().gradients(cell, head, *batch),
         rtol=1e-12,
     )
-    assert Truncated1997("none").exact_case() == {}
+    assert Truncated1997("none").traits.exact_case == {}
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("learner", "settings", "said"),
     [
         (
+            Truncated1997,
             {"scope": "cells"},
             r"expected one of \('all', 'gates', 'none'\). Received: learner.scope='cells'",
         ),
-        ({"form": "back"}, r"expected one of \('see', 'traces'\). Received: learner.form='back'"),
         (
-            {"scope": "gates", "form": "traces"},
-            "expected learner.form=see. Received: learner.scope='gates'",
+            Truncated1997Forward,
+            {"update_every": 0},
+            "expected a positive integer or null. Received: learner.update_every=0",
         ),
         (
-            {"updates": 1},
-            "expected learner.form=traces. Received: learner.updates=1, learner.decay=1.0",
+            Truncated1997Forward,
+            {"max_trace": 0},
+            "expected a number > 0. Received: learner.max_trace=0",
         ),
-        (
-            {"decay": 0.9},
-            "expected learner.form=traces. Received: learner.updates=None, learner.decay=0.9",
-        ),
-        (
-            {"updates": 0, "form": "traces"},
-            "expected a positive integer. Received: learner.updates=0",
-        ),
-        ({"limit": 0}, "expected a number > 0. Received: learner.limit=0"),
     ],
 )
-def test_settings_that_are_refused(settings, said):
-    with pytest.raises(ValueError, match=rf"^Truncated1997: .*{said}$"):
-        Truncated1997(**settings)
+def test_settings_that_are_refused(learner, settings, said):
+    with pytest.raises(ValueError, match=rf"^{learner.__name__}: .*{said}$"):
+        learner(**settings)
 
 
 @pytest.mark.parametrize(
@@ -520,9 +506,9 @@ def test_settings_that_are_refused(settings, said):
 def test_cells_that_have_no_traces_are_refused(cell, received):
     with pytest.raises(
         ValueError,
-        match=rf"^Truncated1997: traces serve .*; expected learner.form=see. Received: {received}",
+        match=rf"^Truncated1997Forward: expected .* or learner=truncated1997. Received: {received}",
     ):
-        Truncated1997(form="traces").check(cell())
+        Truncated1997Forward().check(cell())
     Truncated1997().check(cell())
 
 
@@ -536,18 +522,20 @@ def test_an_activation_that_mixes_cells_has_no_traces():
     for arguments in mixed:
         with pytest.raises(
             ValueError,
-            match=r"expected learner.form=see. Received: cell\.[a-z_.]+activation=.*softmax",
+            match=r"or learner=truncated1997. Received: cell\.[a-z_.]+activation=.*softmax",
         ):
-            Truncated1997(form="traces").check(GatedCell(4, **arguments))
+            Truncated1997Forward().check(GatedCell(4, **arguments))
     for arguments in (
         {"candidate_activation": "g1997"},
         {"input_gate": "hard_sigmoid"},
         {"output_activation": "softmax"},
     ):
-        Truncated1997(form="traces").check(GatedCell(4, **arguments))
+        Truncated1997Forward().check(GatedCell(4, **arguments))
 
 
 def test_stacked_cells_are_refused():
     stacked = keras.layers.StackedRNNCells([GatedCell(2), GatedCell(2)])
-    with pytest.raises(ValueError, match=r"^Truncated1997: .* Received: cell=StackedRNNCells"):
-        Truncated1997(form="traces").check(stacked)
+    with pytest.raises(
+        ValueError, match=r"^Truncated1997Forward: .* Received: cell=StackedRNNCells"
+    ):
+        Truncated1997Forward().check(stacked)

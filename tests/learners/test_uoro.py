@@ -165,7 +165,7 @@ def test_seeds(rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_draw_is_exact_where_nothing_is_kept(dtype, rng):
-    cell = GatedCell(N, dtype="float64", **UORO().exact_case())
+    cell = GatedCell(N, dtype="float64", **UORO().traits.exact_case)
     head, *batch = problem(rng, cell)
     exact = BPTT().gradients(cell, head, *batch)[2]
     tolerance = 1e-10

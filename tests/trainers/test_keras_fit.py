@@ -10,6 +10,7 @@ from lstmlab import GatedCell, Head
 from lstmlab.learners import BPTT
 from lstmlab.task import Task
 from lstmlab.trainers import KerasFit
+from lstmlab.trainers.data import stream
 
 
 class Numbers(Task):
@@ -44,7 +45,7 @@ def train(trainer, stop_after=None, rate=0.1):
 
 def in_order(batch_size, windows, window):
     batches = itertools.islice(
-        Numbers().stream(7, batch_size).as_numpy_iterator(), windows * window // batch_size
+        stream(Numbers(), 7, batch_size).as_numpy_iterator(), windows * window // batch_size
     )
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 

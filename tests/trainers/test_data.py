@@ -1,0 +1,88 @@
+"""Batches of training: every sequence of the stream in order, whole or in pieces, and finite sets."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lstmlab.task import Task, generator
+from lstmlab.trainers.data import stream
+
+
+class Numbers(Task):
+    """Sequences that carry the random numbers they were made of."""
+
+    features, outputs, steps, readouts = 2, 1, 3, 3
+    test_size, block = 50, 6
+
+    def sample(self, rng, n):
+        x = rng.random((n, 3, 2)).astype("float32")
+        return x, x[..., :1] + 1, np.ones((n, 3), "float32")
+
+    def correct(self, y, prediction, w):
+        return np.ones(len(y), bool)
+
+
+class Steps(Task):
+    """Drawn step by step; x carries the random numbers, y the number of the step."""
+
+    features, outputs, steps, readouts = 1, 1, 10, 10
+    test_size, block = 50, 6
+
+    def pieces(self, rng, n, lengths):
+        start = 0
+        for length in lengths:
+            y = np.broadcast_to(
+                np.arange(start, start + length, dtype="float32")[None, :, None], (n, length, 1)
+            )
+            yield (
+                rng.random((length, n), dtype="float32").T[..., None],
+                y,
+                np.ones((n, length), "float32"),
+            )
+            start += length
+
+    correct = Numbers.correct
+
+
+def test_stream_is_the_blocks_in_order():
+    task, block, batch = Numbers(), 6, 4
+    expected = [task.sample(generator(9, "train", k), task.block) for k in range(3)]
+    expected = [np.concatenate(parts) for parts in zip(*expected, strict=True)]
+    batches = [part for part in itertools.islice(stream(task, 9, batch).as_numpy_iterator(), 4)]
+    for wanted, got in zip(expected, zip(*batches, strict=True), strict=True):
+        assert np.array_equal(np.concatenate(got), wanted[: 4 * batch])
+    assert not np.array_equal(expected[0][:block], expected[0][block : 2 * block]), "blocks differ"
+
+
+def test_stream_has_static_shapes():
+    shapes = [spec.shape.as_list() for spec in stream(Numbers(), 0, 4).element_spec]
+    assert shapes == [[4, 3, 2], [4, 3, 1], [4, 3]]
+
+
+def test_stream_of_chunks():
+    task = Steps()
+    shapes = [
+        (spec.shape.as_list(), spec.dtype.name) for spec in stream(task, 0, 4, chunk=3).element_spec
+    ]
+    assert shapes == [
+        ([4, 3, 1], "float32"),
+        ([4, 3, 1], "float32"),
+        ([4, 3], "float32"),
+        ([4], "bool"),
+    ]
+    for one, other in zip(
+        next(stream(task, 0, 4, chunk=3).as_numpy_iterator()),
+        next(task.chunks(0, 4, 3)),
+        strict=True,
+    ):
+        assert np.array_equal(one, other)
+    for settings, received in (
+        ({"chunk": 0}, "chunk=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 1.5}, "=1.5"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"stream: expected a positive integer.* Received: .*{received}"
+        ):
+            stream(task, 0, **settings)
