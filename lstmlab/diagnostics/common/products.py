@@ -135,7 +135,7 @@ def _values(cell: Any, x: Any, copies: Any) -> Any:
 
 
 def _forget(cell: Any, values: dict) -> Any:
-    """What the cell state is multiplied by, [B, m]: 1 without a forget gate, 0 where it is closed."""
+    """The factor on the cell state [B, m]: 1 without a forget gate, 0 where it is closed."""
     if "forget_gate" in values:
         return values["forget_gate"]
     like = values["cell_state"][:, : cell.blocks]
