@@ -1,12 +1,24 @@
 """When is a task solved? Rules over a sliding window of training sequences, or over whole sets."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import numpy as np
 
+from lstmlab.checks import flag, integer, number, one_of
+from lstmlab.errors import refusal
+
 MEASURES = ("absolute", "squared")
-ENOUGH = 1000  # sequences of a set after which a first error ends the trial
+ENOUGH = 1000  # sequences of a set after which one wrong sequence ends the trial, if none may be
+Judged = tuple[np.ndarray, np.ndarray, np.ndarray]  # y [n, T, K], prediction [n, T, K], w [n, T]
+Evaluate = Callable[[list[str] | None, int], Iterable[Judged]]
+
+
+class Judge(Protocol):
+    """What a rule asks of a task: which sequences are right (see lstmlab.task.Task.correct)."""
+
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray: ...
 
 
 def sequence_errors(
@@ -14,23 +26,37 @@ def sequence_errors(
 ) -> np.ndarray:
     """Error of each sequence, float64 [n].
 
-    'absolute': mean |y - prediction| over outputs and steps with an error; 'squared': sum (y - prediction)^2, eq. 16 of 1997.
+    Args:
+        y: Targets, [n, T, K].
+        prediction: Predictions, [n, T, K].
+        w: Weights of the errors, [n, T].
+        measure: 'absolute', the mean |y - prediction| over outputs and steps with an error; or
+            'squared', the sum of (y - prediction)^2, equation 16 of 1997.
     """
     difference = y.astype("float64") - prediction
     if measure == "squared":
         return np.sum(w[..., None] * difference**2, axis=(1, 2))
-    counts = (w > 0)[..., None]
-    return np.sum(counts * np.abs(difference), axis=(1, 2)) / (
-        counts.sum(axis=(1, 2)) * y.shape[-1]
-    )
+    asked = (w > 0)[..., None]
+    count = asked.sum(axis=(1, 2)) * y.shape[-1]
+    return np.sum(asked * np.abs(difference), axis=(1, 2)) / count
 
 
 class SlidingWindow:
-    """Solved at the first sequence at which, of the last `sequences`, at most `wrong` were wrong and the mean error is small.
+    """Solved at the first training sequence at which the last ones are good enough.
 
-    sequences: length of the window, in training sequences; wrong: how many of them may be wrong;
-    error_below: bound on their mean error, or None; measure: 'absolute' or 'squared' (see sequence_errors).
-    Source: "ST3" of Hochreiter & Schmidhuber 1997, Table 11.
+    Of the last `sequences` at most `wrong` must be wrong, and their mean error small.
+
+    Args:
+        sequences: The length of the window, in training sequences.
+        wrong: How many of them may be wrong.
+        error_below: The bound of their mean error, or None.
+        measure: 'absolute' or 'squared', see `sequence_errors`.
+
+    Raises:
+        ValueError: For other values.
+
+    References:
+        "ST3" of Hochreiter & Schmidhuber 1997, Table 11.
     """
 
     def __init__(
@@ -40,57 +66,81 @@ class SlidingWindow:
         error_below: float | None = 0.01,
         measure: str = "absolute",
     ):
-        if not isinstance(sequences, int) or isinstance(sequences, bool) or sequences < 1:
-            raise ValueError(
-                f"SlidingWindow: expected a positive integer. Received: criterion.sequences={sequences!r}"
-            )
-        if not isinstance(wrong, int) or isinstance(wrong, bool) or not 0 <= wrong < sequences:
-            raise ValueError(
-                f"SlidingWindow: expected an integer in 0..{sequences - 1}. Received: criterion.wrong={wrong!r}"
-            )
-        self.sequences, self.wrong, self.error_below, self.measure = (
-            sequences,
-            wrong,
-            error_below,
-            measure,
-        )
-        _check_bound("SlidingWindow", error_below, measure)
+        owner = "SlidingWindow"
+        self.sequences = integer(owner, "criterion.sequences", sequences)
+        self.wrong = integer(owner, "criterion.wrong", wrong, least=0, most=sequences - 1)
+        self.error_below = _bound(owner, error_below)
+        self.measure = one_of(owner, "criterion.measure", measure, MEASURES)
+
         self.solved_at: int | None = None
         self.recent_wrong: int | None = None
         self._seen = 0
         self._wrongs, self._errors = np.zeros(0), np.zeros(0)
 
-    def observe(self, task, y, prediction, w, evaluate: Callable | None = None) -> bool:
-        """Take in the next sequences, in order; True once solved. `evaluate` is not asked."""
+    def observe(
+        self,
+        task: Judge,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        evaluate: Evaluate | None = None,
+    ) -> bool:
+        """Takes in the next training sequences, in order.
+
+        Args:
+            task: The task, which says what is right.
+            y: Targets, [n, T, K].
+            prediction: Predictions, [n, T, K].
+            w: Weights of the errors, [n, T].
+            evaluate: Not called.
+
+        Returns:
+            Whether the task is solved; `solved_at` is the sequence at which it was, counted from 1.
+        """
         wrongs = np.concatenate([self._wrongs, ~task.correct(y, prediction, w)])
         errors = np.concatenate([self._errors, sequence_errors(y, prediction, w, self.measure)])
         first = self._seen - len(self._wrongs)
         self._seen += len(y)
+
         if len(wrongs) >= self.sequences and self.solved_at is None:
             bound = np.inf if self.error_below is None else self.error_below * self.sequences
-            met = (_window_sums(wrongs, self.sequences) <= self.wrong) & (
-                _window_sums(errors, self.sequences) < bound
-            )
+            few_wrong = _window_sums(wrongs, self.sequences) <= self.wrong
+            met = few_wrong & (_window_sums(errors, self.sequences) < bound)
             if met.any():
                 self.solved_at = first + int(np.argmax(met)) + self.sequences
+
         self._wrongs, self._errors = wrongs[-self.sequences :], errors[-self.sequences :]
         self.recent_wrong = int(self._wrongs.sum())
         return self.solved_at is not None
 
     @property
     def label(self) -> str:
+        """What `recent_wrong` counts."""
         return f"wrong of last {self.sequences}"
 
 
 class WholeSets:
-    """Solved when, of the sequences of whole sets, at most `wrong` are wrong and the mean error is small.
+    """Solved when, of the sequences of whole sets, few enough are wrong and the mean error is small.
 
-    The sets are tried after each window of training: 1997 does not say how often, so solved_at is exact to one window, and
-    never early. Of a set of more than 1000 sequences a trial ends at the first block with one wrong, if none may be.
-    wrong: how many may be wrong, or a share of them, 0 < share < 1; error_below, measure: as in SlidingWindow;
-    sets: names of the sets, None for all; redraw: True to try freshly drawn sets each time, where the task draws them.
-    Source: Hochreiter & Schmidhuber 1997, section 5.1; "ST1", "ST2" and ABS of its Table 11.
+    The sets are tried after each window of training. 1997 does not say how often; so `solved_at` is
+    exact to one window, and never early. If no sequence may be wrong, a set of more than 1000 is
+    given up at the first block with one that is.
+
+    Args:
+        wrong: How many sequences may be wrong, or which share of them, 0 < share < 1.
+        error_below: The bound of their mean error, or None.
+        measure: 'absolute' or 'squared', see `sequence_errors`.
+        sets: Names of the sets, or None for all.
+        redraw: Whether freshly drawn sets are tried each time, if the task draws them.
+
+    Raises:
+        ValueError: For other values.
+
+    References:
+        Hochreiter & Schmidhuber 1997, section 5.1; "ST1", "ST2" and ABS of its Table 11.
     """
+
+    label = "wrong in the sets"
 
     def __init__(
         self,
@@ -100,43 +150,39 @@ class WholeSets:
         sets: list[str] | None = None,
         redraw: bool = False,
     ):
-        if (
-            isinstance(wrong, bool)
-            or not isinstance(wrong, (int, float))
-            or wrong < 0
-            or (wrong % 1 and wrong >= 1)
-        ):
-            raise ValueError(
-                f"WholeSets: expected an integer >= 0 or a share below 1. Received: criterion.wrong={wrong!r}"
-            )
-        if sets is not None and not (
-            isinstance(sets, list) and sets and all(isinstance(name, str) for name in sets)
-        ):
-            raise ValueError(
-                f"WholeSets: expected a list of names, or null for all. Received: criterion.sets={sets!r}"
-            )
-        if not isinstance(redraw, bool):
-            raise ValueError(
-                f"WholeSets: expected true or false. Received: criterion.redraw={redraw!r}"
-            )
-        _check_bound("WholeSets", error_below, measure)
-        self.wrong, self.error_below, self.measure, self.sets, self.redraw = (
-            wrong,
-            error_below,
-            measure,
-            sets,
-            redraw,
-        )
+        owner = "WholeSets"
+        self.wrong = _count_or_share(owner, wrong)
+        self.error_below = _bound(owner, error_below)
+        self.measure = one_of(owner, "criterion.measure", measure, MEASURES)
+        names = isinstance(sets, list) and all(isinstance(name, str) for name in sets)
+        if sets is not None and not (sets and names):
+            raise refusal(owner, "a list of names, or null for all", {"criterion.sets": sets})
+        self.sets, self.redraw = sets, flag(owner, "criterion.redraw", redraw)
+
         self.solved_at: int | None = None
         self.recent_wrong: int | None = None
         self._seen = self._tried = 0
 
     def observe(
-        self, task, y, prediction, w, evaluate: Callable[[list | None, int], Iterator[tuple]]
+        self,
+        task: Judge,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        evaluate: Evaluate,
     ) -> bool:
-        """Take in a window of training and try the sets; True once solved.
+        """Takes in a window of training, and tries the sets.
 
-        evaluate(sets, draw) -> blocks of (y, prediction, w). draw: 0, or with redraw how often they were tried, from 1 on.
+        Args:
+            task: The task, which says what is right.
+            y: Targets, [n, T, K]; only their number counts.
+            prediction: Not used.
+            w: Not used.
+            evaluate: (sets, draw) -> blocks of (y, prediction, w) of these sets. draw is 0, or with
+                `redraw` how often they were tried, from 1 on.
+
+        Returns:
+            Whether the task is solved; `solved_at` is the number of sequences trained on until then.
         """
         self._seen, self._tried = self._seen + len(y), self._tried + 1
         wrong, errors = 0, np.zeros(0)
@@ -145,17 +191,13 @@ class WholeSets:
             errors = np.concatenate([errors, sequence_errors(y, prediction, w, self.measure)])
             if len(errors) >= ENOUGH and self.wrong == 0 < wrong:
                 break
+
         allowed = self.wrong * len(errors) if isinstance(self.wrong, float) else self.wrong
+        small = self.error_below is None or errors.mean() < self.error_below
         self.recent_wrong = wrong
-        if (
-            wrong <= allowed
-            and (self.error_below is None or errors.mean() < self.error_below)
-            and self.solved_at is None
-        ):
+        if wrong <= allowed and small and self.solved_at is None:
             self.solved_at = self._seen
         return self.solved_at is not None
-
-    label = "wrong in the sets"
 
 
 class Budget:
@@ -167,39 +209,57 @@ class Budget:
     def __init__(self) -> None:
         self.recent_wrong: int | None = None
 
-    def observe(self, task, y, prediction, w, evaluate: Callable | None = None) -> bool:
+    def observe(
+        self,
+        task: Judge,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        evaluate: Evaluate | None = None,
+    ) -> bool:
+        """Counts the wrong sequences of a window: y, prediction [n, T, K], w [n, T]."""
         self.recent_wrong = int((~task.correct(y, prediction, w)).sum())
         return False
 
 
-RULES = {"sliding_window": SlidingWindow, "whole_sets": WholeSets, "budget": Budget}
+RULES: dict[str, type[SlidingWindow] | type[WholeSets] | type[Budget]] = {
+    "sliding_window": SlidingWindow,
+    "whole_sets": WholeSets,
+    "budget": Budget,
+}
 
 
-def criterion(rule: str, **arguments) -> SlidingWindow | WholeSets | Budget:
-    """The rule of that name with its arguments. Raises ValueError for another name or argument."""
-    if rule not in RULES:
-        raise ValueError(
-            f"criterion: expected one of {sorted(RULES)}. Received: criterion.rule={rule!r}"
-        )
-    try:
-        return RULES[rule](**arguments)
-    except TypeError:
-        allowed = ", ".join(inspect.signature(RULES[rule]).parameters) or "none"
-        raise ValueError(
-            f"criterion: unknown setting for rule {rule!r}; expected: {allowed}. Received: {arguments}"
-        ) from None
+def criterion(rule: str, **arguments: Any) -> SlidingWindow | WholeSets | Budget:
+    """Builds the rule of that name.
+
+    Args:
+        rule: 'sliding_window', 'whole_sets' or 'budget'.
+        **arguments: The arguments of its class.
+
+    Raises:
+        ValueError: For another name or argument.
+    """
+    made = RULES[one_of("criterion", "criterion.rule", rule, sorted(RULES))]
+    known = inspect.signature(made).parameters
+    for name in arguments:
+        if name not in known:
+            expected = f"settings of the rule {rule!r} ({', '.join(known) or 'none'})"
+            raise refusal("criterion", expected, {f"criterion.{name}": arguments[name]})
+    return made(**arguments)
 
 
-def _check_bound(rule: str, error_below, measure) -> None:
-    number = isinstance(error_below, (int, float)) and not isinstance(error_below, bool)
-    if error_below is not None and not (number and error_below > 0):
-        raise ValueError(
-            f"{rule}: expected a positive number, or null for none. Received: criterion.error_below={error_below!r}"
-        )
-    if measure not in MEASURES:
-        raise ValueError(
-            f"{rule}: expected one of {MEASURES}. Received: criterion.measure={measure!r}"
-        )
+def _bound(owner: str, error_below: float | None) -> float | None:
+    """The bound of a mean error, or None."""
+    return number(owner, "criterion.error_below", error_below, above=0, optional=True)
+
+
+def _count_or_share(owner: str, wrong: int | float) -> int | float:
+    """A number of sequences as an int, or a share of them as a float below 1."""
+    if isinstance(wrong, float) and 0 <= wrong < 1:
+        return wrong
+    if isinstance(wrong, int) and not isinstance(wrong, bool) and wrong >= 0:
+        return wrong
+    raise refusal(owner, "an integer >= 0 or a share below 1", {"criterion.wrong": wrong})
 
 
 def _window_sums(values: np.ndarray, length: int) -> np.ndarray:

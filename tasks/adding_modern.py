@@ -1,88 +1,87 @@
 """The adding problem as papers after 1997 pose it: two halves, one mark in each."""
 
-import numpy as np
+from collections.abc import Iterable, Iterator
 
-from lstmlab.task import Task, mark, real, whole, within
+import numpy as np
+from lstmlab.tasks.common.drawing import empty_piece, mark, uniform_by_step
+from lstmlab.tasks.common.rules import sliding_window, within
+from numpy.random import Generator
+
+from lstmlab.checks import integer, number
+from lstmlab.task import Sequences, Task
 
 
 class AddingModern(Task):
-    """Two marked numbers, one in each half of the sequence: say their sum at the end. The form of the papers after 1997.
+    """Two marked numbers, one in each half of the sequence: say their sum at the end. The form of
+    the papers after 1997.
 
-    Shown   Pairs (value, marker). Values uniform in [0, 1]. Markers: 1 at one pair of the first T/2 and at one pair of the
-            others, each pair as likely as any other of its half, else 0. Length T, always.
-    Asked   At the last pair: X1 + X2, which lies in [0, 2]. No error at any other step.
-    Lag     At least T/2 steps from the first mark to the answer; the second mark may fall on the last pair itself.
+    Shown   Pairs (value, marker). Values are uniform in [0, 1]. Markers are 1 at one pair of the
+            first T/2 and at one pair of the others, each pair as likely as any other of its half,
+            and 0 elsewhere. The length is always T.
+    Asked   At the last pair: X1 + X2, which lies in [0, 2]. There is no error at any other step.
+    Lag     At least T/2 steps from the first mark to the answer; the second mark may fall on the
+            last pair itself.
     Right   |error| < 0.04 (`tolerance`).
-    Chance  Squared error 0.1667 = 1/6 for always answering 1, the level that papers quote; 0.1650 with the last pair alone,
-            which is the second mark in one of T/2 sequences: 1/6 - 1/(6T) for an even T.
-    Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published (all from memory, unverified)  Solved by IRNN up to T=300, by chrono LSTM at 200 and 750, by UR-LSTM at 2000, by
-            uRNN and LSTM at 750, by coRNN at 5000, by LEM at 10,000; numbers of sequences are not known here.
+    Chance  Squared error 0.1667 = 1/6 for always answering 1, the level that papers quote; 0.1650
+            knowing only the last pair, which is the second mark in one of T/2 sequences: 1/6 -
+            1/(6T) for an even T.
+    Solved  At most 20 of the last 2000 training sequences are wrong.
 
     Decisions where the text leaves a choice:
-    - of an odd T the first half is the shorter one;
-    - papers show curves of the squared error against 1/6 and no rule for "solved": here 99 % right over a sliding window. The
-      tolerance is that of experiment 4, whose target runs from 0 to 1: on its scale it would be 0.08 here;
-    - this is not experiment 4: no markers -1, one length, other values, a target that is not scaled (see task=adding).
+    - if T is odd, the first half is the shorter one;
+    - papers show curves of the squared error against 1/6 and have no rule for "solved": here it is
+      99 % right over a sliding window. The tolerance is that of experiment 4, whose target runs
+      from 0 to 1: on its scale it would be 0.08 here;
+    - this is not experiment 4: it has no markers -1, only one length, other values, and a target
+      that is not scaled (see task=adding).
 
-    T: length, at least 2; it sets the lag. tolerance: largest |error| that is right, in 0..1. criterion: settings of the rule
-    to change. Raises ValueError for other values. Source: the form of Arjovsky, Shah & Bengio 2016 and of Rusch et al. 2022.
+    Args:
+        T: The length, at least 2. It sets the lag.
+        tolerance: The bound of |error| for a right answer, in [0, 1].
+        criterion: Settings of the criterion to change.
+
+    Raises:
+        ValueError: For other values.
+
+    References:
+        The form of Arjovsky, Shah & Bengio 2016 and of Rusch et al. 2022.
     """
 
     features, outputs, readouts = 2, 1, 1
     inputs, targets = ("value", "marker"), ("sum",)
     output_activation = "linear"
     test_size = 2560
-    chance = 1 / 6  # variance of the sum of two values
+    chance = 1 / 6  # the variance of the sum of two values
 
     def __init__(self, T: int = 100, tolerance: float = 0.04, criterion: dict | None = None):
-        self.T = self.steps = whole("AddingModern", "T", T, least=2)
-        self.tolerance = real("AddingModern", "tolerance", tolerance, least=0.0, most=1.0)
+        self.T = self.steps = integer("AddingModern", "task.T", T, least=2)
+        self.tolerance = number("AddingModern", "task.tolerance", tolerance, least=0, most=1)
         self.half = T // 2
         self.lag = T - self.half
-        self.memoryless = 1 / 6 - 1 / 12 / (
-            T - self.half
-        )  # a last pair that is marked tells one of the two values
-        self.criterion = {
-            "rule": "sliding_window",
-            "sequences": 2000,
-            "wrong": 20,
-            "error_below": None,
-            **(criterion or {}),
-        }
+        # A last pair that is marked tells one of the two values.
+        self.memoryless = 1 / 6 - 1 / 12 / (T - self.half)
+        self.criterion = sliding_window(criterion, wrong=20)
 
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": T},
-            "sequences": None, "source": f"{paper}: solved (from memory, unverified)",
-        }
-        for cell, T, paper in (
-            ("irnn", 150, "Le, Jaitly & Hinton 2015"), ("irnn", 200, "Le, Jaitly & Hinton 2015"),
-            ("irnn", 300, "Le, Jaitly & Hinton 2015"), ("chrono", 200, "Tallec & Ollivier 2018"),
-            ("chrono", 750, "Tallec & Ollivier 2018"), ("ur_lstm", 2000, "Gu et al. 2020"),
-        )
-    ]  # fmt: skip
-
-    def pieces(self, rng, n, lengths):
+    def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         marks = rng.integers(0, self.half, size=n), rng.integers(self.half, self.T, size=n)
         marked = rng.random((2, n), dtype="float32")
+        last = np.full(n, self.T - 1)
+
         start = 0
         for length in lengths:
-            x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((2,), (1,), ()))
-            x[..., 0] = rng.random(
-                (length, n), dtype="float32"
-            ).T  # step after step, so that cuts change nothing
+            x, y, w = empty_piece(n, length, self.features, self.outputs)
+            x[..., 0] = uniform_by_step(rng, n, length)
             for at, value in zip(marks, marked, strict=True):
                 mark(x, start, at, value, line=0)
                 mark(x, start, at, line=1)
-            last = np.full(n, self.T - 1)
+
             mark(y, start, last, marked[0] + marked[1], line=0)
             mark(w, start, last)
             yield x, y, w
             start += length
 
-    def correct(self, y, prediction, w):
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
         return within(self.tolerance, y, prediction, w)
 
-    def events(self, x, w):
+    def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         return (x[..., 1] != 0) | (w > 0)

@@ -1,33 +1,53 @@
 """Associative recall: pairs of a key and a value, then one of the keys."""
 
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from lstmlab.tasks.common.drawing import empty_piece
+from lstmlab.tasks.common.rules import most_active, sliding_window
+from numpy.random import Generator
 
-from lstmlab.task import Task, most_active, whole
+from lstmlab.checks import integer
+from lstmlab.task import Sequences, Task
 
 
 class AssociativeRecall(Task):
     """Pairs of a key and a value, then one of the keys again: say its value.
 
-    Shown   `pairs` = 4 times a key and, at the next step, its value: different keys of `keys` = 26, all sets and orders alike,
-            and values of `values` = 10, each as likely as any other, also twice. Then `delay` = 2 question marks, then one of
-            the keys shown, each as likely as any other. One of 37 lines set to 1 (26 keys a, b, ..., 10 values 0, 1, ..., the
-            question mark). 2 * pairs + delay + 1 = 11 steps.
-    Asked   At the last step the value that came after this key, one of 10 lines set to 1. No error at any other step.
-    Lag     At least delay + 1 = 3 steps from a value to the answer, at most 2 * pairs + delay - 1 = 9.
-    Right   The greatest output is the right one.
-    Chance  Crossentropy ln 10 = 2.303 for always answering all values alike; the key alone tells nothing more.
-    Solved  Of the last 2000 training sequences at most 20 wrong.
-    Published  No numbers of sequences are known here.
+    Shown   `pairs` = 4 times a key and, at the next step, its value. The keys differ and come from
+            `keys` = 26, all sets and orders equally likely; each of `values` = 10 values is equally
+            likely, also twice. Then come `delay` = 2 question marks and one of the keys shown, each
+            equally likely. One of 37 lines is 1 (26 keys a, b, ..., 10 values 0, 1, ..., the
+            question mark). In all 2 * pairs + delay + 1 = 11 steps.
+    Asked   At the last step: the value that came after this key, as one of 10 lines set to 1. There
+            is no error at any other step.
+    Lag     At least delay + 1 = 3 steps from a value to the answer, at most 2 * pairs + delay - 1 =
+            9.
+    Right   The largest output is the right one.
+    Chance  Crossentropy ln 10 = 2.303 for giving all values the same probability; the key at the
+            last step tells nothing more.
+    Solved  At most 20 of the last 2000 training sequences are wrong.
+    Published  We know of no published numbers of sequences.
 
     Decisions where the text leaves a choice:
-    - the form with letters, digits and two question marks is one of several in circulation; a key is never shown twice;
-    - there is no rule for "solved": here 99 % right over a sliding window.
+    - the form with letters, digits and two question marks is one of several in circulation; a key
+      is never shown twice;
+    - there is no rule for "solved": here it is 99 % right over a sliding window.
 
-    pairs: at least 1; keys: at least `pairs`; values: at least 2; delay: at least 0, it sets the lag. criterion: settings of
-    the rule to change.
-    Raises ValueError for other values. Source: the form of Ba, Hinton, Mnih, Leibo & Ionescu 2016 (from memory, unverified).
+    Args:
+        pairs: Pairs of a key and a value, in 1..keys.
+        keys: Different keys, at least 1.
+        values: Different values, at least 2.
+        delay: Question marks between the last pair and the key that is asked, at least 0. It sets
+            the lag.
+        criterion: Settings of the criterion to change.
+
+    Raises:
+        ValueError: For other values.
+
+    References:
+        The form of Ba, Hinton, Mnih, Leibo & Ionescu 2016 (from memory, unverified).
     """
 
     output_activation, loss = "softmax", "crossentropy"
@@ -42,43 +62,33 @@ class AssociativeRecall(Task):
         delay: int = 2,
         criterion: dict | None = None,
     ):
-        self.keys = whole("AssociativeRecall", "keys", keys)
+        owner = "AssociativeRecall"
+        self.keys = integer(owner, "task.keys", keys)
         why = "at most task.keys, for each pair has a key of its own"
-        self.pairs = whole("AssociativeRecall", "pairs", pairs, most=keys, why=why)
-        self.values = whole("AssociativeRecall", "values", values, least=2)
-        self.delay = whole("AssociativeRecall", "delay", delay, least=0)
+        self.pairs = integer(owner, "task.pairs", pairs, most=keys, why=why)
+        self.values = integer(owner, "task.values", values, least=2)
+        self.delay = integer(owner, "task.delay", delay, least=0)
+
         self.lag, self.steps = delay + 1, 2 * pairs + delay + 1
         self.features, self.outputs = keys + values + 1, values
+        letters = (chr(ord("a") + k) if keys <= 26 else f"k{k + 1}" for k in range(keys))
         self.targets = tuple(str(k) for k in range(values))
-        self.inputs = (
-            *(chr(ord("a") + k) if keys <= 26 else f"k{k + 1}" for k in range(keys)),
-            *self.targets,
-            "?",
-        )
+        self.inputs = (*letters, *self.targets, "?")
         self.chance = self.memoryless = math.log(values)
-        self.criterion = {
-            "rule": "sliding_window",
-            "sequences": 2000,
-            "wrong": 20,
-            "error_below": None,
-            **(criterion or {}),
-        }
+        self.criterion = sliding_window(criterion, wrong=20)
 
-    def pieces(self, rng, n, lengths):
+    def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         keys, values = self._keys(rng, n), rng.integers(0, self.values, size=(self.pairs, n))
         rows, asked = np.arange(n), rng.integers(0, self.pairs, size=n)
-        shown = {
-            2 * k + part: codes
-            for part, all_codes in ((0, keys), (1, self.keys + values))
-            for k, codes in enumerate(all_codes)
-        }
+
+        # The step -> the lines that are 1 there; all other steps show a question mark.
+        shown = {2 * k: codes for k, codes in enumerate(keys)}
+        shown |= {2 * k + 1: self.keys + codes for k, codes in enumerate(values)}
         shown[self.steps - 1] = keys[asked, rows]
+
         start = 0
         for length in lengths:
-            x, y, w = (
-                np.zeros((n, length, *lines), "float32")
-                for lines in ((self.features,), (self.outputs,), ())
-            )
+            x, y, w = empty_piece(n, length, self.features, self.outputs)
             x[..., -1] = 1.0
             for at, codes in shown.items():
                 if start <= at < start + length:
@@ -89,20 +99,21 @@ class AssociativeRecall(Task):
             yield x, y, w
             start += length
 
-    def _keys(self, rng, n) -> np.ndarray:
-        """[pairs, n]: different keys, all orders alike: the k-th is drawn from those that are left."""
+    def _keys(self, rng: Generator, n: int) -> np.ndarray:
+        """Different keys, [pairs, n], all orders equally likely."""
         keys = np.empty((self.pairs, n), int)
         for k in range(self.pairs):
+            # Draw the rank among the keys that are left, then skip those that are taken.
             keys[k] = rng.integers(0, self.keys - k, size=n)
             for smaller in np.sort(keys[:k], axis=0):
                 keys[k] += keys[k] >= smaller
         return keys
 
-    def correct(self, y, prediction, w):
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
         return most_active(y, prediction, w)
 
-    def events(self, x, w):
-        """The key that is asked, where it was shown and its value; and the question."""
+    def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """The key that is asked, where it was shown, and its value; and the question."""
         query = x[np.arange(len(x)), np.argmax(w, axis=1)][:, : self.keys]
         same = (x[..., : self.keys] * query[:, None]).any(axis=-1)
         same[:, 1:] |= same[:, :-1] & x[:, 1:, self.keys : -1].any(axis=-1)

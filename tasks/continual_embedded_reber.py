@@ -1,34 +1,45 @@
-"""The continual embedded Reber grammar (2000): strings without end, and nothing resets the net between them."""
+"""The continual embedded Reber grammar (2000): an endless stream of strings, without resets."""
 
 import numpy as np
 from lstmlab.tasks.common.continual import Continual
+from lstmlab.tasks.common.reber_grammar import SYMBOLS, Automaton, embedded_automaton
+from lstmlab.tasks.common.rules import whole_sets
 from lstmlab.tasks.common.yardsticks import yardsticks
-from lstmlab.tasks.embedded_reber import embedded_automaton
-from lstmlab.tasks.reber import SYMBOLS
+from numpy.random import Generator
 
 
 class ContinualEmbeddedReber(Continual):
-    """An endless stream of strings of the embedded Reber grammar: say all legal next symbols, for ever.
+    """An endless stream of strings of the embedded Reber grammar: say all legal next symbols, for
+    ever.
 
-    Shown   One symbol of BTPSXVE per step, as one of 7 lines set to 1: strings of the embedded Reber grammar, one after
-            another, from the beginning of a stream on. All choices have probability 1/2.
-    Asked   At every step all legal next symbols: one or two of the 7 outputs are 1. After an E that is B.
-    Lag     At least 5 steps from reading the second symbol of a string to the prediction that needs it.
+    Shown   One symbol of BTPSXVE per step, as one of 7 lines set to 1: strings of the embedded
+            Reber grammar, one after another, from the beginning of a stream on. All choices have
+            probability 1/2.
+    Asked   At every step all legal next symbols: one or two of the 7 outputs are 1. After an E that
+            is B.
+    Lag     At least 5 steps from reading the second symbol of a string to the prediction that needs
+            it.
     Right   Every |error| < 0.49, at every step of the stream.
-    Chance  Squared error 0.1692 for always answering the mean target; 0.1076 for the best answer to the present symbol.
+    Chance  Squared error 0.1692 for always answering the mean target; 0.1076 for the best answer to
+            the present symbol.
     Solved  10 test streams of 100,000 symbols without an error.
-    Published (100 nets, 4 blocks of 2, rate 0.5)  forget gates: 18 % solved, after 18,889 training streams, 29 % above 1000
-            symbols; with the rate times 0.99 at each step of a stream: 62 %, after 14,087; without forget gates: none;
-            without, but reset by hand: 74 %, after 7,441 (Table 2).
 
     Decisions where the text leaves a choice:
-    - the targets are all legal next symbols: with the symbol that follows in this stream no net could keep all errors
-      below 0.49 where two symbols may follow;
-    - a training stream has `steps` symbols; in the paper it ends at the first error, which for a net that makes none is
-      never. The published counts are of such streams.
+    - the targets are all legal next symbols: if the target were the symbol that follows in this
+      stream, no network could keep all errors below 0.49 where two symbols may follow;
+    - a training stream has `steps` symbols; in the paper it ends at the first error, which never
+      comes for a network that makes none. The published counts are of such streams.
 
-    steps: symbols of a training stream. test_symbols: of a test stream. criterion: settings of the rule to change.
-    Raises ValueError for values below 1. Source: Gers, Schmidhuber & Cummins 2000, Neural Computation 12:2451.
+    Args:
+        steps: Symbols in a training stream.
+        test_symbols: Symbols in a test stream.
+        criterion: Settings of the criterion to change.
+
+    Raises:
+        ValueError: For values below 1.
+
+    References:
+        Gers, Schmidhuber & Cummins 2000, Neural Computation 12:2451.
     """
 
     inputs = targets = tuple(SYMBOLS)
@@ -40,28 +51,15 @@ class ContinualEmbeddedReber(Continual):
         self, steps: int = 500, test_symbols: int = 100_000, criterion: dict | None = None
     ):
         self._edges = _edge_tables(embedded_automaton())
-        self.set_codes(
-            self._edges["shown"], self._edges["asked"], np.ones(len(self._edges["shown"]))
-        )
+        weight = np.ones(len(self._edges["shown"]))
+        self.set_codes(self._edges["shown"], self._edges["asked"], weight)
         self.set_streams(steps, test_symbols, typical=12)
         self.readouts = self.steps
-        self.criterion = {
-            "rule": "whole_sets", "sets": ["test"], "wrong": 0, "error_below": None, "measure": "absolute",
-            **(criterion or {}),
-        }  # fmt: skip
+        self.criterion = whole_sets(criterion, sets=["test"])
         self.chance, self.memoryless = yardsticks(self.shown, self.asked, self._visits())
 
-    published = [
-        {
-            "where": {"cell": "lstm2000", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.5,
-                      "weights": 424},
-            "sequences": 18_889, "solved": 0.18, "trials": 100,
-            "source": "Gers, Schmidhuber & Cummins 2000, Table 2, as quoted elsewhere; streams that end at the first error",
-        },
-    ]  # fmt: skip
-
-    def strings(self, rng, n):
-        """The automaton is advanced for all strings at once; a code is the number of an edge."""
+    def strings(self, rng: Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The automaton advances for all strings at once; a code is the number of an edge."""
         following, first = self._edges["following"], self._edges["first"]
         codes, lengths = [np.full(n, first, "uint8")], np.ones(n, int)
         alive = np.arange(n)
@@ -79,28 +77,34 @@ class ContinualEmbeddedReber(Continual):
         move = np.zeros((len(following),) * 2)
         for choice in (0, 1):
             np.add.at(move, (np.arange(len(following)), following[:, choice]), 0.5)
+
         now = np.zeros(len(following))
         now[self._edges["first"]] = 1.0
         visits = np.zeros_like(now)
         for left in range(self.steps, 0, -1):
+            # Once the shares no longer change, all steps that are left have the same.
             if np.allclose(now, now @ move, rtol=0, atol=1e-15):
                 return visits + left * now
             visits, now = visits + now, now @ move
         return visits
 
-    def events(self, x, w):
-        """The second symbol of each string and the step at which it is asked for; every other B and E is an outer one."""
-        begins = (x[..., SYMBOLS.index("B")] > 0) & (
-            np.cumsum(x[..., SYMBOLS.index("B")], axis=1) % 2 == 1
-        )
-        ends = (x[..., SYMBOLS.index("E")] > 0) & (
-            np.cumsum(x[..., SYMBOLS.index("E")], axis=1) % 2 == 1
-        )
+    def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """The second symbol of each string, and the step at which it is asked for."""
+        begins, ends = _outer(x, "B"), _outer(x, "E")
         return np.pad(begins[:, :-1], ((0, 0), (1, 0))) | ends
 
 
-def _edge_tables(automaton: dict) -> dict:
-    """For each edge of the automaton: its symbol, the legal symbols after it, and the two (or twice one) edges that follow."""
+def _outer(x: np.ndarray, symbol: str) -> np.ndarray:
+    """The steps, bool [n, T], that show a B or E of the outer grammar: every other one."""
+    line = x[..., SYMBOLS.index(symbol)]
+    return (line > 0) & (np.cumsum(line, axis=1) % 2 == 1)
+
+
+def _edge_tables(automaton: Automaton) -> dict:
+    """Tables over the edges: the symbol, what may follow it, and the two edges that follow.
+
+    Where only one edge follows it is there twice.
+    """
     edges = [
         (state, symbol, "start" if to is None else to)
         for state, out in automaton.items()

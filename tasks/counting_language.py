@@ -1,11 +1,15 @@
-"""The counting languages a^n b^n and a^n b^n c^n: say every legal next symbol, for n far beyond those of training."""
+"""The counting languages a^n b^n and a^n b^n c^n: say every legal next symbol, for n far beyond
+those of training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from lstmlab.tasks.common.rules import whole_sets
 from lstmlab.tasks.common.yardsticks import yardsticks
+from numpy.random import Generator
 
-from lstmlab.task import BLOCK_BYTES, Sequences, Task, choice, whole
+from lstmlab.checks import integer, one_of
+from lstmlab.task import BLOCK_BYTES, Sequences, Task
 
 LANGUAGES = {"anbn": "ab", "anbncn": "abc"}
 
@@ -13,24 +17,35 @@ LANGUAGES = {"anbn": "ab", "anbncn": "abc"}
 class CountingLanguage(Task):
     """Strings of equally many a and b (and c): how many more will come has to be counted.
 
-    Shown   One symbol per step, one of 3 (4) lines set to 1: S, then n times a, then n times b (then n times c). In training
-            n is uniform in 1 ... N.
-    Asked   At every step all legal next symbols, among a, b (, c) and the end T: after S an a, after an a another a or a b,
-            and from then on the only symbol that the count allows.
-    Lag     At least 1 step, for n = 1; 2n - 1 steps from the first a to the end of b^n, 3n - 1 to that of c^n.
+    Shown   One symbol per step, as one of 3 (4) lines set to 1: S, then n times a, then n times b
+            (then n times c). In training n is uniform in 1 ... N.
+    Asked   At every step all legal next symbols, among a, b (, c) and the end T: after S an a,
+            after an a another a or a b, and from then on the only symbol that the count allows.
+    Lag     At least 1 step, for n = 1; 2n - 1 steps from the first a to the end of b^n, 3n - 1 to
+            that of c^n.
     Right   Every output on the right side of 0.5 at every step.
-    Chance  Squared error 0.1545 for always answering the mean target; 0.0455 for the best answer to the present symbol.
-    Solved  All n of 1 ... N right. How far it goes beyond is a result: generalises_to, the largest n up to which all are right.
-    Published (LSTM with forget gates and peepholes, from memory: unverified)  a^n b^n, N=10: up to n=1000 at best, 118 on
-            average; a^n b^n c^n, N=50: up to n=500 at best.
+    Chance  Squared error 0.1545 for always answering the mean target; 0.0455 for the best answer to
+            the present symbol.
+    Solved  All n of 1 ... N are right. How far it goes beyond is a result: generalises_to, the
+            largest n up to which all are right.
 
     Decisions where the text leaves a choice:
-    - n = 0 is not a string, so that only a may follow S;
-    - right is what is on the right side of 0.5: the bound of the paper is not known;
-    - the test strings are n = 1 ... M, those of training among them, for generalises_to counts from 1.
+    - n = 0 does not count as a string, so only a may follow S;
+    - an output is right if it is on the right side of 0.5: the bound of the paper is not known;
+    - the test strings are n = 1 ... M, those of training among them, because generalises_to counts
+      from 1.
 
-    language: anbn | anbncn. N: the largest n in training; M: the largest n in the test, at least N.
-    Raises ValueError for another language, an N below 1 or an M below N. Source: Gers & Schmidhuber 2001, IEEE TNN 12:1333.
+    Args:
+        language: 'anbn' or 'anbncn'.
+        N: The largest n in training, at least 1.
+        M: The largest n in the test, at least N.
+        criterion: Settings of the criterion to change.
+
+    Raises:
+        ValueError: For other values.
+
+    References:
+        Gers & Schmidhuber 2001, IEEE TNN 12:1333.
     """
 
     lag = 1
@@ -39,67 +54,61 @@ class CountingLanguage(Task):
     def __init__(
         self, language: str = "anbn", N: int = 10, M: int = 1000, criterion: dict | None = None
     ):
-        self.letters = LANGUAGES[choice("CountingLanguage", "language", language, tuple(LANGUAGES))]
-        self.N = whole("CountingLanguage", "N", N)
-        self.M = self.test_size = whole("CountingLanguage", "M", M, least=N, why="which is task.N")
+        owner = "CountingLanguage"
+        self.letters = LANGUAGES[one_of(owner, "task.language", language, LANGUAGES)]
+        self.N = integer(owner, "task.N", N)
+        self.M = self.test_size = integer(owner, "task.M", M, least=N, why="which is task.N")
+
         self.inputs, self.targets = ("S", *self.letters), (*self.letters, "T")
         self.features = self.outputs = len(self.letters) + 1
         self.steps = self.readouts = self.length(N)
-        self.criterion = {
-            "rule": "whole_sets",
-            "wrong": 0,
-            "error_below": None,
-            "sets": ["training"],
-            **(criterion or {}),
-        }
+        self.criterion = whole_sets(criterion, sets=["training"])
         self._training = self.encode(np.arange(1, N + 1))
         x, y, w = self._training
         self.chance, self.memoryless = yardsticks(x[w > 0], y[w > 0], w[w > 0])
 
     def length(self, n):
-        """Steps of the string with that n."""
+        """The number of steps of the string with that n; n may also be an array."""
         return 1 + len(self.letters) * n
 
     def encode(self, n: np.ndarray, largest: int | None = None) -> Sequences:
-        """x, y, w of the strings with these n, padded to the length of the largest."""
+        """The strings with these n as x, y, w, padded to the length of the largest."""
         n = n[:, None]
         t = np.arange(self.length(int(n.max()) if largest is None else largest))
-        run = np.where(
-            t == 0, 0, 1 + (t - 1) // n
-        )  # which run of equal symbols the step lies in: S, a, b (, c)
+        run = np.where(t == 0, 0, 1 + (t - 1) // n)  # the run of equal symbols: S, a, b (, c)
         valid = t < self.length(n)
+
         x = (run[..., None] == np.arange(self.features)) & valid[..., None]
-        y = ((t // n)[..., None] == np.arange(self.outputs)) & valid[
-            ..., None
-        ]  # the symbol that comes
+        following = (t // n)[..., None] == np.arange(self.outputs)
+        y = following & valid[..., None]
         y[..., :2] |= x[..., 1:2]  # after an a, a and b are legal
         return x.astype("float32"), y.astype("float32"), valid.astype("float32")
 
-    def sample(self, rng, n):
+    def sample(self, rng: Generator, n: int) -> Sequences:
         drawn = rng.integers(self.N, size=n)
-        return tuple(part[drawn] for part in self._training)
+        x, y, w = self._training
+        return x[drawn], y[drawn], w[drawn]
 
-    def sets(self, seed, draw=0):
+    def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
         return {"training": [self._training], "test": Strings(self)}
 
-    def correct(self, y, prediction, w):
-        return np.all(
-            ((y > 0.5) == (prediction > 0.5)) & (prediction != 0.5) | (w == 0)[..., None],
-            axis=(1, 2),
-        )
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
+        right_side = ((y > 0.5) == (prediction > 0.5)) & (prediction != 0.5)
+        return np.all(right_side | (w == 0)[..., None], axis=(1, 2))
 
-    def summary(self, correct, losses):
+    def summary(self, correct: np.ndarray, losses: dict[str, float]) -> dict[str, float]:
+        """'generalises_to': the largest n up to which all strings are right."""
         return {"generalises_to": int(np.argmin([*correct, False]))}
 
-    def events(self, x, w):
-        begins = np.any(
-            x[:, 1:, 1:] > x[:, :-1, 1:], axis=-1
-        )  # where a run of equal symbols begins
+    def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """The steps at which a run of equal symbols begins."""
+        begins = np.any(x[:, 1:, 1:] > x[:, :-1, 1:], axis=-1)
         return np.pad(begins, ((0, 0), (1, 0)))
 
 
 class Strings:
-    """All n from 1 to M in order, in blocks that are padded to few different lengths: N, 2N, 4N, ... and M."""
+    """All n from 1 to M in order, in blocks that are padded to few different lengths: N, 2N, 4N,
+    ... and M."""
 
     def __init__(self, task: CountingLanguage):
         self.task = task

@@ -1,31 +1,45 @@
 """A long lag without local regularities (experiment 2b)."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from lstmlab.tasks.noise_free_lag import TOLERANCE, NoiseFreeLag
+from numpy.random import Generator
 
-from lstmlab.task import Drawn
+from lstmlab.task import Drawn, Sequences
 
 
 class NoLocalRegularities(NoiseFreeLag):
     """The first symbol comes back at the end of a random string: predict every next symbol.
 
-    Shown   One of p + 1 symbols per step, as one of p + 1 lines set to 1: x or y, each with probability 1/2, then p - 1 symbols
-            of a_1 ... a_{p-1}, each of them equally likely at each step. p steps, always.
-    Asked   At every step the symbol that follows; at the last one x or y, whichever came first. Nothing tells the others.
-    Lag     p - 1 steps from the first symbol to the answer that needs it (the paper counts to the symbol itself: p).
+    Shown   One of p + 1 symbols per step, as one of p + 1 lines set to 1: x or y, each with
+            probability 1/2, then p - 1 symbols of a_1 ... a_{p-1}, each of them equally likely at
+            each step. There are always p steps.
+    Asked   At every step the symbol that follows; at the last one x or y, whichever came first.
+            Nothing tells the others.
+    Lag     p - 1 steps from the first symbol to the answer that needs it (the paper counts to the
+            symbol itself: p).
     Right   |error| < 0.25 at every output at the last step.
-    Chance  Squared error 0.0098 for always answering the mean target; the same for the best answer to the present symbol
-            alone, to four digits (p = 100).
-    Solved  All of 10,000 random sequences right.
-    Published (LSTM, 18 trials, p=100)  5,680 sequences, all solved; chunker, BPTT and RTRL fail (text).
+    Chance  Squared error 0.0098 for always answering the mean target; the same, to four digits, for
+            the best answer to the present symbol (p = 100).
+    Solved  All of 10,000 random sequences are right.
 
     Decisions where the text leaves a choice:
-    - the 10,000 sequences are the test set, drawn once per seed and tried after each window of training (trainer.window
-      sequences); task.criterion.sets=[validation] with redraw=true tries 10,000 new ones each time;
-    - weights change once per sequence, by the sum of the errors of its steps, of which all but the last cannot be avoided.
+    - the 10,000 sequences are the test set, drawn once per seed and tried after each window of
+      training (trainer.window sequences); task.criterion.sets=[validation] with redraw=true tries
+      10,000 new ones each time;
+    - weights change once per sequence, by the sum of the errors of its steps, of which all but the
+      last cannot be avoided.
 
-    p: delay, at least 2; it sets the lag. criterion: settings of the rule to change.
-    Raises ValueError for a smaller p. Source: Hochreiter & Schmidhuber 1997, section 5.2.
+    Args:
+        p: The delay, at least 2. It sets the lag.
+        criterion: Settings of the criterion to change.
+
+    Raises:
+        ValueError: For a smaller p.
+
+    References:
+        Hochreiter & Schmidhuber 1997, section 5.2.
     """
 
     test_size = 10_000
@@ -33,35 +47,27 @@ class NoLocalRegularities(NoiseFreeLag):
     def __init__(self, p: int = 100, criterion: dict | None = None):
         super().__init__(p, {"redraw": False, **(criterion or {})})
 
-    published = [
-        {
-            "where": {"cell": cell, "learner": learner, "optimizer": "sgd", "optimizer.learning_rate": 1.0,
-                      "weights": weights, "task.p": 100},
-            "sequences": sequences, "solved": share, **({"trials": 18} if sequences else {}),
-            "source": f"Hochreiter & Schmidhuber 1997, section 5.2{'' if sequences else ' (failed)'}",
-        }
-        for cell, learner, weights, share, sequences in (
-            ("lstm1997", "truncated1997", 10_504, 1.0, 5_680), ("lstm1997", "growing", 10_504, 1.0, 5_680),
-            ("elman", "chunker", 20_910, 0.0, None), ("elman", "bptt", 10_404, 0.0, None), ("elman", "rtrl", 10_404, 0.0, None),
-        )
-    ]  # fmt: skip
-
-    def sets(self, seed, draw=0):
+    def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
         return {
             "test": Drawn(self, seed, "test", self.test_size),
             "validation": Drawn(self, seed, "sets", self.test_size, draw),
         }
 
-    def correct(self, y, prediction, w):
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
         last = w.shape[1] - 1 - np.argmax(w[:, ::-1] > 0, axis=1)
         rows = np.arange(len(w))
         return np.all(np.abs(y[rows, last] - prediction[rows, last]) < TOLERANCE, axis=1)
 
-    def _middle(self, rng, n, start, length):
+    def _middle(self, rng: Generator, n: int, start: int, length: int) -> np.ndarray:
         return rng.integers(0, self.p - 1, size=(length, n)).T
 
-    def _guessed(self):
-        """After x or y, one of p - 1 symbols; after a_k one of them, but x or y if this was the last of the p - 1."""
+    def _guessed(self) -> float:
+        """Squared error, summed over the outputs, of the best answer to the present symbol.
+
+        After x or y comes one of p - 1 symbols. After a_k comes one of them too, or x or y if it
+        was
+        the last of the p - 1.
+        """
         after_first = 1 - 1 / (self.p - 1)
         after_other = 1 - 2 / (2 * (self.p - 1)) ** 2 - (self.p - 2) ** 2 / (self.p - 1) ** 3
         return (after_first + (self.p - 1) * after_other) / self.p

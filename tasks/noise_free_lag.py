@@ -1,102 +1,95 @@
 """Noise-free sequences with a long lag (experiment 2a)."""
 
-import numpy as np
+from collections.abc import Iterable, Iterator
 
-from lstmlab.task import Task, mark, one_hot, whole, within
+import numpy as np
+from lstmlab.tasks.common.drawing import mark, one_hot
+from lstmlab.tasks.common.rules import whole_sets, within
+from numpy.random import Generator
+
+from lstmlab.checks import integer
+from lstmlab.task import Sequences, Task
 
 TOLERANCE = 0.25
 
 
 class NoiseFreeLag(Task):
-    """Two sequences that differ in their first and last symbol alone: predict every next symbol.
+    """Two sequences that differ only in their first and last symbol: predict every next symbol.
 
-    Shown   One of p + 1 symbols per step, as one of p + 1 lines set to 1: x, a_1, ... a_{p-1} or y, a_1, ... a_{p-1}, each
-            with probability 1/2. p steps, always.
+    Shown   One of p + 1 symbols per step, as one of p + 1 lines set to 1: x, a_1, ... a_{p-1} or y,
+            a_1, ... a_{p-1}, each with probability 1/2. There are always p steps.
     Asked   At every step the symbol that follows; at the last one x or y, whichever came first.
-    Lag     p - 1 steps from the first symbol to the answer that needs it (the paper counts to the symbol itself: p).
+    Lag     p - 1 steps from the first symbol to the answer that needs it (the paper counts to the
+            symbol itself: p).
     Right   |error| < 0.25 at every output and every step.
-    Chance  Squared error 0.0098 for always answering the mean target; 0.0000495 for the best answer to the present symbol
-            alone, which tells all but the last symbol (p = 100).
-    Solved  Both sequences right.
-    Published (18 trials, p=100)  LSTM: 5,040 sequences, all solved; chunker: 32,400, 33 %; RTRL, BPTT: none within 5,000,000.
-            p=4: RTRL 1,043,000, 78 %, at rate 1; 892,000, 56 %, at rate 4; 254,000, 22 %, at rate 10 (Table 2).
+    Chance  Squared error 0.0098 for always answering the mean target; 0.0000495 for the best answer
+            to the present symbol, which tells all but the last symbol (p = 100).
+    Solved  Both sequences are right.
 
     Decisions where the text leaves a choice:
-    - there are two sequences, so that 10,000 right ones are both of them right; they are training set and test set at once,
-      and are tried after each window of training (trainer.window sequences);
+    - there are only two sequences, so 10,000 right ones are these two; they are training set and
+      test set at once, and are tried after each window of training (trainer.window sequences);
     - weights change once per sequence, by the sum of the errors of its steps.
 
-    p: delay, at least 2; it sets the lag. criterion: settings of the rule to change.
-    Raises ValueError for a smaller p. Source: Hochreiter & Schmidhuber 1997, section 5.2.
+    Args:
+        p: The delay, at least 2. It sets the lag.
+        criterion: Settings of the criterion to change.
+
+    Raises:
+        ValueError: For a smaller p.
+
+    References:
+        Hochreiter & Schmidhuber 1997, section 5.2.
     """
 
     output_activation = "sigmoid"
     test_size = 2
 
     def __init__(self, p: int = 100, criterion: dict | None = None):
-        self.p = self.steps = self.readouts = whole(type(self).__name__, "p", p, least=2)
+        self.p = self.steps = self.readouts = integer(type(self).__name__, "task.p", p, least=2)
         self.features = self.outputs = p + 1
         self.lag = p - 1
         self.inputs = self.targets = (*(f"a{k}" for k in range(1, p)), "x", "y")
-        # a_1 ... a_{p-1} have a share 1/p of the targets each, x and y half of that
+        # a_1 ... a_{p-1} have a share 1/p of the targets each, x and y half of that.
         self.chance = (1 - (p - 1) / p**2 - 2 / (2 * p) ** 2) / (p + 1)
         self.memoryless = self._guessed() / (p + 1)
-        self.criterion = {
-            "rule": "whole_sets", "sets": ["test"], "wrong": 0, "error_below": None, "measure": "absolute", **(criterion or {}),
-        }  # fmt: skip
+        self.criterion = whole_sets(criterion, sets=["test"])
 
-    published = [
-        {
-            "where": {"cell": cell, "learner": learner, "optimizer": "sgd", "optimizer.learning_rate": rate,
-                      "weights": weights, "task.p": p},
-            "sequences": sequences, "solved": share, "trials": 18,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 2{'' if sequences else ' (none solved within 5,000,000)'}",
-        }
-        for cell, learner, p, weights, rates, share, sequences in (
-            ("elman", "rtrl", 4, 36, (1.0,), 0.78, 1_043_000), ("elman", "rtrl", 4, 36, (4.0,), 0.56, 892_000),
-            ("elman", "rtrl", 4, 36, (10.0,), 0.22, 254_000), ("elman", "rtrl", 10, 144, (1.0, 10.0), 0.0, None),
-            ("elman", "rtrl", 100, 10_404, (1.0, 10.0), 0.0, None), ("elman", "bptt", 100, 10_404, (1.0, 10.0), 0.0, None),
-            ("elman", "chunker", 100, 20_910, (1.0,), 0.33, 32_400),  # 10,506 in the table: those of one of the two nets
-            ("lstm1997", "truncated1997", 100, 10_504, (1.0,), 1.0, 5_040),
-            ("lstm1997", "growing", 100, 10_504, (1.0,), 1.0, 5_040),
-        )
-        for rate in rates  # 1.0 and 10.0: the ends of the range that the table gives
-    ]  # fmt: skip
+    def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
+        first = rng.integers(self.p - 1, self.p, size=n, endpoint=True)
+        yield from self._pieces(rng, first, lengths)
 
-    def pieces(self, rng, n, lengths):
-        yield from self._pieces(
-            rng, rng.integers(self.p - 1, self.p, size=n, endpoint=True), lengths
-        )
-
-    def sets(self, seed, draw=0):
+    def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
         both = np.array([self.p - 1, self.p])
         return {"test": list(self._pieces(np.random.default_rng(0), both, [self.steps]))}
 
-    def correct(self, y, prediction, w):
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
         return within(TOLERANCE, y, prediction, w)
 
-    def events(self, x, w):
+    def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         steps = np.arange(w.shape[1])
         return np.broadcast_to((steps == 0) | (steps == self.p - 1), w.shape)
 
-    def _pieces(self, rng, first, lengths):
-        """Pieces of sequences that begin and end with the codes `first` [n]; the code of a_k is k - 1."""
+    def _pieces(
+        self, rng: Generator, first: np.ndarray, lengths: Iterable[int]
+    ) -> Iterator[Sequences]:
+        """Sequences that begin and end with the codes `first` [n]; the code of a_k is k - 1."""
         n, shown, start = len(first), first, 0
         for length in lengths:
             following = self._middle(rng, n, start, length)
             mark(following, start, np.full(n, self.p - 1), first)
             codes = np.concatenate([shown[:, None], following], axis=1)
-            yield (
-                one_hot(codes[:, :-1], self.features),
-                one_hot(following, self.outputs),
-                np.ones((n, length), "float32"),
-            )
+            x, y = one_hot(codes[:, :-1], self.features), one_hot(following, self.outputs)
+            yield x, y, np.ones((n, length), "float32")
             shown, start = codes[:, -1], start + length
 
-    def _middle(self, rng, n, start, length):
-        """The codes [n, length] that follow the steps from `start` on, up to the last but one: a_1, a_2, ..."""
+    def _middle(self, rng: Generator, n: int, start: int, length: int) -> np.ndarray:
+        """The codes [n, length] that follow the steps from `start` on: a_1, a_2, ..."""
         return np.tile(np.arange(start, start + length), (n, 1))
 
-    def _guessed(self):
-        """Sum over the outputs of the squared error of the best answer to the present symbol: 1/2 after a_{p-1}, else none."""
+    def _guessed(self) -> float:
+        """Squared error, summed over the outputs, of the best answer to the present symbol.
+
+        It is 1/2 after a_{p-1}, and zero elsewhere.
+        """
         return 0.5 / self.p

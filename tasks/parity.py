@@ -1,34 +1,55 @@
-"""The parity problem: were there evenly or oddly many ones? Random weight guessing solves it."""
+"""The parity problem: was the number of ones even or odd? Random weight guessing solves it."""
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from lstmlab.tasks.common.drawing import cut_off, empty_piece, mark, uniform_by_step
+from lstmlab.tasks.common.rules import sliding_window, within
+from numpy.random import Generator
 
-from lstmlab.task import Task, choice, cut_off, mark, real, whole, within
+from lstmlab.checks import flag, integer, number
+from lstmlab.task import Sequences, Task
 
 
 class Parity(Task):
     """A long row of ones and minus ones: was the number of ones odd?
 
-    Shown   One line, at every step 1 or -1, each with probability 1/2, plus noise uniform in [-noise, noise]. Length uniform
-            in shortest ... longest, both included.
-    Asked   At the last step: 1 if the number of ones was odd, 0 if it was even. No error at any other step. With every_step
-            the same of the inputs so far, at every step.
-    Lag     shortest - 1 steps from the first input to the answer; every later input is needed as well. With every_step 1.
+    Shown   One line, at every step 1 or -1, each with probability 1/2, plus noise uniform in
+            [-noise, noise]. The length is uniform in shortest ... longest, both included.
+    Asked   At the last step: 1 if the number of ones was odd, 0 if it was even. There is no error
+            at any other step. With every_step the same is asked at every step, of the inputs so
+            far.
+    Lag     shortest - 1 steps from the first input to the answer; every later input is needed as
+            well. With every_step it is 1.
     Right   |error| < 0.1 at every step with an error.
-    Chance  Squared error 0.2500 for always answering 1/2; the last input alone tells nothing more. With every_step the present
-            input is the answer at the first step, which is one in (shortest + longest) / 2.
-    Solved  The last 2000 training sequences all right.
-    Published (random weight guessing, lengths 500-600)  2906 trials with one hidden unit (A1), 2797 with many sparse ones (A2),
-            250 with A2 without self-connections; with noise 0.2: 41,400 (A1). Guessing is lstmlab.tasks.common.guessing.
-            The 1997 paper: not solvable at 500 steps by gradient descent from small weights.
+    Chance  Squared error 0.2500 for always answering 1/2; the last input tells nothing more. With
+            every_step the present input is the answer at the first step, which is one in (shortest
+            + longest) / 2.
+    Solved  The last 2000 training sequences are all right.
+    Published  Found by random weight guessing: lstmlab.tasks.common.guessing.
 
     Decisions where the text leaves a choice:
-    - training draws fresh sequences; guessing classifies a set of 100, 50 of each class, drawn once;
-    - solved is judged as in 1997 on training sequences, since guessing has no rule for a net that is trained.
+    - training draws fresh sequences; guessing classifies a set of 100, 50 of each class, drawn
+      once;
+    - solved is judged as in 1997 on training sequences, because guessing has no rule for a network
+      that is trained.
 
-    shortest, longest: lengths, 2 <= shortest <= longest. noise: below 1, so that the sign stays; 0.2 is the published one.
-    every_step: see above. tolerance: the bound of the error, in (0, 0.5]; 0.4 is Fahlman's 40-20-40 rule. criterion:
-    settings of the rule to change. Raises ValueError for other values.
-    Source: Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms"; Bengio, Simard & Frasconi 1994.
+    Args:
+        shortest: The shortest length, at least 2. It sets the lag.
+        longest: The longest length, at least `shortest`.
+        noise: The size of the noise, at most 0.99, so that the sign stays; 0.2 is the published
+            one.
+        criterion: Settings of the criterion to change.
+        every_step: Whether the answer is asked at every step.
+        tolerance: The bound of |error| for a right answer, in [1e-6, 0.5]; 0.4 is Fahlman's
+            40-20-40 rule.
+
+    Raises:
+        ValueError: For other values.
+
+    References:
+        Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms"; Bengio,
+        Simard & Frasconi 1994.
     """
 
     features = outputs = 1
@@ -46,37 +67,34 @@ class Parity(Task):
         every_step: bool = False,
         tolerance: float = 0.1,
     ):
-        self.shortest = whole("Parity", "shortest", shortest, least=2)
-        self.steps = whole(
-            "Parity", "longest", longest, least=shortest, why="which is task.shortest"
-        )
-        self.noise = real("Parity", "noise", noise, least=0.0, most=0.99)
-        self.every_step = choice("Parity", "every_step", every_step, (True, False))
-        self.tolerance = real("Parity", "tolerance", tolerance, least=1e-6, most=0.5)
+        owner = "Parity"
+        self.shortest = integer(owner, "task.shortest", shortest, least=2)
+        why = "which is task.shortest"
+        self.steps = integer(owner, "task.longest", longest, least=shortest, why=why)
+        why = "so that the sign stays"
+        self.noise = number(owner, "task.noise", noise, least=0, most=0.99, why=why)
+        self.every_step = flag(owner, "task.every_step", every_step)
+        self.tolerance = number(owner, "task.tolerance", tolerance, least=1e-6, most=0.5)
+
         self.lag = 1 if every_step else shortest - 1
         self.readouts = self.steps if every_step else 1
-        first = (
-            2 / (shortest + longest) if every_step else 0.0
-        )  # share of the steps at which the present input is the answer
+        # The share of the steps at which the present input is the answer.
+        first = 2 / (shortest + longest) if every_step else 0.0
         self.memoryless = 0.25 * (1 - first**2)
-        self.criterion = {
-            "rule": "sliding_window", "sequences": 2000, "wrong": 0, "error_below": None, "measure": "absolute",
-            **(criterion or {}),
-        }  # fmt: skip
+        self.criterion = sliding_window(criterion)
 
-    def pieces(self, rng, n, lengths):
+    def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         last = rng.integers(self.shortest, self.steps, size=n, endpoint=True) - 1
         odd, start = np.zeros(n, bool), 0
         for length in lengths:
-            x, y, w = (np.zeros((n, length, *lines), "float32") for lines in ((1,), (1,), ()))
-            drawn = (
-                2 * rng.random((length, n), dtype="float32").T - 1
-            )  # its sign is the bit, its size the noise
-            bit = drawn >= 0
-            x[..., 0] = np.where(
-                bit, 1 + self.noise * (2 * drawn - 1), -1 + self.noise * (2 * drawn + 1)
-            )
+            x, y, w = empty_piece(n, length, self.features, self.outputs)
+            # The sign of a drawn number is the bit, and its size the noise.
+            drawn = 2 * uniform_by_step(rng, n, length) - 1
+            one = 1 + self.noise * (2 * drawn - 1)
+            minus_one = -1 + self.noise * (2 * drawn + 1)
+            x[..., 0] = np.where(drawn >= 0, one, minus_one)
             cut_off(x, start, last)
+
             so_far = (odd[:, None] + (x[..., 0] > 0).cumsum(axis=1)) % 2
             odd = so_far[:, -1] == 1
             if self.every_step:
@@ -88,8 +106,8 @@ class Parity(Task):
             yield x, y, w
             start += length
 
-    def correct(self, y, prediction, w):
+    def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
         return within(self.tolerance, y, prediction, w)
 
-    def events(self, x, w):
+    def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         return x[..., 0] > 0

@@ -163,6 +163,7 @@ def test_budget_is_never_solved():
         ({"rule": "sliding_window", "measure": "cubic"}, "criterion.measure='cubic'"),
         ({"rule": "whole_sets", "sequences": 5}, "sequences"),
         ({"rule": "whole_sets", "wrong": 1.5}, "criterion.wrong=1.5"),
+        ({"rule": "whole_sets", "wrong": 1.0}, "criterion.wrong=1.0"),
         ({"rule": "whole_sets", "wrong": -1}, "criterion.wrong=-1"),
         ({"rule": "whole_sets", "sets": "test"}, "criterion.sets='test'"),
         ({"rule": "whole_sets", "redraw": 1}, "criterion.redraw=1"),

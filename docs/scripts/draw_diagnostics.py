@@ -23,7 +23,7 @@ from lstmlab.recording.reading import read
 IMAGES = Path(__file__).parents[1] / "images"
 LAG = 100  # curves end there: every probe sequence is that long; beyond, only longer ones count
 GOOD, BAD, THIRD, PALE = "C0", "C3", "C2", "0.6"
-ADDING = "experiment=hs97/adding_100"
+ADDING = "experiment=hs97/4_adding_100"
 STREAM = (
     "experiment=gers2000/continual_embedded_reber task.steps=300 task.test_symbols=1000"
     " optimizer.learning_rate=0.1"

@@ -16,8 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from lstmlab import config
+from lstmlab import config, published
 from lstmlab.describe import build, describe, picture
+from lstmlab.errors import refusal
 from lstmlab.task import Task
 
 PAGE = Path(__file__).parents[1] / "tasks.md"
@@ -38,7 +39,7 @@ TITLES = {
 }
 HEAD = """# Tasks
 
-<!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks: change those -->
+<!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks and conf/published.csv: change those -->
 
 Each task is one question put to a net: what is shown, what is asked, and when it counts as solved. `lstmlab task=adding
 task.T=200` trains on one, `lstmlab-tasks adding T=200` prints its card with a drawn sequence (`--picture FILE` draws it), and
@@ -48,6 +49,10 @@ On a card, *Lag* is the least number of steps between an input that an answer ne
 best constant output and, behind it, that of the best output that knows the present input alone: a net that stays there has not
 remembered anything. Losses are means over the steps with an error: the squared error averaged over the outputs, or the
 crossentropy in nats. Settings are shown with their defaults; on the command line `task.` goes before them.
+
+The tables *Published* are made from [conf/published.csv](../conf/published.csv), the one place in which published figures are
+written; `lstmlab-tasks NAME` prints the same table. *Run by* is what to type behind `lstmlab`, with `-m` where a setting has
+several values.
 """
 
 
@@ -81,17 +86,28 @@ def swings() -> str:
 
 
 def card(name: str) -> dict[str, str]:
-    """The docstring by its parts: question, each of WORDS, notes (the decisions, and what else there is), source."""
-    summary, body, *notes, last = (inspect.getdoc(config.target("task", name)) or "").split("\n\n")
+    """The docstring of a task by its parts: question, each of WORDS, notes, source.
+
+    The notes are the decisions and whatever else comes before the sections (Args, Raises,
+    References); the source is the last of them.
+    """
+    doc = inspect.getdoc(config.target("task", name)) or ""
+    text, *sections = re.split(r"\n\n(?=(?:Args|Raises|References):\n)", doc)
+    summary, body, *notes = text.split("\n\n")
     parts = {"question": flat(summary)}
-    for entry in re.split(rf"\n(?=(?:{'|'.join(WORDS)})\b)", body):
-        word, rest = re.fullmatch(rf"({'|'.join(WORDS)})\b(.*)", entry, re.DOTALL).groups()
-        parts[word] = flat(rest)
+
+    words = "|".join(WORDS)
+    for entry in re.split(rf"\n(?=(?:{words})\b)", body):
+        found = re.fullmatch(rf"({words})\b(.*)", entry, re.DOTALL)
+        if found is None:
+            raise refusal(name, f"a card that begins with one of {WORDS}", {"line": entry[:40]})
+        parts[found[1]] = flat(found[2])
     parts["notes"] = "\n\n".join(
         re.sub(r"\n {2,}", " ", note).replace(":\n- ", ":\n\n- ") for note in notes
     )
-    source = re.search(r"Source: (.*)", last, re.DOTALL)
-    parts["source"] = flat(source[1]) if source else ""
+
+    headed = dict(section.split(":\n", 1) for section in sections)
+    parts["source"] = flat(headed.get("References", ""))
     return parts
 
 
@@ -115,7 +131,22 @@ def section(name: str) -> str:
     settings = config.text("task", name).partition("\n")[2].strip()
     lines += ["", "```yaml", settings, "```"] if settings else []
     lines += ["", f"Source: {parts['source']}"] if parts["source"] else []
+    lines += figures(name)
     return "\n".join(lines)
+
+
+def figures(name: str) -> list[str]:
+    """The task's published results as a titled Markdown table, in lines."""
+    title, rows = published.table(name)
+    if not rows:
+        return []
+    heads, *body = rows
+    if "run by" in heads:
+        last = heads.index("run by")
+        for row in body:
+            row[last] = "; ".join(f"`{run}`" for run in row[last].split("; ") if run)
+    table = [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *body)]
+    return ["", f"{title}:", "", *table]
 
 
 def overview(tasks: dict[str, Task]) -> str:

@@ -221,7 +221,7 @@ class _Effects:
     ):
         self.cell, self.probe, self.where, self.function = model.cell, probe, where, function
         self.linear = getattr(model, "linear", False)
-        self.blocks = np.array(cells) // model.cell.block_size
+        self.cells = list(cells)
         self.begin = np.maximum(np.argmax(where, axis=1) - 1, 0)
         self.end = np.maximum(last_steps(where), 0)
 
@@ -259,11 +259,11 @@ class _Effects:
 
     def _carousel(self, gates: dict[str, np.ndarray], known: np.ndarray) -> float:
         """(4): where nothing of it is read back, s_tm1 reaches s_t through the forget gate only."""
-        if "forget_gate" not in gates:
-            return 0.0 if self.cell.forget_gate == "closed" else 1.0
         steps = np.arange(self.where.shape[1])
         within = (steps > self.begin[:, None]) & (steps <= self.end[:, None])
-        kept = gates["forget_gate"].astype("float64")[..., self.blocks]
+        like = np.ones((*self.where.shape, self.cell.units))
+        factor = self.cell.state_factor({**gates, "cell_state": like})
+        kept = factor.astype("float64")[..., self.cells]
         return float(np.prod(kept, axis=1, where=within[..., None])[known].mean())
 
     def _recall(self, prediction: np.ndarray) -> dict[str, float]:

@@ -103,7 +103,7 @@ def memory(model: Any, probe: Probe) -> pd.DataFrame:
 
 def _by_cell(cell: Any, found: dict[str, np.ndarray], probe: Probe) -> pd.DataFrame:
     s, valid = found["cell_state"].astype("float64"), probe.valid
-    kept = np.abs(_kept(cell, found))
+    kept = np.abs(cell.state_factor(found).astype("float64"))
     slope = _relative_slope(cell.output_activation, _read(cell, found))[valid]
 
     return pd.DataFrame(
@@ -118,13 +118,6 @@ def _by_cell(cell: Any, found: dict[str, np.ndarray], probe: Probe) -> pd.DataFr
             **_capacity(s[valid]),
         }
     )
-
-
-def _kept(cell: Any, found: dict[str, np.ndarray]) -> np.ndarray:
-    """e_t [B, T, n] in float64."""
-    if "forget_gate" in found:
-        return np.repeat(found["forget_gate"].astype("float64"), cell.block_size, axis=-1)
-    return np.full(found["cell_state"].shape, 0.0 if cell.forget_gate == "closed" else 1.0)
 
 
 def _read(cell: Any, found: dict[str, np.ndarray]) -> Any:

@@ -1,12 +1,19 @@
-"""The yardsticks of a task whose inputs and targets take finitely many values: exact losses instead of estimates."""
+"""The yardsticks of a task whose inputs and targets take finitely many values: exact losses instead
+of estimates."""
 
 import numpy as np
 
 
 def yardsticks(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """(chance, memoryless): squared losses of the best constant output and of the best function of the present input alone.
+    """The `chance` and the `memoryless` loss of a task, as squared errors.
 
-    x [m, F], y [m, K], weight [m]: the m cases of input and target at a step with an error, and how often each is met.
+    Args:
+        x: The input in each of the m cases of input and target at a step with an error, [m, F].
+        y: The target in each case, [m, K].
+        weight: How often each case is met, [m].
+
+    Returns:
+        The losses of the best constant output and of the best function of the present input.
     """
     x, y, weight = (part[weight > 0].astype("float64") for part in (x, y, weight))
     share = weight / weight.sum()
@@ -14,6 +21,7 @@ def yardsticks(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float,
     group = group.reshape(-1)
     total = np.bincount(group, share)
     means = np.stack([np.bincount(group, share * line) for line in y.T], axis=1) / total[:, None]
+
     chance = share @ ((y - share @ y) ** 2).mean(axis=1)
     memoryless = share @ ((y - means[group]) ** 2).mean(axis=1)
     return float(chance), float(memoryless)

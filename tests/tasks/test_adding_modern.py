@@ -86,6 +86,7 @@ def test_criterion_can_be_changed():
         "sequences": 2000,
         "wrong": 20,
         "error_below": None,
+        "measure": "absolute",
     }
     assert AddingModern(criterion={"wrong": 0}).criterion["wrong"] == 0
 
@@ -97,11 +98,11 @@ def test_criterion_can_be_changed():
         ({"T": 50.0}, "AddingModern: expected an integer >= 2. Received: task.T=50.0"),
         (
             {"tolerance": -0.1},
-            "AddingModern: expected a number in 0..1. Received: task.tolerance=-0.1",
+            "AddingModern: expected a number in [0, 1]. Received: task.tolerance=-0.1",
         ),
         (
             {"tolerance": "x"},
-            "AddingModern: expected a number in 0..1. Received: task.tolerance='x'",
+            "AddingModern: expected a number in [0, 1]. Received: task.tolerance='x'",
         ),
     ],
 )

@@ -120,7 +120,7 @@ def test_sizes_of_the_card():
             {"pairs": 5, "keys": 4},
             f"AssociativeRecall: expected an integer in 1..4, {AT_MOST}. Received: task.pairs=5",
         ),
-        ({"keys": 0}, "AssociativeRecall: expected an integer >= 1. Received: task.keys=0"),
+        ({"keys": 0}, "AssociativeRecall: expected a positive integer. Received: task.keys=0"),
         ({"values": 1}, "AssociativeRecall: expected an integer >= 2. Received: task.values=1"),
         ({"delay": -1}, "AssociativeRecall: expected an integer >= 0. Received: task.delay=-1"),
     ],

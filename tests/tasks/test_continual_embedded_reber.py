@@ -178,6 +178,6 @@ def test_bad_settings(arguments):
     ((name, value),) = arguments.items()
     with pytest.raises(
         ValueError,
-        match=f"ContinualEmbeddedReber: expected an integer >= 1. Received: task.{name}={value}",
+        match=f"ContinualEmbeddedReber: expected a positive integer. Received: task.{name}={value}",
     ):
         ContinualEmbeddedReber(**arguments)

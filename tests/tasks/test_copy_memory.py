@@ -122,8 +122,8 @@ def test_events_are_symbols_and_delimiters(drawn):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"T": 0}, "CopyMemory: expected an integer >= 1. Received: task.T=0"),
-        ({"length": 0}, "CopyMemory: expected an integer >= 1. Received: task.length=0"),
+        ({"T": 0}, "CopyMemory: expected a positive integer. Received: task.T=0"),
+        ({"length": 0}, "CopyMemory: expected a positive integer. Received: task.length=0"),
         ({"symbols": 1}, "CopyMemory: expected an integer >= 2. Received: task.symbols=1"),
         (
             {"delimiter": "twice"},

@@ -131,7 +131,7 @@ def test_events_are_the_borders(task):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [({"language": "anbm"}, r"one of .*task.language='anbm'"), ({"N": 0}, r">= 1. Received: task.N=0"),
+    [({"language": "anbm"}, r"one of .*task.language='anbm'"), ({"N": 0}, r"a positive integer. Received: task.N=0"),
      ({"N": 10, "M": 9}, r">= 10, which is task.N. Received: task.M=9"), ({"N": 2.0}, r"task.N=2.0"),
      ({"M": True}, "task.M=True")],
 )  # fmt: skip

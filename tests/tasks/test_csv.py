@@ -223,6 +223,18 @@ def test_parts_of_a_column(write):
     assert "where" not in task.inputs
 
 
+def test_parts_of_a_column_beside_sequences_that_are_dropped(write):
+    """The rows of a dropped sequence belong to no other one."""
+    table = groups((5, 1, 7, 6, 1)).assign(
+        where=lambda t: t["id"].map({"g1": "validation", "g2": "test", "g3": "validation"})
+    )
+    table["where"] = table["where"].fillna("train")
+    task = Csv(write(table), target="v", group="id", part="where", short="drop")
+    numbers = {part: {v // 100 for v in rows_of(task, part)} for part in task._parts}
+    assert numbers == {"train": {0}, "validation": {3}, "test": {2}}
+    assert task.counts["sequences_dropped"] == 2
+
+
 def test_baselines_against_the_table(write):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"v": np.tile(rng.normal(size=7), 40) + 0.001 * rng.normal(size=280)})
@@ -541,15 +553,16 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
         ({"target": 3}, "the name of a column"),
         ({"target": "v", "kind": "classification"}, "a group column"),
         ({"target": "v", "part": "u"}, "a group column"),
-        ({"target": "v", "kind": "classification", "group": "t", "horizon": 2}, "task.kind=forecasting alone"),
-        ({"target": "v", "horizon": 0}, "integer >= 1"),
-        ({"target": "v", "warmup": 5, "window": 4}, "integer >= 5, which is task.warmup. Received: task.window=4"),
-        ({"target": "v", "period": 4}, r"integer in 1\.\.1, at most task.warmup=1: .* Received: task.period=4"),
-        ({"target": "v", "warmup": 5, "period": 6}, r"integer in 1\.\.5, at most task.warmup=5: .* Received: task.period=6"),
+        ({"target": "v", "kind": "classification", "group": "t", "horizon": 2}, "only with task.kind=forecasting"),
+        ({"target": "v", "horizon": 0}, "positive integer"),
+        ({"target": "v", "warmup": 5, "window": 4}, "integer >= 5 or null, which is task.warmup. Received: task.window=4"),
+        ({"target": "v", "period": 4}, r"integer in 1\.\.1 or null, at most task.warmup=1: .* Received: task.period=4"),
+        ({"target": "v", "warmup": 5, "period": 6}, r"integer in 1\.\.5 or null, at most task.warmup=5: .* Received: task.period=6"),
         ({"target": "v", "horizon": 40}, "sequences of at least 41 rows"),
         ({"target": "v", "shares": {"train": 0.5, "validation": 0.2, "test": 0.2}}, "add up to 1"),
         ({"target": "v", "shares": {"train": 0.5, "test": 0.5}}, "add up to 1"),
-        ({"target": "v", "tolerance": -1}, "number in 0"),
+        ({"target": "v", "shares": {"train": 1.0, "validation": 0.2, "test": -0.2}}, r"in \(0, 1\)"),
+        ({"target": "v", "tolerance": -1}, "number >= 0"),
         ({"target": "v", "separator": ";"}, r"a column of the table; nearest: 't,v,u'"),
         ({"target": "v", "separator": "::"}, "one character"),
         ({"target": "v", "encoding": "utf-99"}, "an encoding that Python knows"),
@@ -637,7 +650,7 @@ def test_classes_that_only_the_test_part_has(write):
     table.loc[table["id"] == "g0", "where"] = "validation"
     settings = {"kind": "classification", "target": "kind", "group": "id", "part": "where"}
     failing(
-        r"every class in the training part. Received: classes that occur elsewhere alone: \['c'\]",
+        r"every class in the training part. Received: classes that occur only elsewhere: \['c'\]",
         write(table),
         **settings,
     )

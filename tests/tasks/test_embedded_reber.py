@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from lstmlab.tasks.embedded_reber import EmbeddedReber, embedded_automaton
-from lstmlab.tasks.reber import draw_string
+from lstmlab.tasks.common.reber_grammar import draw_string, embedded_automaton
+from lstmlab.tasks.embedded_reber import EmbeddedReber
 from scipy.stats import chisquare
 
 N = 10_000

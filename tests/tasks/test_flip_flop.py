@@ -97,10 +97,13 @@ def test_right_and_wrong(drawn):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"channels": 0}, "FlipFlop: expected an integer >= 1. Received: task.channels=0"),
+        ({"channels": 0}, "FlipFlop: expected a positive integer. Received: task.channels=0"),
         ({"T": 1}, "FlipFlop: expected an integer >= 2. Received: task.T=1"),
-        ({"interval": 0.5}, "FlipFlop: expected a number in 1..10000. Received: task.interval=0.5"),
-        ({"tolerance": 2}, "FlipFlop: expected a number in 0..1. Received: task.tolerance=2"),
+        (
+            {"interval": 0.5},
+            "FlipFlop: expected a number in [1, 10000]. Received: task.interval=0.5",
+        ),
+        ({"tolerance": 2}, "FlipFlop: expected a number in [0, 1]. Received: task.tolerance=2"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -62,7 +62,7 @@ def test_perfect_and_constant_predictor(drawn):
     ("arguments", "expected"),
     [({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
      ({"shortest": 9, "longest": 8}, "an integer >= 9, which is task.shortest. Received: task.longest=8"),
-     ({"variance": -0.1}, r"a number in 0..inf. Received: task.variance=-0.1"), ({"answer": 0.5}, "task.answer=0.5")],
+     ({"variance": -0.1}, r"a number >= 0. Received: task.variance=-0.1"), ({"answer": 0.5}, "task.answer=0.5")],
 )  # fmt: skip
 def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match="Latch: expected") as error:

@@ -72,10 +72,19 @@ def test_perfect_and_constant_predictor(drawn):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
-     ({"shortest": 9, "longest": 8}, "an integer >= 9, which is task.shortest. Received: task.longest=8"),
-     ({"noise": 1.0}, "a number in 0..0.99. Received: task.noise=1.0"), ({"noise": "a"}, "task.noise='a'")],
-)  # fmt: skip
+    [
+        ({"shortest": 1}, "an integer >= 2. Received: task.shortest=1"),
+        (
+            {"shortest": 9, "longest": 8},
+            "an integer >= 9, which is task.shortest. Received: task.longest=8",
+        ),
+        (
+            {"noise": 1.0},
+            "a number in [0, 0.99], so that the sign stays. Received: task.noise=1.0",
+        ),
+        ({"noise": "a"}, "task.noise='a'"),
+    ],
+)
 def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match="Parity: expected") as error:
         Parity(**arguments)

@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from lstmlab.tasks.reber import REBER, Reber, draw_string
+from lstmlab.tasks.common.reber_grammar import REBER, draw_string
+from lstmlab.tasks.reber import Reber
 from scipy.stats import chisquare
 from test_embedded_reber import EDGES
 from test_embedded_reber import REBER as EXPRESSION

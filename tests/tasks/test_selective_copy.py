@@ -103,10 +103,13 @@ def test_right_and_wrong(drawn):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"T": 15}, "SelectiveCopy: expected an integer >= 16. Received: task.T=15"),
-        ({"tokens": 0}, "SelectiveCopy: expected an integer >= 1. Received: task.tokens=0"),
+        (
+            {"T": 15},
+            "SelectiveCopy: expected an integer >= 16, which is task.tokens. Received: task.T=15",
+        ),
+        ({"tokens": 0}, "SelectiveCopy: expected a positive integer. Received: task.tokens=0"),
         ({"symbols": 1}, "SelectiveCopy: expected an integer >= 2. Received: task.symbols=1"),
-        ({"noise": 0}, "SelectiveCopy: expected an integer >= 1. Received: task.noise=0"),
+        ({"noise": 0}, "SelectiveCopy: expected a positive integer. Received: task.noise=0"),
     ],
 )
 def test_bad_settings(settings, message):

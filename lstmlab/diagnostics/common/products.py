@@ -100,7 +100,8 @@ def one_steps(model: Any, x: Any, *states: Any) -> tuple:
 
     def step(x_t: Any, before: list) -> tuple:
         values, after = cell.step(x_t, before)
-        return {"before": tf.concat(before, axis=1), "forget": _forget(cell, values)}, after
+        forget = cell.state_factor(values)[:, :: cell.block_size]
+        return {"before": tf.concat(before, axis=1), "forget": forget}, after
 
     along, after = unroll(step, list(states), x)
     steps, size = batch * length, sum(cell.state_size) + 2 * cell.units
@@ -132,14 +133,6 @@ def _values(cell: Any, x: Any, copies: Any) -> Any:
 
     values, after = cell.step(x, before, touch=touch)
     return tf.concat([*after, values["cell_state"], values["output"]], axis=1)
-
-
-def _forget(cell: Any, values: dict) -> Any:
-    """The factor on the cell state [B, m]: 1 without a forget gate, 0 where it is closed."""
-    if "forget_gate" in values:
-        return values["forget_gate"]
-    like = values["cell_state"][:, : cell.blocks]
-    return tf.zeros_like(like) if cell.forget_gate == "closed" else tf.ones_like(like)
 
 
 # ---- along the sequence

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from lstmlab.diagnostics.base import Probe
 from lstmlab.diagnostics.common.steps import evenly
-from lstmlab.symbolic.equations import jacobian
-from lstmlab.symbolic.numbers import SLOPES, environment, slope
+from lstmlab.symbolic.jacobian import jacobian
+from lstmlab.symbolic.numbers import SLOPES, slope, symbol_values
 from lstmlab.unroll import unroll
 
 COLUMNS = ["value", "part", "way", "term", "norm"]
@@ -50,12 +50,12 @@ def terms(model: Any, probe: Probe, most: int = 256) -> Measured:
         most: How many of the valid steps are taken at most; they are spread evenly.
 
     Raises:
-        ValueError: As lstmlab.symbolic.equations.jacobian.
+        ValueError: As lstmlab.symbolic.jacobian.jacobian.
     """
     blocks = jacobian(model.cell)
     x, states = _steps(model.cell, probe, most)
     cell = _in_double(model.cell, x.shape[-1])
-    numbers = environment(cell, x, states, _slope)
+    numbers = symbol_values(cell, x, states, _slope)
 
     def norm(term: Any) -> float:
         matrices = term.value(numbers) * np.ones((len(x), 1, 1))
@@ -142,8 +142,5 @@ def _differentiated(cell: Any, x: Any, states: list, see: Callable) -> dict[str,
 def _forget(cell: Any, x: Any, states: list) -> np.ndarray:
     """diag of the value by which the state is multiplied, [N, n, n]."""
     values, _ = cell.step(x, states)
-    if "forget_gate" in values:
-        kept = np.repeat(values["forget_gate"].numpy(), cell.block_size, axis=1)
-    else:
-        kept = np.full((len(x), cell.units), 0.0 if cell.forget_gate == "closed" else 1.0)
+    kept = cell.state_factor(values).numpy()
     return kept[:, :, None] * np.eye(cell.units)

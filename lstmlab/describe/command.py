@@ -1,0 +1,96 @@
+"""The command `lstmlab-tasks`: which tasks there are, and the card of one with a drawn sequence."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstmlab import config, published
+from lstmlab.criterion import criterion
+from lstmlab.describe.figure import picture
+from lstmlab.describe.text import describe
+from lstmlab.errors import refusal
+from lstmlab.task import Task
+
+
+def build(name: str, settings: Sequence[str] = (), seed: int = 0) -> Task:
+    """Builds a task of conf/task/.
+
+    Args:
+        name: The name of the task.
+        settings: Settings to change, as on the command line: 'T=50', 'criterion.wrong=3'.
+        seed: The seed of the run, for tasks that use it.
+
+    Raises:
+        ValueError: For an unknown name or setting, with the nearest that there is, and for what the
+            task or its criterion refuses.
+    """
+    task = config.changed("task", name, settings, seed)
+    _check_criterion(name, task, seed)
+    return task
+
+
+def _check_criterion(name: str, task: Task, seed: int) -> None:
+    """Raises the ValueError that training would raise for the criterion."""
+    wanted = getattr(criterion(**task.criterion), "sets", None) or []
+    if not wanted:
+        return
+    known = task.sets(seed)
+    if not set(wanted) <= set(known):
+        raise refusal(name, f"names among {sorted(known)}", {"criterion.sets": wanted})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command, with the arguments of the process by default."""
+    parser = argparse.ArgumentParser(
+        prog="lstmlab-tasks",
+        description="Lists the tasks; with a name: the card of that task, and one drawn sequence.",
+    )
+    add = parser.add_argument
+    add("name", nargs="?", help="a task of conf/task/")
+    add("settings", nargs="*", metavar="SETTING=VALUE", help="settings of the task, as T=50")
+    add("--seed", type=int, default=0, help="the seed of the drawn sequence (default 0)")
+    where = "the place of the sequence in the training stream (default 0)"
+    add("--position", type=int, default=0, help=where)
+    drawn = "write the sequence as a picture, too (png, svg, pdf)"
+    add("--picture", type=Path, metavar="FILE", help=drawn)
+    options = parser.parse_intermixed_args(argv)
+    try:
+        print(_list() if options.name is None else _one(options))
+    except (OSError, ValueError) as error:
+        sys.exit(f"lstmlab-tasks: {error}")
+
+
+def _list() -> str:
+    """A line for each task: its name and the question."""
+    known = config.options("task")
+    docs = {name: inspect.getdoc(config.target("task", name)) or "" for name in known}
+    width = max(map(len, known))
+    return "\n".join(f"{name:<{width}}  {docs[name].splitlines()[0]}" for name in known)
+
+
+def _one(options: argparse.Namespace) -> str:
+    """The card of a task, its settings and one sequence."""
+    task = build(options.name, options.settings, options.seed)
+    settings = config.text("task", options.name).partition("\n")[2].rstrip()
+    parts = [
+        inspect.getdoc(type(task)) or "",
+        _published(options.name),
+        f"Settings of task={options.name}, with their defaults:\n{settings}",
+        describe(task, options.seed, options.position),
+    ]
+    if options.picture is not None:
+        picture(task, options.seed, options.position).savefig(options.picture)
+        parts.append(f"picture: {options.picture}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _published(name: str) -> str:
+    """The task's published results as text; '' where conf/published.csv has none."""
+    from tabulate import tabulate
+
+    title, rows = published.table(name)
+    if not rows:
+        return ""
+    return f"{title}:\n{tabulate(rows, headers='firstrow', disable_numparse=True)}"

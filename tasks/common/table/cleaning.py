@@ -1,0 +1,114 @@
+"""Missing values, and the scale of each column."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from lstmlab.tasks.common.table.columns import Columns
+from lstmlab.tasks.common.table.rows import Rows
+from lstmlab.tasks.common.table.text import fail
+
+
+@dataclass
+class Log:
+    """What was left out or filled in: notes for a reader, and counts for the result row."""
+
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("table_rows", "rows_dropped", "cells_filled", "sequences_dropped"), 0
+        )
+    )
+
+
+def without_missing(rows: Rows, how: str, columns: Columns, log: Log) -> np.ndarray:
+    """Treats missing numbers, in place.
+
+    Args:
+        rows: The rows, in order.
+        how: 'error', 'drop' the row, or 'fill' with the value before.
+        columns: Which column is what.
+        log: Where to say what was done.
+
+    Returns:
+        Which rows have a target that was not missing, bool [N], among the rows that are left.
+
+    Raises:
+        ValueError: For missing numbers, if `how` is 'error'.
+    """
+    absent = np.isnan(rows.numbers)
+    known = ~absent[:, 0] if columns.forecasts else np.ones(len(absent), bool)
+    if not absent.any():
+        return known
+    if how == "error":
+        _fail_for_missing(rows, absent, columns)
+    if how == "fill":
+        fill(rows)
+
+    keep = ~np.isnan(rows.numbers).any(axis=1)
+    filled, dropped = int(absent[keep].sum()), int((~keep).sum())
+    log.counts |= {"cells_filled": filled, "rows_dropped": dropped}
+    if filled:
+        log.notes.append(f"{filled} missing values filled with the value before")
+    if dropped:
+        why = "that no value precedes " if how == "fill" else ""
+        log.notes.append(f"{dropped} rows with missing values {why}dropped")
+    gone = len(np.unique(rows.sequence)) - len(np.unique(rows.sequence[keep]))
+    if gone:
+        log.counts["sequences_dropped"] = gone
+        log.notes.append(f"{gone} sequences dropped with them, of which no row was left")
+    rows.keep(keep)
+    return known[keep]
+
+
+def _fail_for_missing(rows: Rows, absent: np.ndarray, columns: Columns) -> None:
+    row, column = (int(k[0]) for k in np.nonzero(absent))
+    step = row - int(np.searchsorted(rows.sequence, rows.sequence[row])) + 1
+    sequence = rows.names[rows.sequence[row]]
+    where = f"sequence {sequence!r}, " if len(rows.names) > 1 else ""
+    where += f"step {step}, column {columns.lines[column]!r}"
+    received = f"{int(absent.sum())} missing, the first in {where}"
+    fail("no missing values, or task.missing=drop or fill", received)
+
+
+def fill(rows: Rows) -> None:
+    """Replaces missing values by the last one before them in the same sequence, in place."""
+    first = np.r_[True, np.diff(rows.sequence) != 0]
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
+    for k in range(rows.numbers.shape[1]):
+        column = rows.numbers[:, k]
+        last = np.maximum.accumulate(np.where(np.isnan(column), begin, np.arange(len(column))))
+        rows.numbers[:, k] = column[last]
+
+
+def standardise(
+    values: np.ndarray, training: np.ndarray, columns: Columns, log: Log
+) -> tuple[np.ndarray, np.ndarray]:
+    """Subtracts from each column its mean and divides by its standard deviation, in place.
+
+    Args:
+        values: The inputs, [N, F].
+        training: Which rows belong to the training part, bool [N]: only they count.
+        columns: Which column is what.
+        log: Where to say which columns are constant.
+
+    Returns:
+        The means and the standard deviations, [F] each; 1 for a constant column.
+
+    Raises:
+        ValueError: For a constant target of a forecast.
+    """
+    means, stds = np.zeros(values.shape[1]), np.ones(values.shape[1])
+    for k, name in enumerate(columns.lines):
+        column = values[training, k].astype("float64")
+        means[k], spread = column.mean(), column.std()
+        if spread > 1e-7 * np.abs(column).max():
+            stds[k] = spread
+        elif columns.forecasts and k == 0:
+            fail("a target that varies in the training part", f"the constant {name!r}")
+        else:
+            log.notes.append(
+                f"column {name!r} is constant in the training part: it says nothing there"
+            )
+        values[:, k] -= means[k]
+        values[:, k] /= stds[k]
+    return means, stds

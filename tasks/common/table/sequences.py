@@ -1,0 +1,127 @@
+"""The sequences of a table: where each begins, what it is called, and which part it belongs to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from lstmlab.tasks.common.table.columns import Columns
+from lstmlab.tasks.common.table.rows import PARTS, Rows
+from lstmlab.tasks.common.table.text import fail
+
+from lstmlab.checks import number
+
+
+@dataclass
+class Found:
+    """The sequences of a table, in the order of its rows.
+
+    Attributes:
+        starts: The first row of each.
+        lengths: How many rows each has.
+        names: What each is called.
+        units: Sequences with the same number must stay in one part.
+        labels: The class of each, or None.
+        parts: The part of each, a number of PARTS, or None.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    names: list[str]
+    units: np.ndarray
+    labels: np.ndarray | None = None
+    parts: np.ndarray | None = None
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Keeps only the sequences of a mask."""
+        self.names = [self.names[k] for k in np.flatnonzero(chosen)]
+        for name in ("starts", "lengths", "units", "labels", "parts"):
+            if getattr(self, name) is not None:
+                setattr(self, name, getattr(self, name)[chosen])
+
+
+def one_series(rows: Rows, shares: dict[str, float]) -> Found:
+    """One long series as three sequences: first rows to train, next to validate, last to test."""
+    cuts = np.rint(np.cumsum([0, *shares.values()]) * len(rows.numbers)).astype(int)
+    parts = np.arange(3)
+    return Found(cuts[:3], np.diff(cuts), list(PARTS), parts, parts=parts)
+
+
+def by_group(rows: Rows, columns: Columns) -> Found:
+    """Each run of rows of the same sequence.
+
+    Raises:
+        ValueError: For a sequence whose rows have different classes or parts.
+    """
+    first = np.r_[True, np.diff(rows.sequence) != 0] if len(rows.numbers) else np.zeros(0, bool)
+    starts = np.flatnonzero(first)
+    lengths = np.diff(np.r_[starts, len(rows.numbers)])
+    names = [rows.names[k] for k in rows.sequence[starts]]
+    units = rows.units[starts] if rows.units is not None else np.arange(len(starts))
+    found = Found(starts, lengths, names, units)
+    if rows.labels is not None:
+        found.labels = _one_each(rows.labels, found, "class", columns.target, rows.classes)
+    if rows.parts is not None:
+        found.parts = _one_each(rows.parts, found, "part", columns.part, list(PARTS))
+    return found
+
+
+def _one_each(
+    codes: np.ndarray, found: Found, what: str, column: str | None, words: list[str]
+) -> np.ndarray:
+    """The one code that all rows of a sequence share."""
+    number = np.repeat(np.arange(len(found.starts)), found.lengths)
+    first = codes[found.starts]
+    other = np.flatnonzero(codes != first[number])
+    if len(other):
+        k = number[other[0]]
+        both = f"{words[first[k]]!r} and {words[codes[other[0]]]!r}"
+        fail(f"one {what} per sequence, column {column!r}", f"{both} in {found.names[k]!r}")
+    return first
+
+
+def deal(found: Found, shares: dict[str, float], split: int) -> np.ndarray:
+    """Deals sequences out to the parts.
+
+    Units are dealt out whole and evenly over the classes, and training gets one of each class.
+
+    Args:
+        found: The sequences.
+        shares: The share of each part, by name.
+        split: The seed of the shuffle.
+
+    Returns:
+        The part of each sequence, a number of PARTS.
+
+    Raises:
+        ValueError: For too few sequences.
+    """
+    _, first, unit = np.unique(found.units, return_index=True, return_inverse=True)
+    shuffled = np.random.default_rng(split).permutation(len(first))
+    kind = found.labels[first] if found.labels is not None else np.zeros(len(first), int)
+    order = shuffled[np.argsort(kind[shuffled], kind="stable")]
+
+    # The first of each class is for training; of the rest, validation and test take every so many.
+    rest = order[np.r_[False, np.diff(kind[order]) == 0]]
+    part = np.zeros(len(first), int)
+    for name in ("test", "validation"):
+        wanted = max(1, round(shares[name] * len(first)))
+        if wanted > len(rest):
+            received = f"{len(first)} groups, task.shares={shares}"
+            fail(f"enough sequences for {name} beside one of each class", received)
+        places = ((np.arange(wanted) + 0.5) * len(rest) / wanted).astype(int)
+        part[rest[places]] = PARTS.index(name)
+        rest = np.delete(rest, places)
+    return part[unit]
+
+
+def checked_shares(shares: dict[str, float] | None) -> dict[str, float]:
+    """The shares of the parts in their order: those given, or 70, 15 and 15 %."""
+    shares = {"train": 0.7, "validation": 0.15, "test": 0.15} if shares is None else shares
+    expected = f"shares of {PARTS}, each between 0 and 1, that add up to 1"
+    if not isinstance(shares, dict) or set(shares) != set(PARTS):
+        fail(expected, f"task.shares={shares}")
+    checked = {
+        part: number("Csv", f"task.shares.{part}", shares[part], above=0, below=1) for part in PARTS
+    }
+    if abs(sum(checked.values()) - 1) > 1e-6:
+        fail(expected, f"task.shares={shares}")
+    return checked
