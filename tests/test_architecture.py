@@ -207,6 +207,15 @@ FORBIDDEN = {
         "diagnostics.example",
         "from lstmlab.diagnostics.bound import Bound",
     ): "lstmlab.diagnostics.bound",
+    (
+        "diagnostics.example",
+        "from lstmlab.symbolic.numbers import SLOPES",
+    ): "lstmlab.symbolic.numbers",
+    (
+        "diagnostics.common.steps",
+        "from lstmlab.diagnostics.memory import memory",
+    ): "lstmlab.diagnostics.memory",
+    ("diagnostics.common.products", "from lstmlab.diagnostics.base import Diagnostic"): None,
     ("runs.train", "import tensorflow.data"): "tensorflow",
     ("report.tables", "import keras"): "keras",
     ("report.pictures", "from lstmlab.report.tables import table"): "lstmlab.report.tables",

@@ -1,7 +1,8 @@
 """The pictures of docs/diagnostics.md: python docs/scripts/draw_diagnostics.py FOLDER
 
-FOLDER/NAME is what `lstmlab ... outputs=FOLDER/NAME` wrote for each NAME of RUNS, the commands. Pictures whose runs are not
-there are left out. All are drawn from the runs' csv, but for the predictions of `mean`, which the reopened nets give.
+FOLDER/NAME holds the run that `lstmlab ... outputs=FOLDER/NAME` wrote for each NAME of RUNS, the
+commands. Pictures whose runs are missing are left out. All are drawn from the runs' csv files,
+except the predictions of `mean` and the states of `abused`, which the reopened networks give.
 """
 
 import argparse
@@ -20,25 +21,34 @@ from PIL import Image
 from lstmlab.recording.reading import read
 
 IMAGES = Path(__file__).parents[1] / "images"
-LAG = 100  # shown of curves against lag: all probe sequences have so many steps; the mean beyond is over the longer ones alone
+LAG = 100  # curves end there: every probe sequence is that long; beyond, only longer ones count
 GOOD, BAD, THIRD, PALE = "C0", "C3", "C2", "0.6"
 ADDING = "experiment=hs97/4_adding_100"
-STREAM = "experiment=gers2000/continual_embedded_reber task.steps=300 task.test_symbols=1000 optimizer.learning_rate=0.1"
+STREAM = (
+    "experiment=gers2000/continual_embedded_reber task.steps=300 task.test_symbols=1000"
+    " optimizer.learning_rate=0.1"
+)
 ADAM = "learner=bptt optimizer=adam trainer.batch_size=20"
-SMALL = "'cell.recurrent_initializer={_target_: keras.initializers.RandomUniform, minval: -0.5, maxval: 0.5}'"
+SMALL = (
+    "'cell.recurrent_initializer={_target_: keras.initializers.RandomUniform, minval: -0.5,"
+    " maxval: 0.5}'"
+)
 RUNS = {
     "healthy": f"{ADDING} diagnostic=full diagnostic.gradients.every=window",
-    "vanilla": f"cell=vanilla cell.forget_gate.bias=6 cell.input_gate.bias=-3 {ADAM} optimizer.learning_rate=0.01"
-    " trainer.budget=100000 'diagnostic=[error_flow,bound,gates,memory,interventions,gradients,jacobians]'",
+    "vanilla": f"cell=vanilla cell.forget_gate.bias=6 cell.input_gate.bias=-3 {ADAM}"
+    " optimizer.learning_rate=0.01 trainer.budget=100000"
+    " 'diagnostic=[error_flow,bound,gates,memory,interventions,gradients,jacobians]'",
     "leaky": f"cell=vanilla cell.input_gate.bias=-3 {ADAM} optimizer.learning_rate=0.01"
     " trainer.budget=20000 'diagnostic=[error_flow,jacobians,gates,memory,interventions]'",
     "elman": f"cell=elman {SMALL} {ADAM} optimizer.learning_rate=0.005"
     " trainer.budget=20000 'diagnostic=[error_flow,bound,memory,gradients,jacobians]'",
     "drift": f"{STREAM} cell=lstm1997 trainer.budget=1000",
     "nodrift": f"{STREAM} trainer.budget=1000",
-    "closed": f"{ADDING} cell.input_gate.bias.first=-20 cell.input_gate.bias.step=0 optimizer.learning_rate=0.02"
-    " trainer.budget=5000 'diagnostic=[light,gate_timeline,gradients]' diagnostic.gradients.every=window",
-    "open": f"{ADDING} cell.input_gate.bias.first=3 cell.input_gate.bias.step=0 trainer.budget=5000",
+    "closed": f"{ADDING} cell.input_gate.bias.first=-20 cell.input_gate.bias.step=0"
+    " optimizer.learning_rate=0.02 trainer.budget=5000"
+    " 'diagnostic=[light,gate_timeline,gradients]' diagnostic.gradients.every=window",
+    "open": f"{ADDING} cell.input_gate.bias.first=3 cell.input_gate.bias.step=0"
+    " trainer.budget=5000",
     "abused": f"{ADDING} head.bias=null cell.output_gate.bias.first=2 trainer.budget=10000",
 }
 
@@ -341,7 +351,8 @@ def abused(store: Store) -> Figure:
 def interventions(store: Store) -> Figure:
     """Retention of the state with one gate held."""
     figure, *panels = two(
-        "interventions: one gate is held from the first event to the question. What is left of the state?",
+        "interventions: one gate is held from the first event to the question."
+        " What is left of the state?",
         "cell of 1997, no forget gate",
         "vanilla cell: closing the forget gate empties it",
         sharex=True,

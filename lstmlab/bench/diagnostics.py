@@ -1,4 +1,4 @@
-"""What measuring costs: each preset beside a run that measures nothing, and each measure by itself on a large probe."""
+"""The cost of measuring: each preset beside a run without, and each measure on a large probe."""
 
 import json
 import os
@@ -9,11 +9,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lstmlab import config
+from lstmlab.errors import refusal
 
 PRESETS = ("off", "light", "full")
 MEASURES = tuple(config.settings("diagnostic", "full")["defaults"])
@@ -23,9 +25,15 @@ BUDGET = 72_000  # sequences of a run of the default task and cell: about what i
 
 
 def presets(names: Sequence[str], budget: int, rounds: int) -> pd.DataFrame:
-    """preset, s, cpu s, ratio, quartiles, cpu ratio: whole runs of the default config, a process each, in turn.
+    """Time whole runs of the default config under each preset, a process each, in random order.
 
-    The ratios are those to the first of `names`, taken within each round; medians over the rounds.
+    Args:
+        names: Presets; ratios are those to the first, taken within each round.
+        budget: Training sequences of a run.
+        rounds: How often each preset is run; the table has medians over the rounds.
+
+    Returns:
+        DataFrame(preset, s, cpu s, ratio, lower quartile, upper quartile, cpu ratio).
     """
     taken: list[dict] = []
     order = np.random.default_rng(0)
@@ -50,10 +58,13 @@ def presets(names: Sequence[str], budget: int, rounds: int) -> pd.DataFrame:
 def measures(
     names: Sequence[str], cells: Sequence[str], steps: int, batch: int, rounds: int
 ) -> pd.DataFrame:
-    """cell, measure, first s (it compiles), s (median of the rounds), rows, MB: growth of the process's peak memory.
+    """Time each measure on each cell, in a process that does nothing else.
 
-    A process for each measure, which does nothing else. A measure that does not serve the cell is left out, and one that
-    cannot be taken is named on stderr.
+    A measure that does not serve the cell is left out; one that fails is named on stderr.
+
+    Returns:
+        DataFrame(cell, measure, first s, s, rows, MB). first s: the first measurement, which
+        compiles. s: the median of `rounds` more. MB: growth of the process's peak memory.
     """
     rows = []
     for cell in cells:
@@ -68,10 +79,8 @@ def measures(
                 arguments, env=_environment(), capture_output=True, text=True, check=False
             )
             if done.returncode:
-                print(
-                    f"left out: {name} of {cell}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}",
-                    file=sys.stderr,
-                )
+                said = (done.stderr.strip().splitlines() or ["no word"])[-1]
+                print(f"left out: {name} of {cell}: {said}", file=sys.stderr)
             elif answer := json.loads(done.stdout):
                 rows.append({"cell": cell, "measure": name, **answer})
     return pd.DataFrame(rows, columns=["cell", "measure", "first s", "s", "rows", "MB"])
@@ -102,7 +111,7 @@ def measure(name: str, cell: str, steps: int, batch: int, rounds: int) -> dict:
     }
 
 
-def _model(cell: str):
+def _model(cell: str) -> Any:
     from lstmlab.cells import variant
     from lstmlab.learners import BPTT
     from lstmlab.model import Head, Recurrent
@@ -112,8 +121,8 @@ def _model(cell: str):
     return model
 
 
-def _diagnostic(name: str):
-    """As conf/diagnostic names it."""
+def _diagnostic(name: str) -> Any:
+    """The diagnostic of conf/diagnostic/<name>.yaml."""
     return config.made(config.settings("diagnostic", name))
 
 
@@ -127,9 +136,7 @@ def _whole_run(preset: str, budget: int) -> dict:
         )  # fmt: skip
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode:
-            raise ValueError(
-                f"bench: expected a run that ends. Received: {done.stderr.strip().splitlines()[-1]}"
-            )
+            raise refusal("bench", "a run that ends", done.stderr.strip().splitlines()[-1])
         row = json.loads(next(Path(folder).rglob("result.json")).read_text(encoding="utf-8"))
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"s": row["seconds"], "cpu s": cpu}
@@ -145,7 +152,7 @@ def _environment() -> dict[str, str]:
 
 
 def _peak() -> float:
-    """MB."""
+    """The peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -79,7 +79,7 @@ class Diagnostic(abc.ABC):
         self.every = every
 
     def serves(self, model: Any) -> bool:
-        """Whether the model has what is measured. A run leaves out, with one line, what does not."""
+        """Whether the model has what is measured. If not, a run says so and goes on without it."""
         return hasattr(model.cell, "step")
 
     @abc.abstractmethod

@@ -28,8 +28,8 @@ class GradientNorm(Diagnostic):
                                 angle are not finite either then
 
     One row for each whole weight, net 'all'; where several pre-activations share its
-    columns (kernel, recurrent matrices, bias), one more for the columns of each. clipped: clipnorm looks at the
-    whole weight, clipvalue at the columns, global_clipnorm at all weights.
+    columns (kernel, recurrent matrices, bias), one more for the columns of each. clipped: clipnorm
+    looks at the whole weight, clipvalue at the columns, global_clipnorm at all weights.
 
     Table: weight, net, norm, weight_norm, update_ratio, angle, clipped, finite. TensorBoard: the
     norms of whole weights and of the kernel's columns by net; update_ratio and angle of the kernel.

@@ -1,4 +1,4 @@
-"""What measuring costs: the tables of the command, from measurements made up and from small ones."""
+"""The cost of measuring: the command's tables, from made-up measurements and from small ones."""
 
 import json
 import sys
@@ -20,8 +20,8 @@ def in_this_process(command, **options):
 
 def test_measures_by_the_command(capsys, monkeypatch):
     monkeypatch.setattr(bench_diagnostics.subprocess, "run", in_this_process)
-    bench.main(["measures", "--measures", "gates", "memory", "--of-cells", "elman", "vanilla", "--steps", "20", "--batch", "3",
-                "--rounds", "2"])  # fmt: skip
+    chosen = "--measures gates memory --of-cells elman vanilla --steps 20 --batch 3 --rounds 2"
+    bench.main(["measures", *chosen.split()])
     lines = [line.split("|") for line in capsys.readouterr().out.splitlines()]
     found = {
         (line[1].strip(), line[2].strip()): [float(value) for value in line[3:6]]

@@ -1,4 +1,4 @@
-"""Hochreiter's bound: never exceeded by random nets, reached by nets made so, and what a carousel does instead."""
+"""Bound: never exceeded by random networks, reached by chosen ones, and the carousel's constant."""
 
 import keras
 import numpy as np
@@ -40,7 +40,9 @@ def curve(table: pd.DataFrame, kind: str) -> pd.Series:
 
 
 def derivatives(model, x, activation: str) -> tuple[dict[int, list], float]:
-    """{lag: the matrices dy_T*/dy_t of the sequences}, F'(T*) W .. F'(t+1) W, and the largest slope: in NumPy."""
+    """{lag: the matrices dy_T*/dy_t of the sequences}, F'(T*) W .. F'(t+1) W, and the largest
+    slope: in NumPy.
+    """
     f, slope = FUNCTIONS[activation]
     kernel, bias, weights = (
         model.cell.kernel.numpy(),
@@ -104,7 +106,7 @@ def test_every_row_against_numpy(cell, activation, rng):
 
 @pytest.mark.parametrize("nets", [30, pytest.param(120, marks=pytest.mark.slow)])
 def test_never_exceeded_by_random_nets(nets, rng):
-    """Networks of 1 to 6 units, weights from 0.05 to 5, of every kind; some decay and some explode."""
+    """Of 1 to 6 units, weights from 0.05 to 5, of every kind; some decay and some explode."""
     ends = []
     for k in range(nets):
         cell, activation = (
@@ -139,7 +141,9 @@ KINDS = ("largest", "norm", "bound", "bound_spectral", "bound_a_priori")
 )
 @pytest.mark.parametrize("weight", [0.9, -3.0])
 def test_reached_by_one_unit_of_constant_slope(activation, slope, weight, rng):
-    """net = 0 at every step, where the slope is the steepest: for a logistic unit, whose value there is 1/2, by its bias."""
+    """net = 0 at every step, where the slope is the steepest: for a logistic unit, whose value
+    there is 1/2, by its bias.
+    """
     model = net(rng, "elman", 1, candidate_activation=activation)
     model.cell.recurrent_kernel.assign([[weight]])
     model.cell.bias.assign([-weight / 2 if activation == "sigmoid" else 0.0])
@@ -154,7 +158,7 @@ def test_reached_by_one_unit_of_constant_slope(activation, slope, weight, rng):
 
 
 def test_logistic_units_with_weights_below_4_over_n_decay(rng):
-    """tau = n w_max / 4 < 1: no element exceeds n tau^q, whatever the inputs (1997, section 3.1)."""
+    """tau = n w_max / 4 < 1: no element exceeds n tau^q for any input (1997, section 3.1)."""
     for w_max in (0.5, 0.99):  # of 4 / n
         model = net(rng, "elman", candidate_activation="sigmoid")
         weights = rng.uniform(-1, 1, size=(N, N))
@@ -218,7 +222,9 @@ def test_the_carousel_has_a_constant_instead(rng):
 
 
 def test_a_carousel_alone_is_the_measured_one(rng):
-    """Where nothing is read back, ds_T/ds_t is diagonal and the largest product of forget activations is all there is."""
+    """Where nothing is read back, ds_T/ds_t is diagonal and the largest product of forget
+    activations is all there is.
+    """
     table = bound(net(rng, "vanilla", feedback="none"), rng.normal(size=(B, T, F)), W)
     for kind in ("largest", "norm"):
         np.testing.assert_allclose(curve(table, kind), curve(table, "carousel"), rtol=1e-12)
@@ -286,7 +292,8 @@ def test_wrong_arguments(rng):
         ),
         (
             lambda: bound(model, x, 0 * W),
-            "bound: expected at least one step with w > 0 in every sequence. Received: w without one",
+            "bound: expected at least one step with w > 0 in every sequence. Received: w "
+            "without one",
         ),
         (
             lambda: bound(model, x[..., :2]),
@@ -294,7 +301,8 @@ def test_wrong_arguments(rng):
         ),
         (
             lambda: bound(model, x[:0]),
-            f"bound: expected at least one sequence of at least one step. Received: x=(0, {T}, 3), w=(0, {T})",
+            "bound: expected at least one sequence of at least one step. Received: x=(0, "
+            f"{T}, 3), w=(0, {T})",
         ),
         (
             lambda: bound(model, np.nan * x),

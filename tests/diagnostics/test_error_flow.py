@@ -1,4 +1,4 @@
-"""Error flow against finite differences through a cell written in NumPy, and against what 1997 derives for the carousel."""
+"""Error flow against finite differences through a NumPy cell, and against the paper of 1997."""
 
 import keras
 import numpy as np
@@ -23,7 +23,9 @@ LAST = np.array([T - 1, T - 2])  # the last step with an error, of either sequen
 
 
 class Bumped(NumpyCell):
-    """NumpyCell that takes bumps on net inputs too, {"net_i": ...}; `live` nets alone see no hidden values held fast."""
+    """NumpyCell that takes bumps on net inputs too, {"net_i": ...}; `live` nets alone see no hidden
+    values held fast.
+    """
 
     def __init__(self, cell, live: str = "", read_back=None):
         super().__init__(cell)
@@ -48,7 +50,9 @@ def problem(rng, cell: str, learner=None, **overrides):
 
 
 def last_error(model, x, y, w, bump=None, **held) -> np.ndarray:
-    """Half the squared error at the last step with a target, of each sequence [B]; held: as Bumped takes it."""
+    """Half the squared error at the last step with a target, of each sequence [B]; held: as Bumped
+    takes it.
+    """
     steps, _ = Bumped(model.cell, **held).run(x, bump)
     outputs = np.stack([at["y"] for at in steps], axis=1)
     prediction = 1 / (1 + np.exp(-(outputs @ model.head.kernel.numpy() + model.head.bias.numpy())))
@@ -60,7 +64,9 @@ def last_error(model, x, y, w, bump=None, **held) -> np.ndarray:
 def by_differences(
     model, x, y, w, letter: str, size: int = N, step: float = 1e-5, **held
 ) -> np.ndarray:
-    """dE/dvalue_t [B, T, size] by central differences: the value of cell or block k at step t moved up and down."""
+    """dE/dvalue_t [B, T, size] by central differences: the value of cell or block k at step t moved
+    up and down.
+    """
     flow = np.zeros((B, T, size))
     for t in range(T):
         for k in range(size):
@@ -142,7 +148,9 @@ def test_net_inputs_against_finite_differences(name, rng):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_what_came_through_the_nets_against_its_own_recursion_over_the_steps(name, rng):
-    """d_t = (sum over nets a of R_a dE/dnet_a(t+1)) dy_t/ds_t + f_(t+1) d_(t+1), dE/dnet by differences."""
+    """d_t = (sum over nets a of R_a dE/dnet_a(t+1)) dy_t/ds_t + f_(t+1) d_(t+1), dE/dnet by
+    differences.
+    """
     model, x, y, w = problem(rng, **CELLS[name])
     cell, (steps, _) = NumpyCell(model.cell), NumpyCell(model.cell).run(x)
     of_nets = {
@@ -191,7 +199,9 @@ def test_the_flow_used_where_gates_alone_are_cut_against_finite_differences(rng)
 
 @pytest.mark.parametrize("h", [1, 3])
 def test_the_flow_used_within_a_horizon_is_what_the_gradient_of_truncated_bptt_is_made_of(h, rng):
-    """dE/dW = sum over the steps of x_t dE/dnet_t, for the steps within the horizon; its own step is the first."""
+    """dE/dW = sum over the steps of x_t dE/dnet_t, for the steps within the horizon; its own step
+    is the first.
+    """
     model, x, y, w = problem(rng, "vanilla", TruncatedBPTT(horizon=h, update_every=1))
     last = np.where(np.arange(T) == LAST[:, None], w, 0)
     gradient = model.learner.gradients(model.cell, model.head, *map(tf.constant, (x, y, last)))[2][
@@ -250,7 +260,9 @@ def test_lags_kept(longest, most):
 
 
 def derivative_at_last(model, x, y, w) -> np.ndarray:
-    """dE/ds [B, n] at the last step with a target: e_k through the head, the output gate and the slope of h (eq. 23)."""
+    """dE/ds [B, n] at the last step with a target: e_k through the head, the output gate and the
+    slope of h (eq. 23).
+    """
     steps, _ = NumpyCell(model.cell).run(x)
     rows = []
     for b, t in enumerate(LAST):
@@ -355,24 +367,35 @@ def test_wrong_arguments(rng):
     model, x, y, w = problem(rng, "vanilla")
     foreign = Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F)
     for arguments, message in [
-        ((foreign, x, y), "error_flow: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent"),
+        (
+            (foreign, x, y),
+            "error_flow: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent",
+        ),
         (
             (tf.keras.Sequential(), x, y),
             "error_flow: expected a lstmlab.Recurrent with a GatedCell. Received: model=Sequential",
         ),
         (
             (model, x, y[:, 1:]),
-            "error_flow: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(2, 5, 3), y=(2, 4, 2), w=(2, 5)",
+            "error_flow: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(2, 5, "
+            "3), y=(2, 4, 2), w=(2, 5)",
         ),
         (
             (model, x, y, w * [[1], [0]]),
-            "error_flow: expected at least one step with w > 0 in every sequence. Received: w without one",
+            "error_flow: expected at least one step with w > 0 in every sequence. "
+            "Received: w without one",
         ),
         ((model, x[..., :2], y), "error_flow: expected x [B, T, 3]. Received: x=(2, 5, 2)"),
-        ((model, x[:0], y[:0]), "error_flow: expected at least one sequence of at least one step. Received: x=(0, 5, 3), "
-                                "y=(0, 5, 2), w=(0, 5)"),
-        ((model, x * np.nan, y), "error_flow: expected finite numbers. Received: x with 30 of 30 not finite"),
-    ]:  # fmt: skip
+        (
+            (model, x[:0], y[:0]),
+            "error_flow: expected at least one sequence of at least one step. "
+            "Received: x=(0, 5, 3), y=(0, 5, 2), w=(0, 5)",
+        ),
+        (
+            (model, x * np.nan, y),
+            "error_flow: expected finite numbers. Received: x with 30 of 30 not finite",
+        ),
+    ]:
         with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
             error_flow(*arguments)
         assert str(e.value) == message

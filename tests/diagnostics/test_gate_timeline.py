@@ -176,7 +176,8 @@ def test_the_function_refuses_what_it_cannot_measure(rng):
         ),
         (
             (Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F), probe),
-            "gate_timeline: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent",
+            "gate_timeline: expected a lstmlab.Recurrent with a GatedCell. Received: "
+            "model=Recurrent",
         ),
         (
             (model, probe.x),

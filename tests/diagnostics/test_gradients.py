@@ -1,4 +1,4 @@
-"""GradientNorm: the learner's own gradient and the weights, against slices with columns counted by hand, and against Keras."""
+"""GradientNorm: the learner's gradient and the weights, against slices by hand and Keras."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Interventions against a clamped cell in NumPy, retention by central differences, and against what the equations say."""
+"""Interventions against a clamped cell in NumPy, central differences, and the equations."""
 
 import keras
 import numpy as np
@@ -30,10 +30,14 @@ STEPS = {  # those of each interval, in each sequence
 
 
 class Clamped(NumpyCell):
-    """The cell in NumPy with gates of {step: {letter: (which sequences [B], value [m])}} standing in for those that arise."""
+    """The cell in NumPy with gates of {step: {letter: (which sequences [B], value [m])}} standing
+    in for those that arise.
+    """
 
     def play(self, x, clamps=None, bump=None, read_back=None, start=None):
-        """Values at every step, and what the nets read back: as NumpyCell.run. start: hidden, cell state."""
+        """Values at every step, and what the nets read back: as NumpyCell.run. start: hidden, cell
+        state.
+        """
         width = self.n + (
             self.m * sum(k in self.weights for k in "ifo") if self.feedback == "all" else 0
         )
@@ -104,7 +108,9 @@ def lost(model, probe, clamps) -> tuple[float, float]:
 
 
 def retained(model, probe, clamps, interval, carousel: bool, step: float = 1e-5) -> float:
-    """d s_end / d s_begin by central differences: cell k of each sequence moved at its own beginning."""
+    """d s_end / d s_begin by central differences: cell k of each sequence moved at its own
+    beginning.
+    """
     cell, found = Clamped(model.cell), []
     intervals = {b: list(STEPS[interval][b]) for b in range(B) if len(STEPS[interval][b])}
     ends = {b: (max(steps[0] - 1, 0), steps[-1]) for b, steps in intervals.items() if steps[-1]}
@@ -158,7 +164,9 @@ def test_every_row_against_a_clamped_cell_in_numpy(name, interval, rng, eager):
 
 
 def test_only_the_forget_gate_forgets(rng, eager):
-    """Along the carousel: shut, nothing is left; open, everything; no other gate changes what its own values leave."""
+    """Along the carousel: shut, nothing is left; open, everything; no other gate changes what its
+    own values leave.
+    """
     model, probe = problem(
         rng, "lstm1997", forget_gate=Gate(bias=1.0), feedback="none"
     )  # nothing is fed back
@@ -211,7 +219,9 @@ def test_clamping_a_gate_leaves_the_one_coupled_to_it(rng, eager):
 
 @pytest.mark.parametrize("gate", ["refine_gate", "forget_gate", "input_gate"])
 def test_gates_that_act_through_others(gate, rng, eager):
-    """A refine gate held open or shut: e = 1 - (1 - f)^2 or f^2, in NumPy from the forget gate before it is refined."""
+    """A refine gate held open or shut: e = 1 - (1 - f)^2 or f^2, in NumPy from the forget gate
+    before it is refined.
+    """
     cell = variant("ur_lstm", units=N, dtype="float64", feedback="none")
     model = Recurrent(cell, Head(K, dtype="float64"), BPTT(), F)
     randomize(model.cell, rng)
@@ -377,7 +387,8 @@ def test_wrong_arguments(rng):
     for arguments, message in [
         (
             {"gate": "forget_gate"},
-            "intervene: expected a gate that the cell has: input_gate, output_gate. Received: gate='forget_gate'",
+            "intervene: expected a gate that the cell has: input_gate, output_gate. "
+            "Received: gate='forget_gate'",
         ),
         (
             {"gate": "input_gate", "value": 0.5},
@@ -401,7 +412,8 @@ def test_wrong_arguments(rng):
         ),
         (
             {"gate": "input_gate", "interval": (0, 0)},
-            "intervene: expected a sequence with a step of the interval behind its first step. Received: interval=(0, 0)",
+            "intervene: expected a sequence with a step of the interval behind its first "
+            "step. Received: interval=(0, 0)",
         ),
         (
             {"gate": "input_gate", "x": x[..., :2]},
@@ -413,11 +425,13 @@ def test_wrong_arguments(rng):
         ),
         (
             {"gate": "input_gate", "y": y[:, 1:]},
-            "intervene: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(3, 7, 3), y=(3, 6, 2), w=(3, 7)",
+            "intervene: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(3, 7, "
+            "3), y=(3, 6, 2), w=(3, 7)",
         ),
         (
             {"gate": "input_gate", "x": x[:0], "y": y[:0], "w": w[:0]},
-            "intervene: expected at least one sequence of at least one step. Received: x=(0, 7, 3), y=(0, 7, 2), w=(0, 7)",
+            "intervene: expected at least one sequence of at least one step. Received: "
+            "x=(0, 7, 3), y=(0, 7, 2), w=(0, 7)",
         ),
         (
             {"gate": "input_gate", "y": np.nan * y},
@@ -434,7 +448,8 @@ def test_wrong_arguments(rng):
     foreign = Recurrent(keras.layers.LSTMCell(N), Head(K), BPTT(), F)
     with pytest.raises(
         ValueError,
-        match=r"^intervene: expected a lstmlab.Recurrent with a GatedCell. Received: model=Recurrent$",
+        match=r"^intervene: expected a lstmlab.Recurrent with a GatedCell. Received: "
+        r"model=Recurrent$",
     ):
         intervene(foreign, x, y, w, "input_gate")
     plain = Recurrent(

@@ -1,4 +1,4 @@
-"""State-to-state Jacobians against finite differences and against autodiff through the whole sequence."""
+"""State-to-state Jacobians against finite differences, and autodiff through the sequence."""
 
 import keras
 import numpy as np
@@ -32,7 +32,9 @@ def problem(rng, cell: str, dtype: str = "float64", **overrides):
 
 
 def by_differences(model, x, step: float = 1e-5) -> dict[str, np.ndarray]:
-    """d(value at LAST)/d(value at t) as it arises, {value: [B, T, n, n]}, row: the value at LAST, by central differences."""
+    """d(value at LAST)/d(value at t) as it arises, {value: [B, T, n, n]}, row: the value at LAST,
+    by central differences.
+    """
     # one batch for all: [T, N] places to move, up and down, of each sequence
     taps = np.zeros((T, N, 2, B, T, N))
     for t, k in np.ndindex(T, N):
@@ -68,7 +70,9 @@ def by_lag(matrices: np.ndarray) -> np.ndarray:
 
 
 def medians(statistic, matrices: np.ndarray) -> np.ndarray:
-    """The median of statistic(matrix) over the sequences, at each lag, through logarithms: matrices [B, T, n, n] by lag."""
+    """The median of statistic(matrix) over the sequences, at each lag, through logarithms: matrices
+    [B, T, n, n] by lag.
+    """
     return np.array(
         [
             np.exp(np.median([np.log(statistic(matrices[b, k])) for b in range(B) if k <= LAST[b]]))
@@ -327,7 +331,8 @@ def test_wrong_arguments(rng):
         ),
         (
             lambda: jacobians(model, x, W * [[1], [0], [1]]),
-            "jacobians: expected at least one step with w > 0 in every sequence. Received: w without one",
+            "jacobians: expected at least one step with w > 0 in every sequence. "
+            "Received: w without one",
         ),
         (
             lambda: jacobians(model, x[..., :2], W),
@@ -335,11 +340,13 @@ def test_wrong_arguments(rng):
         ),
         (
             lambda: jacobians(model, x[:0]),
-            "jacobians: expected at least one sequence of at least one step. Received: x=(0, 5, 3), w=(0, 5)",
+            "jacobians: expected at least one sequence of at least one step. Received: "
+            "x=(0, 5, 3), w=(0, 5)",
         ),
         (
             lambda: jacobians(model, x[:, :0]),
-            "jacobians: expected at least one sequence of at least one step. Received: x=(3, 0, 3), w=(3, 0)",
+            "jacobians: expected at least one sequence of at least one step. Received: "
+            "x=(3, 0, 3), w=(3, 0)",
         ),
         (
             lambda: jacobians(model, np.where(x == x[1, 2, 0], np.inf, x)),

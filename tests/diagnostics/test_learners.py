@@ -1,4 +1,4 @@
-"""LearnerComparison: learners whose reach is known see the lags that they should; measuring disturbs nothing."""
+"""LearnerComparison: learners of known reach see the lags they should; nothing is disturbed."""
 
 import keras
 import numpy as np
@@ -64,7 +64,9 @@ def at(table: pd.DataFrame, *lags) -> pd.DataFrame:
 
 
 class Halved(GradientLearner):
-    """A learner that draws: half the exact gradient, with a vector at right angles of the same length added or subtracted."""
+    """A learner that draws: half the exact gradient, with a vector at right angles of the same
+    length added or subtracted.
+    """
 
     traits = Traits(stochastic=True)
 
@@ -129,7 +131,9 @@ def test_exact_learners_see_every_lag(rng):
 
 
 def test_slices_against_each_sequence_cut_by_hand(rng, eager):
-    """exact_norm at lag k: of the mean over sequences of g_k - g_(k/2), each from the piece of its own length."""
+    """exact_norm at lag k: of the mean over sequences of g_k - g_(k/2), each from the piece of its
+    own length.
+    """
     model, probe = problem(rng)
     table = at(measured(model, probe, Elman()), *LAGS).pivot_table(
         index="lag", columns="weight", values="exact_norm"
@@ -208,7 +212,9 @@ def test_the_whole_gradient_is_the_learners_own(rng, eager):
 
 
 def test_one_draw_and_the_mean_of_draws(rng, eager):
-    """Half the exact gradient, and as much at right angles to either side: 45 degrees each, and 0 on average."""
+    """Half the exact gradient, and as much at right angles to either side: 45 degrees each, and 0
+    on average.
+    """
     table = at(measured(*problem(rng), Halved(), draws=4), 0)
     np.testing.assert_allclose(table["angle"], 45, rtol=1e-9)
     np.testing.assert_allclose(table["ratio"], np.sqrt(0.5), rtol=1e-9)
@@ -231,9 +237,12 @@ def test_a_learner_that_does_not_serve_is_left_out_with_one_line(rng, eager, cap
     tables = [diagnostic.measure(model, probe) for _ in range(2)]
     assert capsys.readouterr().err.splitlines() == [
         "diagnostic.learners.no: left out, Refusing: expected another cell. Received: this one",
-        "diagnostic.learners.big: left out, RTRL: expected sensitivities of at most learner.max_sensitivities=10 numbers. Received: "
-        f"batch 3 * states 8 * weights 112 = {3 * 8 * 112:,} numbers, and {3 * 8 * 8 * 112:,} multiplications per step",
-        "diagnostic.learners.guess: left out, RandomGuessing: changes weights in a way of its own, and has no gradients",
+        "diagnostic.learners.big: left out, RTRL: expected sensitivities of at most "
+        "learner.max_sensitivities=10 numbers. Received: "
+        f"batch 3 * states 8 * weights 112 = {3 * 8 * 112:,} numbers, "
+        f"and {3 * 8 * 8 * 112:,} multiplications per step",
+        "diagnostic.learners.guess: left out, RandomGuessing: changes weights in a way "
+        "of its own, and has no gradients",
     ]  # once, not at every measurement
     for table in tables:
         assert set(table["learner"]) == {"yes"}
@@ -316,8 +325,12 @@ def scalars(folder, tag: str) -> dict[int, float]:
 @pytest.mark.slow
 def test_a_run_is_the_same_with_and_without_it(tmp_path):
     """Weights, history and row to the last bit; and the table opens with pandas."""
-    settings = ("seed=3", "diagnostic.learners.draws=2", "+diagnostic.learners.learners.guess={_target_: "
-                "lstmlab.learners.RandomGuessing}", "~diagnostic.learners.learners.rtrl")  # fmt: skip
+    settings = (
+        "seed=3",
+        "diagnostic.learners.draws=2",
+        "+diagnostic.learners.learners.guess={_target_: lstmlab.learners.RandomGuessing}",
+        "~diagnostic.learners.learners.rtrl",
+    )
     rows = {}
     for name, chosen in (
         ("with", ("diagnostic=[learners]", *settings)),

@@ -42,7 +42,9 @@ def logit(p):
 
 
 def constant(rng, forget, **overrides) -> Recurrent:
-    """Two blocks of two cells whose forget gates stand at those values whatever comes: no weights, a bias of the logit."""
+    """Two blocks of two cells whose forget gates stand at those values whatever comes: no weights,
+    a bias of the logit.
+    """
     biases = list(logit(np.array(forget)))
     cell = GatedCell(
         N,
@@ -119,7 +121,9 @@ def test_retention_of_changing_gates_against_numpy(name, rng, eager):
 
 @pytest.mark.parametrize("name", ["ur_lstm", "minlstm", "coupled", "gru", "slstm", "mgu"])
 def test_the_forget_value_is_the_factor_of_the_state(name, rng, eager):
-    """Behind refine gate, normaliser and coupling: the derivative of s_t to s_tm1 by a difference of one step."""
+    """Behind refine gate, normaliser and coupling: the derivative of s_t to s_tm1 by a difference
+    of one step.
+    """
     coupled = GatedCell(N, forget_gate="coupled", dtype="float64")
     model, batch = problem(
         rng, coupled if name == "coupled" else variant(name, units=N, dtype="float64")
@@ -327,7 +331,8 @@ def test_serves_cells_with_step_alone():
         ({"y": np.ones((B, T, 2))}, "memory: expected y [B, T, 1]. Received: y=(3, 8, 2)"),
         (
             {"w": np.ones((B, 2))},
-            "memory: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(3, 8, 2), y=(3, 8, 1), w=(3, 2)",
+            "memory: expected x [B, T, F], y [B, T, K], w [B, T]. Received: x=(3, 8, 2), "
+            "y=(3, 8, 1), w=(3, 2)",
         ),
         (
             {"x": np.full((B, T, F), np.nan)},
@@ -335,7 +340,8 @@ def test_serves_cells_with_step_alone():
         ),
         (
             {"events": np.ones((B, 2), bool)},
-            "memory: expected valid and events [B, T] = (3, 8). Received: valid=(3, 8), events=(3, 2)",
+            "memory: expected valid and events [B, T] = (3, 8). Received: valid=(3, 8), "
+            "events=(3, 2)",
         ),
         (
             {"valid": np.zeros((B, T), bool)},
@@ -343,7 +349,8 @@ def test_serves_cells_with_step_alone():
         ),
         (
             {"x": np.ones((0, T, F)), "y": np.ones((0, T, K)), "w": np.ones((0, T))},
-            "memory: expected at least one sequence of at least one step. Received: x=(0, 8, 2), y=(0, 8, 1), w=(0, 8)",
+            "memory: expected at least one sequence of at least one step. Received: "
+            "x=(0, 8, 2), y=(0, 8, 1), w=(0, 8)",
         ),
     ],
 )
@@ -359,7 +366,5 @@ def test_what_is_no_probe(given, rng):
     model, _ = problem(rng, variant("vanilla", units=N, dtype="float64"))
     with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
         memory(model, given)
-    assert (
-        str(e.value)
-        == f"memory: expected a Probe (x, y, w, valid, events). Received: probe={type(given).__name__}"
-    )
+    expected = "memory: expected a Probe (x, y, w, valid, events)."
+    assert str(e.value) == f"{expected} Received: probe={type(given).__name__}"

@@ -1,4 +1,4 @@
-"""The values of a cell on the probe against NumPy: compiled once for all who ask, and kept no longer than the model."""
+"""The values of a cell on the probe: against NumPy, compiled once, and not keeping the model."""
 
 import gc
 import importlib

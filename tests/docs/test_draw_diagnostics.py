@@ -1,4 +1,4 @@
-"""docs/scripts/draw_diagnostics.py: its commands make nets, its page shows its pictures, its curves are cut and read right."""
+"""docs/scripts/draw_diagnostics.py: its commands, its page and its curves."""
 
 import importlib
 import shlex

@@ -1,4 +1,4 @@
-"""docs/mathematics.md: its table is that of the cells, and every theorem names its tests in tests/mathematics/."""
+"""docs/mathematics.md: its table is that of the cells, and every theorem names its tests."""
 
 import importlib
 import re

@@ -56,9 +56,9 @@ def factor(cell, values) -> np.ndarray:
 
 
 def jacobian(cell, x, by: str, of: str = "cell_state", clamps=None, **options):
-    """Values in NumPy, and d of_T / d by_t by automatic differentiation, [B, T, cells of `of`, size of `by`].
+    """Values, and d of_T / d by_t by automatic differentiation [B, T, cells of `of`, size of `by`].
 
-    One way back for all rows of the matrix: the batch stands there once for each of them.
+    One way back for all rows of the matrix: the batch is repeated for each of them.
     """
     rows, (batch, steps) = cell.value_sizes[of], x.shape[:2]
     width = cell.nets[by.removeprefix("net_")] if by.startswith("net_") else cell.value_sizes[by]
@@ -89,7 +89,10 @@ def states_over(cell, x, clamps=None) -> np.ndarray:
 
 
 def held(rng, cell, x, low: float = -1.5, high: float = 1.5, **fixed) -> dict:
-    """Clamps that hold every gate and the candidate, at random values of [low, high] or at the fixed ones [B, T, size]."""
+    """Clamps that hold every gate and the candidate, at random values in [low, high].
+
+    fixed: values [B, T, size] for some of them instead.
+    """
     names = [name for name in (*cell.gates, "candidate") if name != "refine_gate"]
     draws = {
         name: rng.uniform(low, high, size=(*x.shape[:2], cell.value_sizes[name])) for name in names
@@ -108,7 +111,7 @@ def norm(matrix) -> np.ndarray:
 
 
 def blocks_of(cell, matrix) -> dict:
-    """{net: [n, columns]}: weights [rows, nets] cut by net, one row per cell that the net acts on."""
+    """{net: [n, columns]}: weights [rows, nets] cut by net, one row per cell it acts on."""
     columns = np.cumsum([0, *cell.nets.values()])
     parts = dict(zip(cell.nets, itertools.pairwise(columns), strict=True))
     return {

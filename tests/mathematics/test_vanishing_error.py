@@ -69,9 +69,8 @@ def test_back_flow_is_below_the_bound_and_below_four_over_n_it_vanishes(n, rng):
 def test_the_bound_is_reached_up_to_n_and_above_four_over_n_the_flow_can_explode(tau, rng):
     n, q = 5, 10
     cell = cell_of(rng, "elman", units=n, features=1, candidate_activation="sigmoid")
-    w = (
-        4 * tau / n
-    )  # every unit reads every unit by w; the bias takes n w / 2 away, an input makes up for the first step
+    # every unit reads every unit by w; the bias takes n w / 2 away, an input makes up for step 1
+    w = 4 * tau / n
     set_weights(cell, kernel=1.0, recurrent_kernel=w, bias=-n * w / 2)
     x = np.zeros((1, q + 1, 1))
     x[0, 0] = n * w / 2

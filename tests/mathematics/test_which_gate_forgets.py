@@ -96,7 +96,7 @@ OPEN = tf.ones((B, T, 1)), tf.ones((B, T, 1), "float64")
 
 
 def split(cell, values) -> tuple[np.ndarray, np.ndarray]:
-    """diag(e_t) and N_t of theorems 10 and 11 [B, n, n], at the last step, from the traced values."""
+    """diag(e_t) and N_t of theorems 10 and 11 [B, n, n], at the last step, from traced values."""
     at = {
         name: wide(cell, value[:, -1]) if value.shape[-1] < cell.units else value[:, -1]
         for name, value in values.items()
@@ -241,7 +241,8 @@ def test_erasing_by_addition_takes_time_in_proportion_to_the_state(rng):
         assert steps == np.ceil(size / 2)
     cell = cell_of(rng, "lstm2000")
     values, states = cell.step(
-        inputs(rng, 1, F), [tf.zeros((1, N), "float64"), tf.fill((1, N), tf.constant(21.0, "float64"))],
+        inputs(rng, 1, F),
+        [tf.zeros((1, N), "float64"), tf.fill((1, N), tf.constant(21.0, "float64"))],
         touch=lambda name, value: tf.zeros_like(value) if name == "forget_gate" else value,
     )  # fmt: skip
     np.testing.assert_array_equal(states[1], wide(cell, values["input_gate"]) * values["candidate"])

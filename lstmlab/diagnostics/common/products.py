@@ -100,10 +100,8 @@ def one_steps(model: Any, x: Any, *states: Any) -> tuple:
 
     def step(x_t: Any, before: list) -> tuple:
         values, after = cell.step(x_t, before)
-        return {
-            "before": tf.concat(before, axis=1),
-            "forget": cell.state_factor(values)[:, :: cell.block_size],
-        }, after
+        forget = cell.state_factor(values)[:, :: cell.block_size]
+        return {"before": tf.concat(before, axis=1), "forget": forget}, after
 
     along, after = unroll(step, list(states), x)
     steps, size = batch * length, sum(cell.state_size) + 2 * cell.units

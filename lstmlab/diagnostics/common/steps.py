@@ -6,13 +6,13 @@ from lstmlab.diagnostics.base import Probe
 
 
 def first_steps(marks: np.ndarray, number: int = 1) -> np.ndarray:
-    """[B]: the number-th marked step of each sequence, marks bool [B, T]; -1 where there is none."""
+    """[B]: the number-th marked step of each sequence, -1 where there is none; marks [B, T]."""
     counted = np.cumsum(marks, axis=1)
     return np.where(counted[:, -1] >= number, np.argmax(counted == number, axis=1), -1)
 
 
 def last_steps(marks: np.ndarray) -> np.ndarray:
-    """[B]: the last marked step of each sequence, marks bool [B, T]; -1 where there is none."""
+    """[B]: the last marked step of each sequence, -1 where there is none; marks [B, T]."""
     return np.where(marks, np.arange(marks.shape[1]), -1).max(axis=1)
 
 
