@@ -2,7 +2,7 @@
 # ARGS goes to the command: make run ARGS="seed=1"    make test ARGS="-k cells"    make report ARGS="outputs/sweeps"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test report tensorboard clean always
+.PHONY: help run test test-all check report tensorboard clean always
 
 ARGS ?=
 EXTRAS ?= test
@@ -14,16 +14,23 @@ export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1@\2/p' Makefile | while IFS=@ read -r name text; do printf 'make %-12s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1@\2/p' Makefile | while IFS=@ read -r name text; do printf 'make %-12s %s\n' "$$name" "$$text"; done
 
 run: .venv/.ready ## train experiment 4 of Hochreiter & Schmidhuber 1997 (T=100); settings: make run ARGS="seed=1"
-	@.venv/bin/lstmlab experiment=hs97/adding_100 $(ARGS)
+	@.venv/bin/lstmlab experiment=hs97/4_adding_100 $(ARGS)
 
-test: .venv/.ready-$(EXTRAS) ## lint, format, types and all tests; some: ARGS="-k cells"; with JAX and PyTorch too: EXTRAS=test,backends
+test: .venv/.ready-$(EXTRAS) ## lint, format, types and the quick tests; some: make test ARGS="-k cells"
+	@$(MAKE) --no-print-directory check
+	@.venv/bin/pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
+test-all: .venv/.ready-$(EXTRAS) ## the same with the slow tests: learning runs, statistics, whole commands; on JAX and PyTorch too: EXTRAS=test,backends
+	@$(MAKE) --no-print-directory check
+	@.venv/bin/pytest -n auto --dist worksteal $(ARGS)
+
+check: # lint, format and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
-	@.venv/bin/pytest -n auto --dist worksteal $(ARGS)
 
 report: .venv/.ready ## one table over all runs in outputs/; another folder: make report ARGS="FOLDER"
 	@.venv/bin/lstmlab-report $(ARGS)

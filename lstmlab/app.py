@@ -1,4 +1,4 @@
-"""The command `lstmlab` (one run, or with -m a sweep): compose the config with Hydra, hand over to train, report.
+"""The command `lstmlab`: compose a config with Hydra, start one run (or with -m a sweep), report.
 
 Nothing heavy is imported before the config is composed, so that --help and --cfg answer at once.
 """
@@ -8,9 +8,10 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -19,25 +20,26 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lstmlab.config import one_line
+from lstmlab.errors import refusal
 from lstmlab.runs import sweep
+
+if TYPE_CHECKING:
+    from lstmlab.results import Run  # loads pandas
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 _failures: list[BaseException] = []  # of the run, kept for main
 
 
 def main() -> None:
-    """Entry point of the command: every error as one line on stderr, the traceback only with HYDRA_FULL_ERROR=1."""
+    """Entry point: an error is one line on stderr; HYDRA_FULL_ERROR=1 shows its traceback."""
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = (
-        "1"  # so that errors reach us instead of being printed by Hydra
-    )
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises errors instead of printing them
     try:
         _check_flags()
         _lead()
     except KeyboardInterrupt:
-        print(
-            "lstmlab: interrupted; what was measured so far is in the run folder", file=sys.stderr
-        )
+        said = "lstmlab: interrupted; what was measured so far is in the run folder"
+        print(said, file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         if asked_for_traceback:
@@ -47,7 +49,7 @@ def main() -> None:
 
 
 def _check_flags() -> None:
-    """Raises ValueError for a flag that Hydra would answer with a page of usage."""
+    """Raise ValueError for a flag that Hydra would answer with a page of usage."""
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
@@ -55,13 +57,11 @@ def _check_flags() -> None:
     except argparse.ArgumentError as error:
         raise ValueError(f"flags: {error.message}. Received: {shlex.join(sys.argv[1:])}") from None
     if unknown:
-        raise ValueError(
-            f"flags: expected those that `lstmlab --hydra-help` lists. Received: {shlex.join(unknown)}"
-        )
+        raise refusal("flags", "those that `lstmlab --hydra-help` lists", shlex.join(unknown))
 
 
 def _lead() -> None:
-    """What the command line asks for, to its end."""
+    """Carry out what the command line asks for, and end its sweeps."""
     error = None
     try:
         _hydra()
@@ -88,10 +88,8 @@ def _job(config: DictConfig) -> None:
     from lstmlab.results import Run, first_row
 
     about = HydraConfig.get()
-    settings, choices = (
-        cast(dict, OmegaConf.to_container(config, resolve=True)),
-        dict(about.runtime.choices),
-    )
+    settings = cast(dict, OmegaConf.to_container(config, resolve=True))
+    choices = dict(about.runtime.choices)
     run = Run(about.runtime.output_dir)
     run.begin(first_row(settings, choices))
     _environment(settings["threads"])
@@ -101,17 +99,17 @@ def _job(config: DictConfig) -> None:
         _run_here(run, settings, choices)
 
 
-def _environment(threads) -> None:
-    """What must be set before TensorFlow is imported: threads, the backend, and quiet."""
+def _environment(threads: Any) -> None:
+    """Set what must be set before TensorFlow is imported: threads, the backend, and quiet."""
+    fine = threads in range(1, (os.cpu_count() or 1) + 1)  # if it is not, train refuses it
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(
-            threads if threads in range(1, (os.cpu_count() or 1) + 1) else 1
-        )  # train says what is wrong
+        os.environ[name] = str(threads if fine else 1)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def _run_here(run, settings: dict, choices: dict) -> None:
+def _run_here(run: "Run", settings: dict, choices: dict) -> None:
+    """Carry out a single run in this process."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _stderr_to(run.folder / "log.txt"):
@@ -129,8 +127,8 @@ def _run_here(run, settings: dict, choices: dict) -> None:
 
 
 @contextmanager
-def _stderr_to(log: Path):
-    """TensorFlow greets on stderr while it is imported, and no setting of it silences that: to the run's log with it."""
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Send stderr to the log: TensorFlow greets there on import, and no setting silences it."""
     kept = os.dup(2)
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 2)
@@ -141,8 +139,8 @@ def _stderr_to(log: Path):
         os.close(kept)
 
 
-def _show(run) -> None:
-    """Summary and picture, if there is anything to show."""
+def _show(run: "Run") -> None:
+    """Draw the picture and print the summary, if there is anything to show."""
     if run.read_row().get("sequences"):
         from lstmlab import report
 

@@ -1,7 +1,8 @@
-"""Validators: each returns the value in its final form, or raises ValueError in the one form of message.
+"""Validators: each returns the value in its final form or raises ValueError (see errors.refusal).
 
-The arguments are the same everywhere. `owner` is the class or command that complains, `name` the argument or setting as the
-user wrote it ('units', 'learner.horizon'), and `why` a few words that follow what was expected.
+The arguments are the same everywhere. `owner` is the class or command that complains, `name` the
+argument or setting as the user wrote it ('units', 'learner.horizon'), and `why` a few words that
+follow what was expected.
 """
 
 import math
@@ -47,7 +48,7 @@ def number(
     why: str = "",
     optional: bool = False,
 ) -> Any:
-    """A finite number as a float, within closed bounds (least, most) or open ones (above, below)."""
+    """A finite number as a float, within closed (least, most) or open (above, below) bounds."""
     if optional and value is None:
         return None
     real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
@@ -73,7 +74,7 @@ def one_of(owner: str, name: str, value: Any, allowed: Iterable) -> Any:
 
 
 def seed(owner: str, name: str, value: Any) -> int | None:
-    """A seed of random numbers: an integer >= 0, or None for one that follows from the run's seed."""
+    """A seed of random numbers: an integer >= 0, or None to derive it from the run's seed."""
     return integer(owner, name, value, least=0, optional=True)
 
 

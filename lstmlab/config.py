@@ -3,6 +3,7 @@
 Importing this module loads no Hydra: functions that need it import it when they are called.
 """
 
+import csv
 import difflib
 import importlib
 import inspect
@@ -42,6 +43,12 @@ def settings(group: str, option: str) -> dict:
     return yaml.safe_load(text(group, option))
 
 
+def records(name: str) -> list[dict[str, str]]:
+    """The rows of a csv file in conf/, as column -> text."""
+    with (_folder() / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def target(group: str, option: str) -> Any:
     """The class that an option names as `_target_`. Raises ValueError as `text`."""
     return found(settings(group, option)["_target_"])
@@ -50,7 +57,12 @@ def target(group: str, option: str) -> Any:
 def unknown_option(group: str, option: str, known: Sequence[str]) -> str:
     """One line about an option that is not there: its new name, or the nearest, or all of them."""
     if new := renamed()["options"].get(group, {}).get(option):
-        return f"{group}: {option!r} is now called {new!r}; expected {group}={new}. Received: {group}={option}"
+        name, _, changes = new.partition(" ")
+        with_changes = f" with {changes}" if changes else ""
+        return (
+            f"{group}: {option!r} is now {name!r}{with_changes}; expected {group}={new}. "
+            f"Received: {group}={option}"
+        )
     return f"{group}: expected one of {', '.join(known)}{nearest(option, known)}. Received: {group}={option}"
 
 
@@ -104,7 +116,8 @@ def instantiate(config: dict, group: str, **more: Any) -> Any:
 def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) -> Any:
     """The object that an option describes, with settings changed as on a command line: 'T=50', 'criterion.wrong=3'.
 
-    Raises ValueError, in one line, for an unknown option or setting, with the nearest there is, and for what the class refuses.
+    Raises ValueError, in one line, for an unknown option or setting, with the nearest there is, and
+    for what the class refuses.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -219,7 +232,11 @@ def _named(group: str, cause: BaseException) -> str:
 
 @cache
 def renamed() -> dict[str, dict]:
-    """conf/renamed.yaml: `options` {group: {old: new}} and `settings` {old: new}, new null where there is none today."""
+    """conf/renamed.yaml: `options` {group: {old: new}} and `settings` {old: new}.
+
+    The new name of an option may be followed by settings; that of a setting is null where there
+    is none today.
+    """
     return yaml.safe_load((_folder() / "renamed.yaml").read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""The one form in which everything here refuses a value: who complains, what was expected, what was received."""
+"""The one form in which a value is refused: who complains, what was expected and received."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -5,8 +5,11 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+
+from lstmlab.errors import refusal
 
 ROW = "result.json"
 STATUSES = ("running", "solved", "budget", "interrupted", "failed", "killed", "unreadable")
@@ -15,10 +18,13 @@ GROUPS = ("task", "cell", "learner", "trainer", "optimizer")
 
 
 def first_row(config: dict, choices: dict[str, str]) -> dict:
-    """The result row of a run that begins: every column that is known or still to come.
+    """Return the result row of a run that begins, with every column known now or filled in later.
 
-    config: the composed config as plain containers. choices: group -> name of the option chosen.
+    Args:
+        config: The composed config as plain containers.
+        choices: For each group, the name of the chosen option.
     """
+    packages = ("lstmlab", "tensorflow", "keras", "numpy")
     return {
         **{group: choices.get(group) or "custom" for group in GROUPS},
         "experiment": choices.get("experiment"),
@@ -41,28 +47,32 @@ def first_row(config: dict, choices: dict[str, str]) -> dict:
         "seconds": None,
         "peak_memory_mb": None,
         "weights": None,
-        **{
-            f"version.{name}": version(name) for name in ("lstmlab", "tensorflow", "keras", "numpy")
-        },
+        **{f"version.{name}": version(name) for name in packages},
         "version.python": platform.python_version(),
         **{key: value for key, value in flat(config).items() if key != "seed"},
     }
 
 
 class Run:
-    """The folder of one run. Everything in it can be read without this class: json, csv, TensorBoard events."""
+    """The folder of one run.
+
+    Everything in it can be read without this class: json, csv, TensorBoard events.
+    """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
 
     def begin(self, row: dict) -> None:
-        """Write the first row; the folder is this run's from now on. Raises ValueError where it holds a run already."""
+        """Write the first row; the folder belongs to this run from now on.
+
+        Raises:
+            ValueError: The folder holds a run already.
+        """
         try:
             (self.folder / ROW).open("x").close()
         except FileExistsError:
-            raise ValueError(
-                f"results: expected a folder without a run. Received: folder={str(self.folder)!r}"
-            ) from None
+            received = {"folder": str(self.folder)}
+            raise refusal("results", "a folder without a run", received) from None
         self.write_row(row)
 
     def write_row(self, row: dict) -> None:
@@ -72,26 +82,25 @@ class Run:
         os.replace(draft, self.folder / ROW)
 
     def read_row(self) -> dict:
-        """The row. Where it cannot be read: status 'unreadable' and the reason."""
+        """Return the row; one that cannot be read has the status 'unreadable' and the reason."""
         try:
             row = json.loads((self.folder / ROW).read_text(encoding="utf-8"))
-            if not isinstance(row, dict):
-                raise ValueError("not a JSON object")
-            if row.get("status") not in STATUSES:
-                raise ValueError(
-                    f"expected status in {STATUSES}. Received: status={row.get('status')!r}"
-                )
-            if row["status"] == "solved" and not isinstance(row.get("sequences_to_solution"), int):
-                raise ValueError("expected a solved run to say after how many sequences")
+            _check(row)
         except (OSError, ValueError) as error:
-            row = {
-                "status": "unreadable",
-                "reason": f"{ROW}: {getattr(error, 'strerror', None) or error}",
-            }
+            reason = getattr(error, "strerror", None) or error
+            return {"status": "unreadable", "reason": f"{ROW}: {reason}"}
         return row
 
     def end_if_running(self, status: str, reason: str) -> dict:
-        """The row; of a run whose process ended without a last word, with this status and reason from now on."""
+        """End the row of a run whose process ended without doing so.
+
+        Args:
+            status: For a row that is 'running' or cannot be read. Other rows stay as they are.
+            reason: Goes with the status.
+
+        Returns:
+            The row.
+        """
         row = self.read_row()
         if row["status"] in ("running", "unreadable"):
             row.update(status=status, reason=reason)
@@ -104,38 +113,62 @@ class Run:
         table.to_csv(path, mode="a", header=not path.exists(), index=False)
 
     def read(self, name: str) -> pd.DataFrame:
-        """<name>.csv, empty if there is none."""
+        """Return <name>.csv; empty if there is none."""
         path = self.folder / f"{name}.csv"
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
+def _check(row: Any) -> None:
+    """Raise ValueError, without an owner, for what is not the row of a run."""
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    status = row.get("status")
+    if status not in STATUSES:
+        raise ValueError(f"expected status in {STATUSES}. Received: status={status!r}")
+    if status == "solved" and not isinstance(row.get("sequences_to_solution"), int):
+        raise ValueError("expected a solved run to say after how many sequences")
+
+
 def runs(folder: str | Path) -> list[Run]:
-    """Every run folder at any depth under `folder`, sorted: those with a result.json, and those that lack it but began."""
+    """Return every run at any depth under a folder, sorted.
+
+    A run is a folder with a result.json, or one that lacks it but has begun and so holds .hydra.
+    """
     places = [*Path(folder).rglob(ROW), *Path(folder).rglob(".hydra")]
     return [Run(place) for place in sorted({path.parent for path in places})]
 
 
 def load(folder: str | Path) -> pd.DataFrame:
-    """One row per run found under `folder`, whatever its status; column 'run' is its folder. Sorted by folder.
+    """Return one row for each run, whatever its status, sorted by folder.
 
-    A run whose result.json is missing or cannot be read gives a row of status 'unreadable' with the reason: none is dropped.
-    Raises FileNotFoundError where there is no such folder or no run in it.
+    A run whose result.json is missing or cannot be read gives a row with the status 'unreadable'
+    and the reason: no run is dropped.
+
+    Args:
+        folder: A folder with runs at any depth.
+
+    Returns:
+        The rows; the column 'run' holds the folder of each.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no run in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"results: expected a folder with runs. Received: folder={str(folder)!r}, which is none"
-        )
+        received = f"folder={str(folder)!r}, which is not a folder"
+        raise FileNotFoundError(str(refusal("results", "a folder with runs", received)))
     rows = [{"run": str(run.folder), **run.read_row()} for run in runs(folder)]
     if not rows:
-        raise FileNotFoundError(
-            f"results: expected runs, folders with a {ROW}. Received: folder={str(folder)!r}, with none"
-        )
+        expected, received = f"runs, folders with a {ROW}", f"folder={str(folder)!r}, with none"
+        raise FileNotFoundError(str(refusal("results", expected, received)))
     return pd.DataFrame(rows)
 
 
 def flat(config: dict, prefix: str = "") -> dict:
-    """The leaves of a nested config under dotted names; lists as JSON text, so that a row stays one row in csv."""
+    """Return the leaves of a nested config under dotted names.
+
+    Lists become JSON text, so that a row stays one row in csv.
+    """
     leaves = {}
     for key, value in config.items():
         name = f"{prefix}{key}"

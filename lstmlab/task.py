@@ -8,7 +8,9 @@ import numpy as np
 
 from lstmlab.checks import integer, one_of
 from lstmlab.errors import refusal
+from lstmlab.published import entries
 
+HOUSE = "lstmlab.tasks."  # our own tasks take their published figures from conf/published.csv
 STREAMS = ("weights", "train", "test", "probe", "sets", "chunks")
 # Sequences that are drawn together: BLOCK, or fewer if they would need more bytes than BLOCK_BYTES.
 BLOCK, BLOCK_BYTES = 1000, 2**26
@@ -96,8 +98,8 @@ class Task(abc.ABC):
         chance: The loss (see `loss`) of the best constant output; None if it depends on the user's
             data.
         memoryless: The loss of the best output that knows only the present input, or None.
-        published: A list of {"where": {setting: value}, "sequences": ..., "test_wrong": ...,
-            "source": ...}.
+        published: A list of {"where": {setting: value or list of values}, "sequences": ...,
+            "test_wrong": ..., "source": ...}; our own tasks take theirs from conf/published.csv.
         inputs: A short name for each input line, for texts and pictures; () numbers them.
         targets: The same for the output lines.
         endless: Whether a sequence has no end of its own, so that `steps` is a choice.
@@ -125,6 +127,9 @@ class Task(abc.ABC):
             raise TypeError(
                 f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither"
             )
+        name = cls.__module__
+        if name.startswith(HOUSE) and "published" not in cls.__dict__:
+            cls.published = entries(name.removeprefix(HOUSE))
 
     def sample(self, rng: np.random.Generator, n: int) -> Sequences:
         """Draws n training sequences.

@@ -28,7 +28,6 @@ class Adding(Task):
             the cases with one). The last pair tells nothing more.
     Solved  The last 2000 training sequences are all right and their mean absolute error is below
             0.01.
-    Published (LSTM, 10 trials)  T=100: 74,000 sequences, 1 of 2560 wrong; T=500: 209,000, 0; T=1000: 853,000, 1 (Table 7).
 
     Decisions where the text leaves a choice:
     - a first pair that is drawn as the first mark keeps its marker -1 and counts as X1 = 0 (its
@@ -69,17 +68,6 @@ class Adding(Task):
         self.longest = T + T // 10 - (not flag(owner, "task.inclusive", inclusive))
         self.steps, self.lag = self.longest, T - (T // 2 - 1)
         self.criterion = sliding_window(criterion, error_below=0.01)
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.5,
-                      "weights": 93, "head.activation": activation, "task.T": T},
-            "sequences": sequences, "test_wrong": wrong, "trials": 10,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 7{note}",
-        }
-        for T, sequences, wrong in ((100, 74_000, 1), (500, 209_000, 0), (1000, 853_000, 1))
-        for activation, note in (("sigmoid", ""), ("linear", ", for a logistic output unit (here: linear)"))
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         last, first_mark, second_mark = self._places(rng, n)

@@ -26,8 +26,6 @@ class AddingModern(Task):
             knowing only the last pair, which is the second mark in one of T/2 sequences: 1/6 -
             1/(6T) for an even T.
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published (all from memory, unverified)  Solved by IRNN up to T=300, by chrono LSTM at 200 and 750, by UR-LSTM at 2000, by
-            uRNN and LSTM at 750, by coRNN at 5000, by LEM at 10,000; numbers of sequences are not known here.
 
     Decisions where the text leaves a choice:
     - if T is odd, the first half is the shorter one;
@@ -63,18 +61,6 @@ class AddingModern(Task):
         # A last pair that is marked tells one of the two values.
         self.memoryless = 1 / 6 - 1 / 12 / (T - self.half)
         self.criterion = sliding_window(criterion, wrong=20)
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": T},
-            "sequences": None, "source": f"{paper}: solved (from memory, unverified)",
-        }
-        for cell, T, paper in (
-            ("irnn", 150, "Le, Jaitly & Hinton 2015"), ("irnn", 200, "Le, Jaitly & Hinton 2015"),
-            ("irnn", 300, "Le, Jaitly & Hinton 2015"), ("chrono", 200, "Tallec & Ollivier 2018"),
-            ("chrono", 750, "Tallec & Ollivier 2018"), ("ur_lstm", 2000, "Gu et al. 2020"),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         marks = rng.integers(0, self.half, size=n), rng.integers(self.half, self.T, size=n)

@@ -28,7 +28,7 @@ class AssociativeRecall(Task):
     Chance  Crossentropy ln 10 = 2.303 for giving all values the same probability; the key at the
             last step tells nothing more.
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published  No numbers of sequences are known here.
+    Published  We know of no published numbers of sequences.
 
     Decisions where the text leaves a choice:
     - the form with letters, digits and two question marks is one of several in circulation; a key

@@ -25,8 +25,6 @@ class ChunkStream(Task):
     Chance  Squared error 0.0425 for always answering the mean target; 0.0016 for the best answer to
             the present symbol.
     Solved  The last 100 training streams are all right.
-    Published (lag 20)  Chunker with errors sent 3 steps back: fewer than 5,000 sequences in 13 of 17 runs, fewer than 35,000 in
-            the other 4; conventional nets: nothing learnt in more than 1,000,000. A stream of 420 symbols has 20 sequences.
 
     Decisions where the text leaves a choice:
     - the extra output is asked for at every step, and is 0 except after the last symbol;

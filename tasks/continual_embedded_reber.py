@@ -23,9 +23,6 @@ class ContinualEmbeddedReber(Continual):
     Chance  Squared error 0.1692 for always answering the mean target; 0.1076 for the best answer to
             the present symbol.
     Solved  10 test streams of 100,000 symbols without an error.
-    Published (100 nets, 4 blocks of 2, rate 0.5)  forget gates: 18 % solved, after 18,889 training streams, 29 % above 1000
-            symbols; with the rate times 0.99 at each step of a stream: 62 %, after 14,087; without forget gates: none;
-            without, but reset by hand: 74 %, after 7,441 (Table 2).
 
     Decisions where the text leaves a choice:
     - the targets are all legal next symbols: if the target were the symbol that follows in this
@@ -60,15 +57,6 @@ class ContinualEmbeddedReber(Continual):
         self.readouts = self.steps
         self.criterion = whole_sets(criterion, sets=["test"])
         self.chance, self.memoryless = yardsticks(self.shown, self.asked, self._visits())
-
-    published = [
-        {
-            "where": {"cell": "lstm2000", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.5,
-                      "weights": 424},
-            "sequences": 18_889, "solved": 0.18, "trials": 100,
-            "source": "Gers, Schmidhuber & Cummins 2000, Table 2, as quoted elsewhere; streams that end at the first error",
-        },
-    ]  # fmt: skip
 
     def strings(self, rng: Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The automaton advances for all strings at once; a code is the number of an edge."""

@@ -28,8 +28,6 @@ class ContinualTemporalOrder(Continual):
     Right   Every |error| < 0.49, at every B of the stream.
     Chance  Squared error 7/64 = 0.1094 for always answering 1/8; the B tells nothing more.
     Solved  10 test streams of 100,000 symbols without an error.
-    Published (100 sequences per stream, from memory: unverified)  forget gates: 24 % solved, after 18,077 training streams;
-            with a falling rate: 37 %, after 22,654; without forget gates: none.
 
     Decisions where the text leaves a choice:
     - there is an error only at each B, as in 1997;
@@ -67,14 +65,6 @@ class ContinualTemporalOrder(Continual):
         self.set_streams(steps, test_symbols, typical=LENGTHS[1], least=LENGTHS[1])
         self.readouts = self.steps // LENGTHS[0]
         self.criterion = whole_sets(criterion, sets=["test"])
-
-    published = [
-        {
-            "where": {"cell": "lstm2000", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.5},
-            "sequences": 18_077, "solved": 0.24,
-            "source": "Gers, Schmidhuber & Cummins 2000, from memory: unverified; streams of 100 sequences",
-        },
-    ]  # fmt: skip
 
     def strings(self, rng: Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         low, high, size = SYMBOLS.index("a"), SYMBOLS.index("d"), (n, LENGTHS[1])

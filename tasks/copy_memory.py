@@ -28,9 +28,6 @@ class CopyMemory(Task):
             delimiter has been shown, but no symbol: 10 ln 8 / (T + 20) = 0.1733 at T=100. It is
             measured on the test set beside the network (column `without_symbols_loss`).
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published (all from memory, unverified)  Near-zero loss: chrono LSTM at T=500 and 2000, where a forget bias of 1 stays at
-            the memoryless level for 2000; uRNN at 100 to 500; EURNN at 1000; expRNN at 1000 and 2000; UR-LSTM at 500. Numbers
-            of sequences are not known here.
 
     Decisions where the text leaves a choice:
     - the delimiter is shown once and blanks follow, the form of 2016. delimiter=throughout shows it
@@ -79,17 +76,6 @@ class CopyMemory(Task):
         self.chance = self._uncertainty(T + length) / self.steps
         self.memoryless = self._uncertainty(T - 1 if delimiter == "once" else 0) / self.steps
         self.criterion = sliding_window(criterion, wrong=20)
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": T},
-            "sequences": None, "source": f"{paper}: loss near zero (from memory, unverified)",
-        }
-        for cell, T, paper in (
-            ("chrono", 500, "Tallec & Ollivier 2018"), ("chrono", 2000, "Tallec & Ollivier 2018"),
-            ("ur_lstm", 500, "Gu et al. 2020"),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         shown = rng.integers(0, self.symbols, size=(self.length, n))

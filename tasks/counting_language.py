@@ -28,8 +28,6 @@ class CountingLanguage(Task):
             the present symbol.
     Solved  All n of 1 ... N are right. How far it goes beyond is a result: generalises_to, the
             largest n up to which all are right.
-    Published (LSTM with forget gates and peepholes, from memory: unverified)  a^n b^n, N=10: up to n=1000 at best, 118 on
-            average; a^n b^n c^n, N=50: up to n=500 at best.
 
     Decisions where the text leaves a choice:
     - n = 0 does not count as a string, so only a may follow S;

@@ -44,7 +44,7 @@ class Csv(Task):
             unit of the table too: test_rmse of the network beside naive_rmse, seasonal_rmse and
             mean_rmse.
     Solved  At most 5 % of the validation sequences are wrong.
-    Published  Nothing: the table is the user's.
+    Published  Nothing: the table is yours.
 
     Decisions where the text leaves a choice:
     - sequences, never rows, are divided into training, validation and test; of one long series the

@@ -26,8 +26,8 @@ class DelayedXor(Task):
             part of the task can be learnt by itself.
     Solved  The last 2000 training sequences are all right and their mean absolute error is below
             0.1.
-    Published (LSTM)  No numbers: named as what the truncated rule cannot easily solve, since storing one bit alone does not
-            lower the error.
+    Published  No numbers. The paper names it as a task that the truncated rule cannot easily solve,
+            because storing only one bit does not lower the error.
 
     Decisions where the text leaves a choice (it names the task in a sentence):
     - the form of the adding problem; the places (an early and a middle one), the tolerance and the

@@ -22,7 +22,6 @@ class EmbeddedReber(Reber):
             3 % below.
     Solved  All strings of both sets are right: 256 for training, 256 for test, no test string among
             the training strings.
-    Published (LSTM, 30 trials)  3 blocks of 2, rate 0.5: 8,440 sequences (3,800-24,100), all solved (Table 1).
 
     Decisions where the text leaves a choice:
     - the sets are tried after each window of training (trainer.window sequences);
@@ -48,31 +47,6 @@ class EmbeddedReber(Reber):
     lag = 5
     edges = embedded_automaton()
     chance, memoryless = grammar_yardsticks(edges)
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": rate,
-                      "cell.units": units, "cell.block_size": size, "weights": weights + more},
-            "sequences": sequences, "solved": share, "trials": 30,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 1{note}",
-        }
-        for units, size, weights, rate, share, sequences in (
-            (4, 1, 264, 0.1, 1.0, 39_740), (6, 2, 276, 0.1, 1.0, 21_730), (6, 2, 276, 0.2, 0.97, 14_060),
-            (4, 1, 264, 0.5, 0.97, 9_500), (6, 2, 276, 0.5, 1.0, 8_440),
-        )
-        for more, note in ((0, ""), (56, ", for a net without input-output weights and output biases"))
-    ] + [
-        {
-            "where": {"cell": cell, "learner": learner, **settings}, "sequences": sequences, "solved": share,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 1, quoting {source}",
-        }
-        for cell, learner, settings, sequences, share, source in (
-            ("elman", "rtrl", {"weights": 170}, 173_000, None, "Smith & Zipser 1989 (some fraction of the trials solved)"),
-            ("elman", "rtrl", {"weights": 494}, 25_000, None, "Smith & Zipser 1989 (some fraction of the trials solved)"),
-            ("elman", "elman", {"weights": 435}, None, 0.0, "Cleeremans et al. 1989 (none solved after more than 200,000)"),
-            ("cascade", "cascade_correlation", {}, 182_000, 0.5, "Fahlman 1991"),
-        )
-    ]  # fmt: skip
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """The second symbol, and the step with an error at which it is asked for: the last but

@@ -29,7 +29,7 @@ class FlipFlop(Task):
             (1 - 1/interval)^t; 0.761 knowing only the present input: the mean of (1 - 1/interval)
             (1 - (1 - 1/interval)^(t-1)).
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published  No numbers of sequences are known here.
+    Published  We know of no published numbers of sequences.
 
     Decisions where the text leaves a choice:
     - before the first pulse of a channel there is nothing to remember, and 0 is asked;
@@ -77,7 +77,7 @@ class FlipFlop(Task):
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         p = np.float32(1 / self.interval)
-        # The code of a pulse grows with its step and is odd for +1, so the greatest code is the latest
+        # The code of a pulse grows with its step and is odd for +1: the greatest code is the latest
         # pulse; 0 is no pulse. `kept` are the last codes of the piece before.
         kept = np.zeros((n, self.channels), "int32")
         for length in lengths:

@@ -23,8 +23,7 @@ class Latch(Task):
     Chance  Squared error 1 for always answering 0; the last input, which is noise, tells nothing
             more.
     Solved  The last 2000 training sequences are all right.
-    Published (random weight guessing)  22 trials on average with one tanh unit (variant II); 6 where the two first inputs are
-            weights too and the answer is 0.8 or -0.8 (variant I). Guessing is lstmlab.tasks.common.guessing.
+    Published  Found by random weight guessing: lstmlab.tasks.common.guessing.
 
     Decisions where the text leaves a choice:
     - training draws fresh sequences; guessing classifies a set of 100, 50 of each class, drawn

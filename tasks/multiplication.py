@@ -18,8 +18,6 @@ class Multiplication(Adding):
             more.
     Solved  Fewer than 140 of the last 2000 training sequences are wrong (a second criterion of the
             paper: fewer than 13).
-    Published (LSTM, 10 trials, T=100)  Fewer than 140: 482,000 sequences, 139 of 2560 wrong; fewer than 13: 1,273,000, 14
-            wrong (Table 8).
 
     Decisions where the text leaves a choice:
     - a first pair that is drawn as the first mark keeps its marker -1 and counts as X1 = 1 (its
@@ -51,16 +49,6 @@ class Multiplication(Adding):
 
     def __init__(self, T: int = 100, inclusive: bool = True, criterion: dict | None = None):
         super().__init__(T, inclusive, {"wrong": 139, "error_below": None, **(criterion or {})})
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.1,
-                      "weights": 93, "task.T": 100, "task.criterion.wrong": n_seq - 1},
-            "sequences": sequences, "test_wrong": wrong, "trials": 10,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 8 (n_seq = {n_seq})",
-        }
-        for n_seq, sequences, wrong in ((140, 482_000, 139), (13, 1_273_000, 14))
-    ]  # fmt: skip
 
     def answer(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return first * second

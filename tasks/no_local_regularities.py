@@ -23,7 +23,6 @@ class NoLocalRegularities(NoiseFreeLag):
     Chance  Squared error 0.0098 for always answering the mean target; the same, to four digits, for
             the best answer to the present symbol (p = 100).
     Solved  All of 10,000 random sequences are right.
-    Published (LSTM, 18 trials, p=100)  5,680 sequences, all solved; chunker, BPTT and RTRL fail (text).
 
     Decisions where the text leaves a choice:
     - the 10,000 sequences are the test set, drawn once per seed and tried after each window of
@@ -47,19 +46,6 @@ class NoLocalRegularities(NoiseFreeLag):
 
     def __init__(self, p: int = 100, criterion: dict | None = None):
         super().__init__(p, {"redraw": False, **(criterion or {})})
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": learner, "optimizer": "sgd", "optimizer.learning_rate": 1.0,
-                      "weights": weights, "task.p": 100},
-            "sequences": sequences, "solved": share, **({"trials": 18} if sequences else {}),
-            "source": f"Hochreiter & Schmidhuber 1997, section 5.2{'' if sequences else ' (failed)'}",
-        }
-        for cell, learner, weights, share, sequences in (
-            ("lstm1997", "truncated1997", 10_504, 1.0, 5_680), ("lstm1997", "growing", 10_504, 1.0, 5_680),
-            ("elman", "chunker", 20_910, 0.0, None), ("elman", "bptt", 10_404, 0.0, None), ("elman", "rtrl", 10_404, 0.0, None),
-        )
-    ]  # fmt: skip
 
     def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
         return {

@@ -25,8 +25,6 @@ class NoiseFreeLag(Task):
     Chance  Squared error 0.0098 for always answering the mean target; 0.0000495 for the best answer
             to the present symbol, which tells all but the last symbol (p = 100).
     Solved  Both sequences are right.
-    Published (18 trials, p=100)  LSTM: 5,040 sequences, all solved; chunker: 32,400, 33 %; RTRL, BPTT: none within 5,000,000.
-            p=4: RTRL 1,043,000, 78 %, at rate 1; 892,000, 56 %, at rate 4; 254,000, 22 %, at rate 10 (Table 2).
 
     Decisions where the text leaves a choice:
     - there are only two sequences, so 10,000 right ones are these two; they are training set and
@@ -56,24 +54,6 @@ class NoiseFreeLag(Task):
         self.chance = (1 - (p - 1) / p**2 - 2 / (2 * p) ** 2) / (p + 1)
         self.memoryless = self._guessed() / (p + 1)
         self.criterion = whole_sets(criterion, sets=["test"])
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": learner, "optimizer": "sgd", "optimizer.learning_rate": rate,
-                      "weights": weights, "task.p": p},
-            "sequences": sequences, "solved": share, "trials": 18,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 2{'' if sequences else ' (none solved within 5,000,000)'}",
-        }
-        for cell, learner, p, weights, rates, share, sequences in (
-            ("elman", "rtrl", 4, 36, (1.0,), 0.78, 1_043_000), ("elman", "rtrl", 4, 36, (4.0,), 0.56, 892_000),
-            ("elman", "rtrl", 4, 36, (10.0,), 0.22, 254_000), ("elman", "rtrl", 10, 144, (1.0, 10.0), 0.0, None),
-            ("elman", "rtrl", 100, 10_404, (1.0, 10.0), 0.0, None), ("elman", "bptt", 100, 10_404, (1.0, 10.0), 0.0, None),
-            ("elman", "chunker", 100, 20_910, (1.0,), 0.33, 32_400),  # 10,506 in the table: those of one of the two nets
-            ("lstm1997", "truncated1997", 100, 10_504, (1.0,), 1.0, 5_040),
-            ("lstm1997", "growing", 100, 10_504, (1.0,), 1.0, 5_040),
-        )
-        for rate in rates  # 1.0 and 10.0: the ends of the range that the table gives
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         first = rng.integers(self.p - 1, self.p, size=n, endpoint=True)

@@ -38,8 +38,6 @@ class Pixels(Task):
             of the classes at each value of it (`memoryless`; None for several pixels per step or
             colours, where almost every value is unique).
     Solved  At most 5 % of the validation images are wrong.
-    Published  Test accuracies, not numbers of sequences: for permuted MNIST 92.5 % with JANET and 91.0 % with an LSTM, for
-            MNIST in order 99.0 % and 98.5 % (van der Westhuizen & Lasenby 2018). Nothing for the 8 x 8 digits.
 
     Decisions where the text leaves a choice:
     - digits: the 1797 images of 8 x 8 that come with scikit-learn, 1257 for training, 180 for

@@ -27,8 +27,6 @@ class SelectiveCopy(Task):
     Chance  Crossentropy ln 14 = 2.639 for giving all symbols the same probability; the mark, which
             is the input at these steps, tells nothing more.
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published (from memory, unverified)  T=4096 with 16 tokens: three layers of minGRU 99.5 %, of minLSTM 96.0 % right, one
-            layer 37.0 % and 37.6 %. Numbers of sequences are not known here.
 
     Decisions where the text leaves a choice:
     - an alphabet of 16, as papers have it, holds the noise and the mark: 14 symbols remain to be
@@ -76,14 +74,6 @@ class SelectiveCopy(Task):
         self.inputs = (*self.targets, *blanks, "?")
         self.chance = self.memoryless = math.log(symbols)
         self.criterion = sliding_window(criterion, wrong=20)
-
-    published = [
-        {
-            "where": {"cell": cell, "learner": "bptt", "task.T": 4096},
-            "sequences": None, "source": f"Feng et al. 2024: {share} % right with one layer (from memory, unverified)",
-        }
-        for cell, share in (("mingru", 37.0), ("minlstm", 37.6))
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         places, shown = self._places(rng, n), rng.integers(0, self.symbols, size=(self.tokens, n))

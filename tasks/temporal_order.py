@@ -32,7 +32,6 @@ class TemporalOrder(Task):
             last symbol, always B, tells nothing more.
     Solved  The last 2000 training sequences are all right and their mean absolute error is below
             0.1.
-    Published (LSTM)  6a: 31,390 sequences, 1 of 2560 wrong, 20 trials; 6b: 571,100, 2 wrong, 10 trials (Table 9).
 
     Decisions where the text leaves a choice:
     - places and lengths are uniform, both ends included; inclusive=False leaves the greatest length
@@ -74,18 +73,6 @@ class TemporalOrder(Task):
         self.targets, self.outputs = tuple(SYMBOLS[symbols]), len(SYMBOLS[symbols])
         self.chance = self.memoryless = (1 - 1 / self.outputs) / self.outputs
         self.criterion = sliding_window(criterion, error_below=0.1)
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": rate,
-                      "weights": weights, "task.symbols": symbols, "task.T": 100},
-            "sequences": sequences, "test_wrong": wrong, "trials": trials,
-            "source": f"Hochreiter & Schmidhuber 1997, Table 9 ({form})",
-        }
-        for form, symbols, weights, rate, sequences, wrong, trials in (
-            ("6a", 2, 156, 0.5, 31_390, 1, 20), ("6b", 3, 308, 0.1, 571_100, 2, 10),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         last = rng.integers(self.T, self.longest, size=n, endpoint=True) - 1

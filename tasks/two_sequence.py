@@ -47,8 +47,6 @@ class TwoSequence(Task):
     Solved  None of 256 validation sequences is wrong (3b: at most 5) and their mean absolute error
             is below 0.01 (3b: 0.04, 3c: 0.015); stop=ST1 asks only for the first of the two
             clauses.
-    Published (LSTM, 10 trials)  3a: T=100, N=3: 39,850 sequences, 0.02 % of 2560 wrong; 3b: 43,250, 0.83 %; 3c: 269,650,
-            0.56 % (Tables 4, 5, 6; the other rows are in `published`).
 
     Decisions where the text leaves a choice:
     - the 256 sequences are drawn once per seed, apart from training and test, and tried after each
@@ -105,28 +103,6 @@ class TwoSequence(Task):
         self.chance = self.memoryless = (chosen.answers[0] - chosen.answers[1]) ** 2 / 4
         bound = chosen.error_below if stop == "ST2" else None
         self.criterion = whole_sets(criterion, ["validation"], chosen.wrong, bound, redraw=False)
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": rate,
-                      "weights": 102, "task.form": form, "task.N": N, "task.T": T, "task.stop": stop},
-            "sequences": sequences, "trials": 10,
-            # the fraction is that of nets trained up to the last of the two criteria
-            **({"test_wrong": round(2560 * fraction, 1)} if stop == "ST2" else {}),
-            "source": f"Hochreiter & Schmidhuber 1997, Table {table} ({form})",
-        }
-        for form, table, rate, T, N, fraction, counts in (
-            ("3a", 4, 1.0, 100, 3, 0.000195, {"ST1": 27_380, "ST2": 39_850}),
-            ("3a", 4, 1.0, 100, 1, 0.000117, {"ST1": 58_370, "ST2": 64_330}),
-            ("3a", 4, 1.0, 1000, 3, 0.000078, {"ST1": 446_850, "ST2": 452_460}),
-            ("3b", 5, 1.0, 100, 3, 0.00828, {"ST1": 41_740, "ST2": 43_250}),
-            ("3b", 5, 1.0, 100, 1, 0.01500, {"ST1": 74_950, "ST2": 78_430}),
-            ("3b", 5, 1.0, 1000, 1, 0.01207, {"ST1": 481_060, "ST2": 485_080}),
-            ("3c", 6, 0.1, 100, 3, 0.00558, {"ST2": 269_650}),
-            ("3c", 6, 0.1, 100, 1, 0.00441, {"ST2": 565_640}),
-        )
-        for stop, sequences in counts.items()
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         last = rng.integers(self.T, self.longest, size=n, endpoint=True) - 1

@@ -27,8 +27,6 @@ class VeryLongLag(Task):
     Chance  Squared error 0.25 for always answering 0.5; the last symbol, always e, tells nothing
             more.
     Solved  All of 10,000 random sequences are right.
-    Published (LSTM, 20 trials)  q=p=50: 30,000 sequences; q=p=100: 31,000; q=p=1000: 49,000; q=1000, p=50: 203,000 (Table 3;
-            the other rows are in `published`).
 
     Decisions where the text leaves a choice:
     - the 10,000 sequences are the test set, drawn once per seed and tried after each window of
@@ -71,19 +69,6 @@ class VeryLongLag(Task):
         self.steps, self.lag = q + extra + 3, q + 1
         self.inputs = (*(f"a{k}" for k in range(1, p + 1)), "e", "b", "x", "y")
         self.criterion = whole_sets(criterion, sets=["test"], redraw=False)
-
-    published = [
-        {
-            "where": {"cell": "lstm1997", "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.01,
-                      "weights": 6 * (p + 10) + 4, "task.p": p, "task.q": q},
-            "sequences": sequences, "trials": 20,
-            "source": "Hochreiter & Schmidhuber 1997, Table 3",
-        }
-        for q, p, sequences in (
-            (50, 50, 30_000), (100, 100, 31_000), (200, 200, 33_000), (500, 500, 38_000), (1000, 1000, 49_000),
-            (1000, 500, 49_000), (1000, 200, 75_000), (1000, 100, 135_000), (1000, 50, 203_000),
-        )
-    ]  # fmt: skip
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         e, b, x_line = self.p, self.p + 1, self.p + 2

@@ -68,7 +68,7 @@ def wait_until(condition, process: subprocess.Popen) -> None:
 
 
 def processes_about(folder: Path) -> list[int]:
-    """Process ids of all programs whose command line names a folder below `folder`, or that run in it."""
+    """Ids of all processes whose command line names a folder below `folder`, or that run in it."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -188,7 +188,8 @@ def test_traceback_when_asked_for(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
 def test_answers_without_tensorflow(arguments, tmp_path):
-    code = "import sys; from lstmlab.app import main\ntry: main()\nfinally: print(sorted(HEAVY & set(sys.modules)))"
+    code = "import sys; from lstmlab.app import main\ntry: main()\n"
+    code += "finally: print(sorted(HEAVY & set(sys.modules)))"
     code = code.replace(
         "HEAVY", "{'tensorflow', 'keras', 'pandas', 'matplotlib', 'scipy', 'numpy'}"
     )
@@ -204,8 +205,12 @@ def test_answers_without_tensorflow(arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_bad_setting_and_divergence(tmp_path):
-    """Both need TensorFlow, so they share the time: found by the classes themselves, and found in training."""
+    """Both need TensorFlow, so they share the time.
+
+    Found by the classes themselves, and found in training.
+    """
     cases = {
         "bad": ("cell.block_size=3",),
         "nan": (
@@ -232,6 +237,7 @@ def test_bad_setting_and_divergence(tmp_path):
         assert "Traceback" in (folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_interrupted_runs(tmp_path):
     """Ctrl-C in one, and in another the signal that ends programs when a machine is shut down."""
     for how in (signal.SIGINT, signal.SIGTERM):
@@ -261,6 +267,7 @@ def test_interrupted_runs(tmp_path):
         assert (folder / "picture.png").exists()
 
 
+@pytest.mark.slow
 def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     """The other three rows are complete, the same as alone, and the report is written."""
     sweep = [setting for setting in SMALL if "budget" not in setting]
@@ -305,7 +312,10 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
 
 
 def test_ctrl_c_in_a_sweep(tmp_path):
-    """As a terminal sends it: to all processes of the group. Every job leaves a row, and no process is left."""
+    """As a terminal sends it: to all processes of the group.
+
+    Every job leaves a row, and no process is left.
+    """
     process = start(
         tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2"
     )
@@ -329,6 +339,7 @@ def test_ctrl_c_in_a_sweep(tmp_path):
     assert not processes_about(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
     process = start(
         tmp_path, "-m", "seed=0,1,2", *ENDLESS, "diagnostic=[]", "hydra.launcher.n_jobs=2"

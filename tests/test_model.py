@@ -183,7 +183,10 @@ def test_prime_offset_is_added_to_the_slope_of_the_sigmoid(rng):
     ("policy", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 1e-3), ("float64", 1e-12)]
 )
 def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
-    """There the slope itself is 0, and c (target - y) is all that is left: what the offset is for."""
+    """There the slope itself is 0, and c (target - y) is all that is left.
+
+    What the offset is for.
+    """
     head = Head(1, "sigmoid", bias=None, kernel_initializer="ones", prime_offset=0.05, dtype=policy)
     head.build((None, 1))
     y = tf.constant([[[0.0]], [[1.0]], [[1.0]], [[0.0]]])
@@ -213,13 +216,13 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
         (
             {"activation": "logistic"},
-            "Head: unknown activation; expected 'g1997', 'h1997', the name of a Keras activation "
+            "Head: expected 'g1997', 'h1997', the name of a Keras activation "
             "('sigmoid', 'tanh', 'linear', ...) or a callable. Received: activation='logistic'",
         ),
         (
             {"bias": "zeroes"},
-            "Head: a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
-            "or is None (no bias weight). Received: bias='zeroes'",
+            "Head: expected a number, a list of numbers (one per block), a Keras initializer or its name, "
+            "or None (no bias weight). Received: bias='zeroes'",
         ),
     ],
 )

@@ -105,7 +105,10 @@ def test_steps_known_only_at_run_time(compiled, rng):
 
 
 def test_gradient_writes_to_no_stack_of_all_steps(rng):
-    """Of the loops of the gradient, none sets items of the stacks that it reads: XLA would copy them at every step."""
+    """Of the loops of the gradient, none sets items of the stacks that it reads.
+
+    XLA would copy them at every step.
+    """
 
     @tf.function(autograph=False)
     def gradients(x, states):

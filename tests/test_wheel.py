@@ -27,7 +27,7 @@ def wheel(tmp_path_factory):
         copy(ROOT / name, place / "source" / name)
     isolated = [] if int(version("setuptools").partition(".")[0]) < 77 else ["--no-isolation"]
     built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", *isolated, "--outdir", str(place), str(place / "source")],
+        [sys.executable, "-m", "build", "--wheel", *isolated, "--outdir", place, place / "source"],
         capture_output=True, text=True, cwd=place,
     )  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
@@ -41,16 +41,22 @@ def test_everything_is_inside(wheel):
         f"lstmlab/{path.relative_to(ROOT / 'lstmlab').as_posix()}"
         for path in (ROOT / "lstmlab").rglob("*.py")
     }
-    expected |= {f"lstmlab/tasks/{path.name}" for path in (ROOT / "tasks").glob("*.py")}
+    expected |= {
+        f"lstmlab/tasks/{path.relative_to(ROOT / 'tasks').as_posix()}"
+        for path in (ROOT / "tasks").rglob("*.py")
+    }
     expected |= {
         f"lstmlab/conf/{path.relative_to(ROOT / 'conf').as_posix()}"
-        for path in (ROOT / "conf").rglob("*.yaml")
+        for path in (ROOT / "conf").rglob("*.*")
+        if path.suffix in (".yaml", ".csv")
     }
+    expected.add("lstmlab/py.typed")
     assert len(expected) > 40
     assert not expected - inside
     assert not {name for name in inside if name.startswith(("tasks/", "conf/", "tests/"))}
 
 
+@pytest.mark.slow
 def test_runs_elsewhere(wheel, tmp_path):
     """In a new environment that sees the libraries of this one, but not the sources."""
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)

@@ -19,7 +19,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import lstmlab
-from lstmlab.cells.gates import Coupled
+from lstmlab.cells.gates import GATES, LETTERS, Coupled, mover
+from lstmlab.symbolic.symbols import multiplier
 
 IMAGES = Path(__file__).parents[1] / "images"
 FAMILIES = {  # picture -> {variant: what its caption says}
@@ -68,13 +69,6 @@ COLOURS = {
     "reset_gate": "C5",
 }
 COLOURS |= {"candidate": "C3", "cell_state": "black", "output": "C6", "normaliser": "C9"}
-LETTERS = {
-    "input_gate": "i",
-    "forget_gate": "f",
-    "output_gate": "o",
-    "refine_gate": "r",
-    "reset_gate": "q",
-}
 FUNCTIONS = {
     "sigmoid": r"\sigma(\cdot)",
     "exponential": r"\exp(\cdot)",
@@ -194,14 +188,15 @@ class _Wiring:
             self.sign(x, CAROUSEL, TIMES, colour)
             self.line((x, ROW + HIGH / 2), (x, CAROUSEL - 0.3), colour=colour, arrow=True)
             self.gate("forget_gate", x, ROW)
-            if cell.refine_gate is not None:
-                r, turn = AT["refine_gate"], RAIL + 0.03
-                self.gate("refine_gate", r, ROW)
+            moving = mover(cell.gates, "forget_gate")
+            if moving is not None:
+                r, turn = AT[moving.name], RAIL + 0.03
+                self.gate(moving.name, r, ROW)
                 self.line(
                     (r, ROW + HIGH / 2),
                     (r, turn),
                     (x - 1.3, turn),
-                    colour=COLOURS["refine_gate"],
+                    colour=COLOURS[moving.name],
                     arrow=True,
                 )
                 self.box(x, turn, r"$e_t=2rf+(1{-}2r)f^2$", colour, (2.6, 0.62))
@@ -348,13 +343,9 @@ class _Wiring:
 
     def coupling(self, gate) -> str:
         """The value of a coupled gate, in the letters of the gate that it follows."""
-        letter = LETTERS[gate.to]
-        refined = gate.to == "forget_gate" and self.cell.refine_gate is not None
-        value = (
-            rf"\sigma(\mathrm{{net}}_{letter}-{gate.shift:g})"
-            if gate.shift
-            else f"{'e' if refined else letter}_t"
-        )
+        value = multiplier(self.cell, gate.to)
+        if gate.shift:
+            value = rf"\sigma(\mathrm{{net}}_{LETTERS[gate.to]}-{gate.shift:g})"
         return f"1-{value}" if gate.complement else value
 
     # ---- normalisers and peepholes
@@ -588,7 +579,7 @@ def decays(name: str) -> np.ndarray:
 def plot_traces(part, values: dict, first: bool, marked: bool = True) -> None:
     """Gates above, in the colours of their boxes; state and output below."""
     gates = sorted(
-        (name for name in values if name in LETTERS), key=lambda name: name != "forget_gate"
+        (name for name in values if name in GATES), key=lambda name: name != "forget_gate"
     )  # that one behind
     panels = part.subplots(
         2 if gates else 1, 1, sharex=True, height_ratios=[1, 1.25] if gates else None, squeeze=False

@@ -22,7 +22,7 @@ from lstmlab.recording.reading import read
 IMAGES = Path(__file__).parents[1] / "images"
 LAG = 100  # shown of curves against lag: all probe sequences have so many steps; the mean beyond is over the longer ones alone
 GOOD, BAD, THIRD, PALE = "C0", "C3", "C2", "0.6"
-ADDING = "experiment=hs97/adding_100"
+ADDING = "experiment=hs97/4_adding_100"
 STREAM = "experiment=gers2000/continual_embedded_reber task.steps=300 task.test_symbols=1000 optimizer.learning_rate=0.1"
 ADAM = "learner=bptt optimizer=adam trainer.batch_size=20"
 SMALL = "'cell.recurrent_initializer={_target_: keras.initializers.RandomUniform, minval: -0.5, maxval: 0.5}'"
@@ -443,7 +443,7 @@ def traced(run: Path):
     """A finished run reopened, and every value of its cell on its probe, {name: [B, T, ...]}."""
     import tensorflow as tf
 
-    from lstmlab.diagnostics.base import trace
+    from lstmlab.diagnostics.common.tracing import trace
     from lstmlab.runs.build import reopen
 
     found = reopen(run)

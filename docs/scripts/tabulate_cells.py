@@ -11,18 +11,12 @@ import keras
 from draw_cells import FAMILIES
 
 import lstmlab
-from lstmlab.cells.gates import Coupled, squashing_config
+from lstmlab.cells.gates import GATES, LETTERS, Coupled, squashing_config
+from lstmlab.symbolic.symbols import multiplier
 
 PAGE = Path(__file__).parents[1] / "cell.md"
 FIRST, LAST = "<!-- made by docs/scripts/tabulate_cells.py -->", "<!-- end of what it made -->"
-LETTERS = {
-    "input_gate": "i",
-    "forget_gate": "f",
-    "refine_gate": "r",
-    "reset_gate": "q",
-    "output_gate": "o",
-    "candidate": "g",
-}
+SIDES = [gate for gate in GATES.values() if not gate.may_close]  # those that most variants lack
 FUNCTIONS = {
     "sigmoid": "logistic",
     "exponential": "exp",
@@ -43,9 +37,9 @@ def table() -> str:
 def row(name: str, cell) -> dict[str, str]:
     gates = {gate: value(cell, gate) for gate in cell.GATES}
     sides = [
-        f"{word} {gates[gate]}"
-        for gate, word in (("refine_gate", "refine:"), ("reset_gate", "reset:"))
-        if gates[gate] != "1"
+        f"{gate.words.removesuffix(' gate')}: {gates[gate.name]}"
+        for gate in SIDES
+        if gates[gate.name] != "1"
     ]
     if cell.reset_gate is not None:
         sides[-1] += ", after R" if cell.reset_after else ", before R"
@@ -54,7 +48,9 @@ def row(name: str, cell) -> dict[str, str]:
         "input gate i": gates["input_gate"],
         "forget gate f": gates["forget_gate"],
         "output gate o": gates["output_gate"],
-        "refine r, reset q": "; ".join(sides),
+        ", ".join(f"{gate.words.removesuffix(' gate')} {gate.letter}" for gate in SIDES): "; ".join(
+            sides
+        ),
         "peepholes": ", ".join(LETTERS[gate] for gate in cell.peepholes),
         "g": function(cell.candidate_activation),
         "h": "y is s" if cell.is_own_output else function(cell.output_activation),
@@ -71,9 +67,7 @@ def value(cell, name: str) -> str:
     if gate is None or gate == "closed":
         return "0" if gate == "closed" else "1"
     if isinstance(gate, Coupled):
-        letter = (
-            "e" if gate.to == "forget_gate" and cell.refine_gate is not None else LETTERS[gate.to]
-        )
+        letter = multiplier(cell, gate.to).removesuffix("_t")
         other = f"logistic(net_{letter} - {gate.shift:g})" if gate.shift else letter
         return f"1 - {other}" if gate.complement else other
     return function(gate.activation)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from draw_cells import FAMILIES
-from tabulate_cells import LETTERS, value
+from tabulate_cells import value
 
 import lstmlab
-from lstmlab.diagnostics.base import trace
+from lstmlab.cells.gates import LETTERS, mover
+from lstmlab.diagnostics.common.tracing import trace
 
 PAGE = Path(__file__).parents[1] / "mathematics.md"
 FIRST, LAST = "<!-- made by docs/scripts/tabulate_forgetting.py -->", "<!-- end of what it made -->"
@@ -42,7 +43,7 @@ def factor(cell) -> str:
     if cell.normaliser is not None:
         return NORMALISED[cell.normaliser]
     text = value(cell, "forget_gate")
-    if cell.refine_gate is not None:
+    if mover(cell.gates, "forget_gate") is not None:
         return "f + (2 r - 1) f (1 - f)"
     return "f" if text == "logistic" else text
 

@@ -13,18 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lstmlab import config
+
 PRESETS = ("off", "light", "full")
-MEASURES = (
-    "gates",
-    "gate_timeline",
-    "memory",
-    "error_flow",
-    "jacobians",
-    "bound",
-    "interventions",
-    "gradients",
-    "example",
-)
+MEASURES = tuple(config.settings("diagnostic", "full")["defaults"])
 CELLS = ("vanilla", "lstm1997", "elman")
 BATCH, STEPS, UNITS, FEATURES = 32, 1000, 4, 2  # of the probe
 BUDGET = 72_000  # sequences of a run of the default task and cell: about what it needs
@@ -122,8 +114,6 @@ def _model(cell: str):
 
 def _diagnostic(name: str):
     """As conf/diagnostic names it."""
-    from lstmlab import config
-
     return config.made(config.settings("diagnostic", name))
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstmlab import config
+from lstmlab import config, published
 from lstmlab.criterion import criterion
 from lstmlab.describe.figure import picture
 from lstmlab.describe.text import describe
@@ -76,6 +76,7 @@ def _one(options: argparse.Namespace) -> str:
     settings = config.text("task", options.name).partition("\n")[2].rstrip()
     parts = [
         inspect.getdoc(type(task)) or "",
+        _published(options.name),
         f"Settings of task={options.name}, with their defaults:\n{settings}",
         describe(task, options.seed, options.position),
     ]
@@ -83,3 +84,13 @@ def _one(options: argparse.Namespace) -> str:
         picture(task, options.seed, options.position).savefig(options.picture)
         parts.append(f"picture: {options.picture}")
     return "\n\n".join(part for part in parts if part)
+
+
+def _published(name: str) -> str:
+    """The task's published results as text; '' where conf/published.csv has none."""
+    from tabulate import tabulate
+
+    title, rows = published.table(name)
+    if not rows:
+        return ""
+    return f"{title}:\n{tabulate(rows, headers='firstrow', disable_numparse=True)}"

@@ -8,13 +8,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 FLOOR = -40  # log10 below which a curve is cut off
-SPAN = (
-    1  # decades that the log10 axis shows at least, so that a change of some percent looks like one
-)
+SPAN = 1  # the log10 axis shows at least this many decades: a change of a few percent looks small
 
 
 def retention(jacobians: pd.DataFrame, path: Path) -> Path:
-    """|ds_T/ds_t| against lag beside the product of the forget gates."""
+    """Draw |ds_T/ds_t| against lag beside the product of the forget gates."""
     rows = jacobians[jacobians["measure"] == "log10_norm"].rename(columns={"path": "kind"})
     names = {
         "cell_state": "measured |ds_T/ds_t|",
@@ -25,17 +23,24 @@ def retention(jacobians: pd.DataFrame, path: Path) -> Path:
 
 
 def flow(error_flow: pd.DataFrame, path: Path) -> Path:
-    """|dE/ds_t| against lag, by path."""
+    """Draw |dE/ds_t| against lag, by path."""
     rows = error_flow[error_flow["norm"] > 0].assign(value=lambda table: np.log10(table["norm"]))
-    names = {"cell_state": "whole, |dE/ds_t|", "carousel": "along the carousel", "nets": "through the nets",
-             "used": "used by the learner"}  # fmt: skip
+    names = {
+        "cell_state": "whole, |dE/ds_t|",
+        "carousel": "along the carousel",
+        "nets": "through the pre-activations",
+        "used": "used by the learner",
+    }
     return _curves(rows.rename(columns={"path": "kind"}), names, "log10 of |dE/ds_t|", path)
 
 
 def bound(table: pd.DataFrame, path: Path) -> Path:
-    """The measured derivative under its bound, or beside the carousel."""
-    names = {"log10_norm": "measured |ds_T/ds_t|, largest over sequences", "log10_bound_spectral": "bound (f'max |W|)^q",
-             "log10_carousel": "carousel: largest product of forget gates"}  # fmt: skip
+    """Draw the measured derivative under its bound, or beside the carousel."""
+    names = {
+        "log10_norm": "measured |ds_T/ds_t|, largest over sequences",
+        "log10_bound_spectral": "bound (f'max |W|)^q",
+        "log10_carousel": "carousel: largest product of forget gates",
+    }
     return _curves(table, names, "log10", path)
 
 
@@ -45,24 +50,27 @@ def _curves(rows: pd.DataFrame, names: dict[str, str], label: str, path: Path) -
 
 
 def drawn(rows: pd.DataFrame, names: dict[str, str], label: str) -> Figure:
-    """rows: lag, kind, value (log10); names: {kind: its name in the legend}; label: of the log10 axis."""
+    """Draw curves against lag.
+
+    Args:
+        rows: lag, kind, value (log10).
+        names: {kind: its name in the legend}, in order.
+        label: Of the log10 axis.
+    """
     figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=110)
     axes = figure.subplots()
     for colour, (kind, name) in enumerate(names.items()):
         curve = rows[(rows["kind"] == kind) & (rows["value"] > FLOOR)].sort_values("lag")
         if len(curve) > 1:
-            axes.plot(
-                curve["lag"],
-                curve["value"],
-                ("-", "--", ":", "-.")[colour % 4],
-                color=f"C{colour}",
-                label=name,
-            )
+            style = ("-", "--", ":", "-.")[colour % 4]
+            axes.plot(curve["lag"], curve["value"], style, color=f"C{colour}", label=name)
+
     axes.set_xlabel("lag: steps before the last target")
     axes.set_ylabel(label)
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+
     low, high = axes.get_ylim()
     wider = max(SPAN - (high - low), 0) / 2
     axes.set_ylim(low - wider, high + wider)

@@ -74,7 +74,7 @@ def _mixes(activation) -> bool:
 class Step(NamedTuple):
     """What one step computes: output, states, and what its traces need.
 
-    seen: z [B, columns]; carousel: e_t [B, n], or None for 1; slopes: D_a [B, n] of every traced net. tape: of the way from
+    seen: z [B, columns]; carousel: e_t [B, n]; slopes: D_a [B, n] of every traced net. tape: of the way from
     state s_t [B, n] and nets {net: [B, size]} to the output.
     """
 
@@ -132,7 +132,7 @@ def take(cell, layout: Layout, x_t, states: list) -> Step:
     if "input_gate" in cell.gates:
         slope = wide(arisen["input_gate"]) * slope
     slopes["candidate"] = tf.zeros_like(slope) if cell.input_gate == "closed" else slope
-    carousel = wide(arisen["forget_gate"]) if "forget_gate" in cell.gates else None
+    carousel = cell.state_factor(values)
     parts = {
         "inputs": x_t,
         "hidden": past["hidden"],

@@ -134,15 +134,8 @@ class Truncated1997(ForwardMode):
         layout = traces1997.layout(cell)
         at = traces1997.take(cell, layout, x_t, memory["states"])
         new = tf.concat(at.slopes, axis=1)[:, :, None] * at.seen[:, None, : layout.width]
-        old = memory["traces"]
-        if cell.forget_gate == "closed":
-            traces = new
-        else:
-            traces = (
-                old
-                if at.carousel is None
-                else tf.tile(at.carousel, (1, len(layout.traced)))[:, :, None] * old
-            ) + new
+        carousel = tf.tile(at.carousel, (1, len(layout.traced)))[:, :, None]
+        traces = carousel * memory["traces"] + new
         return at.output, {"states": at.states, "traces": traces}, (layout, at, traces)
 
     def slopes(self, cell, of_output, known):

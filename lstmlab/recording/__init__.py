@@ -1,4 +1,13 @@
-"""Keeps and shows what is measured: csv files, TensorBoard, and a Keras callback for models of other people.
+"""Keeps and shows what the diagnostics measure; it measures nothing and trains nothing itself.
 
-What other rooms import: `recorder.Recorder`, `reading.read`, `callback.GateTensorBoard`.
+    recorder   measures what is due and passes the tables on
+    board      writes event files for TensorBoard
+    reading    reads the folder of a run back as DataFrames
+    callback   GateTensorBoard, for any Keras model with a GatedRNN
+    layers     the layers of such a model, each as a network that diagnostics can measure
+    capture    what these layers are called with, and the error's derivatives at their outputs
+
+Other rooms may import `recorder.Recorder`, `board.Board`, `reading.read` and
+`callback.GateTensorBoard`. The last two are public as `lstmlab.diagnostics.read` and
+`lstmlab.diagnostics.GateTensorBoard`.
 """

@@ -1,11 +1,18 @@
-"""Board: what diagnostics and runs write for TensorBoard; a view of the run's csv files, never the only store."""
+"""Board: what diagnostics and runs write for TensorBoard.
+
+It writes event files in its folder, and nothing else. They are a view of the run's csv files, never
+the only copy.
+"""
 
 import io
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,86 +26,65 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 
-# (category, [(chart, tags as a regular expression)]): the story, in the order in which it is told
-STORY = (
-    (
-        "1 Does it learn?",
-        [
-            ("error of training", r"training/(absolute_error|squared_error|loss|val_loss)$"),
-            ("wrong among the last sequences", r"training/recent_wrong$"),
-        ],
+from lstmlab.diagnostics import Chart, Diagnostic, kinds
+from lstmlab.diagnostics.base import LEARNING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAINING = (
+    Chart(
+        LEARNING,
+        "error of training",
+        r"training/(absolute_error|squared_error|loss|val_loss)$",
+        1,
     ),
-    (
-        "2 What do the gates do?",
-        [
-            ("mean", r"gates_mean/.*"),
-            ("share near 0: shut", r"gates_near_0/.*"),
-            ("share near 1: open", r"gates_near_1/.*"),
-        ],
-    ),
-    (
-        "3 Where does the error go? (against lag)",
-        [
-            ("error flow", r"error_flow_against_lag/.*"),
-            (
-                "state to state: log10 of the norm (diagnostic=full)",
-                r"jacobians_log10_norm_against_lag/.*",
-            ),
-            ("bound of 1991, log10 (diagnostic=full)", r"bound_log10_against_lag/.*"),
-        ],
-    ),
-    (
-        "4 What is remembered?",
-        [
-            ("half-life, in steps", r"memory_half_life\w*/.*"),
-            ("left of a state over the task's lag", r"memory_retention_over_lag/.*"),
-            ("states: drift, size, saturation", r"memory_states/.*"),
-        ],
-    ),
-    (
-        "5 Which gate does it?",
-        [
-            ("error with a gate clamped (diagnostic=full)", r"interventions_error/.*"),
-            ("retention with a gate clamped (diagnostic=full)", r"interventions_retention/.*"),
-        ],
-    ),
+    Chart(LEARNING, "wrong among the last sequences", r"training/recent_wrong$", 2),
 )
 
 
 class Disk:
-    """Writing that ends with the first failure, with one line on stderr: the training goes on without it.
+    """Writing that stops at the first failure, with one line on stderr.
 
-    A disk that was full once is not tried again, so that what is written has no gaps.
+    The training continues. After a failure nothing is tried again, so that what was written has no
+    gaps.
+
+    Args:
+        folder: Named in that line.
     """
 
     def __init__(self, folder: str | Path):
         self.folder, self.failed = Path(folder), False
 
-    def write(self, action: Callable, *arguments) -> None:
+    def write(self, action: Callable, *arguments: Any) -> None:
         """Call action(*arguments), unless writing has failed before."""
         if self.failed:
             return
         try:
             action(*arguments)
-        except tf.errors.InvalidArgumentError:  # what was to be written is wrong, not where to
+        except tf.errors.InvalidArgumentError:  # wrong is what was to be written, not the place
             raise
         except (OSError, tf.errors.OpError) as error:
             self.failed = True
-            reason = re.sub(
-                r"\{\{.*?\}\}|\[Op:.*", "", str(getattr(error, "strerror", None) or error)
-            )  # names of operations
-            reason = " ".join(reason.split())
-            print(
-                f"diagnostics: nothing more is written to {self.folder}, the training goes on: {reason}",
-                file=sys.stderr,
-            )
+            told = f"nothing more is written to {self.folder}, the training goes on"
+            print(f"diagnostics: {told}: {_reason(error)}", file=sys.stderr)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line, without TensorFlow's names of operations."""
+    text = str(getattr(error, "strerror", None) or error)
+    return " ".join(re.sub(r"\{\{.*?\}\}|\[Op:.*", "", text).split())
 
 
 class Board:
-    """Event files under `folder`. The step of everything is the number of training sequences, but for curves against lag.
+    """Event files for TensorBoard.
 
-    disk: what all writing of a run shares (see Disk); a folder that is full or not writable costs one line on stderr.
-    They can be read while the run goes on, and after it was killed, up to the last `flush`.
+    The step of everything is the number of training sequences, except in curves against lag. The
+    files can be read up to the last `flush`, while the run goes on and after it was killed.
+
+    Args:
+        folder: Where the event files go.
+        disk: Shared by everything that writes for one run (see Disk). Default: one of its own.
     """
 
     def __init__(self, folder: str | Path, disk: Disk | None = None):
@@ -108,80 +94,92 @@ class Board:
         self._began: float | None = None
 
     def sub(self, name: str) -> "Board":
-        """The Board of a sub-run: the same tags, as lines of their own in the same charts."""
+        """Return the Board of a sub-run: the same tags, as separate lines in the same charts."""
         return Board(self.folder / name, self.disk)
 
     def text(self, tag: str, text: str, sequences: int) -> None:
+        """Write Markdown."""
         self._write(self.folder, tf.summary.text, tag, text, sequences)
 
     def scalar(self, tag: str, value: float, sequences: int) -> None:
+        """Write one number."""
         self._write(self.folder, tf.summary.scalar, tag, value, sequences)
 
     def histogram(self, tag: str, values: np.ndarray, sequences: int) -> None:
-        # in NumPy, which takes a tenth of the time of tf.summary's own
-        summary = histogram_summary.histogram_pb(tag, np.asarray(values))
-        self._write(
-            self.folder,
-            tf.summary.experimental.write_raw_pb,
-            summary.SerializeToString(),
-            sequences,
-        )
+        """Write the distribution of values of any shape."""
+        # in NumPy, which takes a tenth of the time of tf.summary.histogram
+        summary = histogram_summary.histogram_pb(tag, np.asarray(values)).SerializeToString()
+        self._write(self.folder, tf.summary.experimental.write_raw_pb, summary, sequences)
 
-    def figure(self, tag: str, figure, sequences: int) -> None:
-        """A matplotlib Figure as an image."""
+    def figure(self, tag: str, figure: "Figure", sequences: int) -> None:
+        """Write a matplotlib Figure as an image."""
         self._write(self.folder, tf.summary.image, tag, image(figure)[None], sequences)
 
     def time_by_cell(self, tag: str, rows: dict[str, np.ndarray], sequences: int) -> None:
-        """One image: for each name a band [cells, T] of values from 0 (dark) to 1 (bright), time from left to right."""
-        self._write(
-            self.folder, tf.summary.image, f"{tag}/time_by_cell", _bands(rows)[None], sequences
-        )
+        """Write one image with a band for each name.
+
+        Args:
+            tag: The image is written as <tag>/time_by_cell.
+            rows: {name: [cells, T]}, values from 0 (dark) to 1 (bright); time runs from left to
+                right.
+            sequences: The step.
+        """
+        picture = _bands(rows)[None]
+        self._write(self.folder, tf.summary.image, f"{tag}/time_by_cell", picture, sequences)
 
     def against_lag(self, curves: dict[str, tuple], sequences: int) -> None:
-        """Curves {tag: (lags, values)} whose step is the lag, in one sub-run for this moment of training.
+        """Write curves whose step is the lag, in one sub-run for this moment of training.
 
-        In one file: of several files written within a second, a TensorBoard that is already open may miss all but one.
+        They share one file: an open TensorBoard may miss all but one of several files written
+        within a second.
+
+        Args:
+            curves: {tag: (lags, values)}.
+            sequences: The moment; the sub-run is lag/<sequences>.
         """
         folder = self.folder / "lag" / f"{sequences:09d}"
-        for lag, points in _by_lag(
-            curves
-        ).items():  # one call for all curves: a call for each point took most of the time
-            self._write(
-                folder,
-                tf.summary.experimental.write_raw_pb,
-                _scalars(points).SerializeToString(),
-                lag,
-            )
+        # one call per lag for all curves: a call per point took most of the time
+        for lag, points in _by_lag(curves).items():
+            summary = _scalars(points).SerializeToString()
+            self._write(folder, tf.summary.experimental.write_raw_pb, summary, lag)
         self.disk.write(self._close, folder)
 
     def hparams(self, settings: dict) -> None:
-        """The settings of this run for the page HParams, in the sub-run `final`: its metrics are what lies there alone.
+        """Write the settings of this run for the page HParams.
 
-        settings: flat, {name: number, string or bool}; those that are None are left out, of other types their text counts.
+        They go into the sub-run `final`: the page shows the metrics of that sub-run only.
+
+        Args:
+            settings: Flat, {name: number, string or bool}. None values are left out, other types
+                are written as text.
         """
         self._began = time.time()
         values = {name: _plain(value) for name, value in settings.items() if value is not None}
-        self._raw(
-            self.folder / "final",
-            hparams_summary.session_start_pb(values, start_time_secs=self._began),
-        )
+        start = hparams_summary.session_start_pb(values, start_time_secs=self._began)
+        self._raw(self.folder / "final", start)
 
     def final(self, metrics: dict, sequences: int, failed: bool = False) -> None:
-        """What came of the settings: {name: number}, those that are no numbers left out; and the end of the session."""
+        """Write the metrics that the settings led to, and end the session.
+
+        Args:
+            metrics: {name: number}; what is not a number is left out.
+            sequences: The step.
+            failed: Whether the run failed.
+        """
         for name, value in metrics.items():
             if isinstance(value, (bool, int, float, np.number, np.bool_)):
                 self._write(self.folder / "final", tf.summary.scalar, name, float(value), sequences)
         status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
-        self._raw(
-            self.folder / "final", hparams_summary.session_end_pb(status, end_time_secs=time.time())
-        )
+        end = hparams_summary.session_end_pb(status, end_time_secs=time.time())
+        self._raw(self.folder / "final", end)
         self.flush()
 
-    def layout(self) -> None:
-        """The page Custom Scalars: training, gates, error flow and memory in the order that tells the story (STORY)."""
-        self._raw(self.folder, custom_scalar.pb(_layout()))
+    def layout(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
+        """Write the page Custom Scalars, with the charts of `story`."""
+        self._raw(self.folder, custom_scalar.pb(_layout(diagnostics)))
 
     def flush(self) -> None:
+        """Make what was written readable for others."""
         for writer in self._writers.values():
             self.disk.write(writer.flush)
 
@@ -191,13 +189,13 @@ class Board:
             self.disk.write(self._close, folder)
         self._writers.clear()
 
-    def _write(self, folder: Path, summary: Callable, *arguments) -> None:
+    def _write(self, folder: Path, summary: Callable, *arguments: Any) -> None:
         self.disk.write(self._in, folder, summary, *arguments)
 
-    def _raw(self, folder: Path, summary) -> None:
+    def _raw(self, folder: Path, summary: Any) -> None:
         self._write(folder, tf.summary.experimental.write_raw_pb, summary.SerializeToString(), 0)
 
-    def _in(self, folder: Path, summary: Callable, *arguments) -> None:
+    def _in(self, folder: Path, summary: Callable, *arguments: Any) -> None:
         if folder not in self._writers:
             folder.mkdir(parents=True, exist_ok=True)
             self._writers[folder] = tf.summary.create_file_writer(str(folder))
@@ -219,22 +217,17 @@ def _by_lag(curves: dict[str, tuple]) -> dict[int, dict[str, float]]:
 
 
 def _scalars(values: dict[str, float]) -> Summary:
-    """Scalars of one step, as tf.summary.scalar would write each of them."""
+    """Scalars of one step, in the form in which tf.summary.scalar writes each of them."""
     metadata = scalar_metadata.create_summary_metadata(display_name="", description="")
-    tensors = {
-        tag: TensorProto(dtype=DT_FLOAT, tensor_shape={}, float_val=[value])
-        for tag, value in values.items()
-    }
-    return Summary(
-        value=[
-            Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
-            for tag, tensor in tensors.items()
-        ]
-    )
+    written = []
+    for tag, value in values.items():
+        tensor = TensorProto(dtype=DT_FLOAT, tensor_shape={}, float_val=[value])
+        written.append(Summary.Value(tag=tag, tensor=tensor, metadata=metadata))
+    return Summary(value=written)
 
 
-def image(figure) -> np.ndarray:
-    """A matplotlib Figure as RGB, uint8 [height, width, 3]."""
+def image(figure: "Figure") -> np.ndarray:
+    """Return a matplotlib Figure as RGB, uint8 [height, width, 3]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
@@ -244,18 +237,18 @@ def image(figure) -> np.ndarray:
 
 
 def _bands(rows: dict[str, np.ndarray]) -> np.ndarray:
-    """The bands drawn one below the other with axes and names, as an RGB image [height, width, 3]."""
+    """The bands one below the other with axes and names, as an RGB image [height, width, 3]."""
     from matplotlib.figure import Figure
 
     cells = [len(values) for values in rows.values()]
     height = 0.9 + 0.35 * sum(cells) + 0.35 * len(cells)
-    figure = Figure(
-        figsize=(8, height), dpi=80
-    )  # placed by hand: matplotlib's own layout takes as long again as all the rest
+
+    # placed by hand: matplotlib's own layout would double the time
+    figure = Figure(figsize=(8, height), dpi=80)
     bottom, top = 0.5 / height, 1 - 0.15 / height
-    figure.subplots_adjust(
-        left=0.14, right=0.9, top=top, bottom=bottom, hspace=0.25 * len(cells) / sum(cells)
-    )
+    gap = 0.25 * len(cells) / sum(cells)
+    figure.subplots_adjust(left=0.14, right=0.9, top=top, bottom=bottom, hspace=gap)
+
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=cells)[:, 0]
     for panel, (name, values) in zip(panels, rows.items(), strict=True):
         bright = panel.imshow(
@@ -268,20 +261,31 @@ def _bands(rows: dict[str, np.ndarray]) -> np.ndarray:
     return image(figure)
 
 
-def _plain(value):
-    """A setting as HParams takes it: number, string or bool."""
+def _plain(value: Any) -> bool | int | float | str:
+    """A setting as HParams takes it."""
     if isinstance(value, np.generic):
         value = value.item()
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _layout() -> layout_pb2.Layout:
-    def chart(title: str, tags: str) -> layout_pb2.Chart:
-        return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags]))
+def story(diagnostics: Iterable[Diagnostic] = ()) -> list[tuple[str, list[Chart]]]:
+    """The chapters of the page Custom Scalars and their charts, in the order of the story.
 
-    return layout_pb2.Layout(
-        category=[
-            layout_pb2.Category(title=title, chart=[chart(*one) for one in charts], closed=False)
-            for title, charts in STORY
-        ]
-    )
+    The charts are those of the training, of every diagnostic of the package, and of `diagnostics`.
+    """
+    sources: list[type[Diagnostic] | Diagnostic] = [*kinds().values(), *diagnostics]
+    charts = {*TRAINING, *(chart for source in sources for chart in source.charts)}
+    told = sorted(charts, key=lambda chart: (chart.chapter, chart.place, chart.title))
+    return [(chapter, list(group)) for chapter, group in groupby(told, attrgetter("chapter"))]
+
+
+def _layout(diagnostics: Iterable[Diagnostic]) -> layout_pb2.Layout:
+    def chart(one: Chart) -> layout_pb2.Chart:
+        content = layout_pb2.MultilineChartContent(tag=[one.tags])
+        return layout_pb2.Chart(title=one.title, multiline=content)
+
+    chapters = [
+        layout_pb2.Category(title=title, chart=[chart(one) for one in charts], closed=False)
+        for title, charts in story(diagnostics)
+    ]
+    return layout_pb2.Layout(category=chapters)

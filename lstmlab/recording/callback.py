@@ -1,135 +1,133 @@
-"""GateTensorBoard: the diagnostics as a Keras callback, for any Keras model that has a GatedRNN."""
+"""GateTensorBoard: the diagnostics as a Keras callback, for any Keras model that has a GatedRNN.
 
-import importlib
+It decides when to measure; a Recorder measures and writes. It does not touch what is trained.
+"""
+
+from pathlib import Path
 from typing import Any
 
 import keras
 import pandas as pd
 
-from lstmlab.cells.layer import GatedRNN
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab import checks
+from lstmlab.diagnostics import Diagnostic, Probe, kinds
+from lstmlab.errors import refusal
 from lstmlab.recording.board import Board
-from lstmlab.recording.layers import checked
+from lstmlab.recording.layers import checked, has_gated_rnn
 from lstmlab.recording.recorder import Recorder
-
-LIGHT = ("GateActivations", "ErrorFlow", "Memory")
-WIDE = (
-    "Bound",
-    "ErrorFlow",
-    "Example",
-    "GateTimeline",
-    "Interventions",
-    "Jacobians",
-)  # wide to look at, or costly
 
 
 class GateTensorBoard(keras.callbacks.Callback):
-    """What the gates of every GatedRNN do and where the error goes, while a Keras model is trained by stock `fit`.
+    """Shows what the gates do and where the error goes, while stock `fit` trains a Keras model.
 
         model.fit(x, y, callbacks=[GateTensorBoard("logs/run1", probe=(x[:32], y[:32]))])
 
-    log_dir: for the csv files, count column `step` = optimizer steps so far, and the event files; it may lie beside the folders
-    of keras.callbacks.TensorBoard. Read the former with lstmlab.diagnostics.read.
-    probe: (x, y) or (x, y, sample_weight) as model.fit takes them, a fixed batch of a few dozen sequences; for a
-    lstmlab.Recurrent also a Probe. Nothing is trained on it, and measuring changes neither weights nor random state.
-    every: 'epoch', or a number of batches; besides, before the first and after the last of them. Diagnostics whose own `every`
-    is 'doubling', in the presets those that are wide to look at, are measured at measurements 1, 2, 4, 8, ... of these alone.
-    diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a list of Diagnostics.
-    hparams: the settings {name: number, string, bool} of this run, for the page HParams, beside the last epoch's metrics.
+    It measures before the first batch, after the last, and as often as `every` says in between.
+    Diagnostics whose own `every` is 'doubling' (in the presets, those whose output is large) are
+    only measured at the 1st, 2nd, 4th, 8th, ... of these. Where there are several GatedRNN layers,
+    each is a sub-run named after it. Training continues, with one line on stderr, where log_dir is
+    full or not writable, and where a diagnostic of a preset fails.
 
-    Where there are several GatedRNN layers, each is a sub-run named like it. Training goes on, with one line on stderr, where
-    log_dir is full or not writable, and where a diagnostic of a preset fails.
-    Raises ValueError for other arguments and an empty probe; when training begins also for a model without a GatedRNN or
-    without a loss, a probe that the model does not take, and whatever a diagnostic of a list raises at its first measurement.
+    Args:
+        log_dir: The folder for csv files, whose first column `step` counts optimizer steps, and for
+            event files. It may also hold the folders of keras.callbacks.TensorBoard. Read the csv
+            files with lstmlab.diagnostics.read.
+        probe: (x, y) or (x, y, sample_weight) as model.fit takes them, a fixed batch of a few dozen
+            sequences; for a lstmlab.Recurrent also a Probe. Nothing is trained on it, and measuring
+            changes neither weights nor random state.
+        every: 'epoch', or a number of batches.
+        diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a
+            list of Diagnostics.
+        hparams: The settings {name: number, string or bool} of this run for TensorBoard's page
+            HParams, which shows them beside the metrics of the last epoch.
+
+    Raises:
+        ValueError: Other arguments, or an empty probe. When training begins: a model without a
+            GatedRNN or without a loss, a probe that the model does not take, and whatever a
+            diagnostic of a list raises at its first measurement.
     """
 
     def __init__(
         self,
-        log_dir,
-        probe,
+        log_dir: str | Path,
+        probe: Any,
         every: int | str = "epoch",
         diagnostics: str | list = "light",
         hparams: dict | None = None,
     ):
         super().__init__()
-        if every != "epoch" and (
-            isinstance(every, bool) or not isinstance(every, int) or every < 1
-        ):
-            raise ValueError(
-                f"GateTensorBoard: expected 'epoch' or a positive integer. Received: every={every!r}"
-            )
+        if every != "epoch":
+            every = checks.integer("GateTensorBoard", "every", every, why="or 'epoch'")
         if hparams is not None and not isinstance(hparams, dict):
-            raise ValueError(
-                f"GateTensorBoard: expected a dictionary or None. Received: hparams={hparams!r}"
-            )
+            raise refusal("GateTensorBoard", "a dictionary or None", {"hparams": hparams})
         if not isinstance(probe, Probe):
             checked(probe)
         self.log_dir, self.probe, self.every, self.hparams = log_dir, probe, every, hparams
         self.diagnostics, self._chosen = _diagnostics(diagnostics), not isinstance(diagnostics, str)
         self._recorder: Any = None
-        self._of = None
+        self._of: Any = None
 
-    def on_train_begin(self, logs=None):
-        if not any(
-            isinstance(layer, GatedRNN) for layer in self.model._flatten_layers()
-        ) and not hasattr(self.model, "learner"):
-            raise ValueError(
-                f"GateTensorBoard: expected a model with at least one GatedRNN. Received: model={self.model.name!r}"
-            )
-        if (
-            self._of is not self.model
-        ):  # a second fit of the same model goes on where the first one ended
-            board = Board(self.log_dir)
-            self._recorder = Recorder(
-                self.log_dir, self.diagnostics, self.probe, "step", board, strict=self._chosen
-            )
-            self._recorder.start(self.model)
-            self._of, self._count, self._logs = self.model, 0, {}
-            board.layout()
-            board.text("model", _summary(self.model), 0)
-            if self.hparams is not None:
-                board.hparams(self.hparams)
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Measure once before training; the first time, start the recorder."""
+        is_recurrent = hasattr(self.model, "learner")
+        if not is_recurrent and not has_gated_rnn(self.model):
+            asked = "a model with at least one GatedRNN"
+            raise refusal("GateTensorBoard", asked, {"model": self.model.name})
+        if self._of is not self.model:  # a second fit of the same model continues the first
+            self._start()
         self._before = self._step()
         self._measure(whole=True)
 
-    def on_train_batch_end(self, batch, logs=None):
-        if self.every == "epoch":
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Measure if a multiple of `every` batches has just been passed."""
+        if not isinstance(self.every, int):
             return
         before, self._before = self._before, self._step()
         if before // self.every != self._before // self.every:
             self._measure()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keep the metrics of the epoch, and measure with every='epoch'."""
         self._logs, step = (
             {name: float(value) for name, value in (logs or {}).items()},
             self._step(),
         )
         for name, value in self._logs.items():
             self._recorder.board.scalar(f"training/{name}", value, step)
-        rows = [
-            {"step": step, "epoch": epoch + 1, "metric": name, "value": value}
-            for name, value in self._logs.items()
-        ]
-        self._recorder.append(
-            "history", pd.DataFrame(rows, columns=["step", "epoch", "metric", "value"])
-        )
+        rows = [(step, epoch + 1, name, value) for name, value in self._logs.items()]
+        table = pd.DataFrame(rows, columns=["step", "epoch", "metric", "value"])
+        self._recorder.append("history", table)
+
         if self.every == "epoch":
             self._measure()
         self._recorder.flush()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Measure once more, and end the files."""
         self._measure(whole=True)
         if self.hparams is not None:
-            self._recorder.board.final(
-                {f"final/{name}": value for name, value in self._logs.items()}, self._step()
-            )
+            metrics = {f"final/{name}": value for name, value in self._logs.items()}
+            self._recorder.board.final(metrics, self._step())
         self._recorder.close()
+
+    def _start(self) -> None:
+        """Begin with a model that this callback has not met."""
+        board = Board(self.log_dir)
+        self._recorder = Recorder(
+            self.log_dir, self.diagnostics, self.probe, "step", board, strict=self._chosen
+        )
+        self._recorder.start(self.model)
+        self._of, self._count, self._logs = self.model, 0, {}
+        board.layout(self.diagnostics.values())
+        board.text("model", _summary(self.model), 0)
+        if self.hparams is not None:
+            board.hparams(self.hparams)
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations)
 
     def _measure(self, whole: bool = False) -> None:
-        """whole: also what is wide to look at."""
+        """Measure; `doubling` diagnostics only if `whole`, and when the count is a power of two."""
         whole = whole or self._count & (self._count - 1) == 0
         among = [
             name
@@ -140,41 +138,34 @@ class GateTensorBoard(keras.callbacks.Callback):
         self._count += 1
 
 
-def _diagnostics(chosen) -> dict[str, Diagnostic]:
+def _diagnostics(chosen: Any) -> dict[str, Diagnostic]:
     """{name: Diagnostic} of a preset or a list."""
     if isinstance(chosen, str) and chosen in ("light", "full"):
-        home = importlib.import_module("lstmlab.diagnostics")
-        names = LIGHT if chosen == "light" else home.__all__
-        chosen = [
-            one for one in map(_built, (getattr(home, name) for name in names)) if one is not None
-        ]
+        among = [kind for kind in kinds().values() if kind.light or chosen == "full"]
+        chosen = [one for one in map(_built, among) if one is not None]
     if (
         not isinstance(chosen, (list, tuple))
         or not chosen
         or not all(isinstance(one, Diagnostic) for one in chosen)
     ):
-        raise ValueError(
-            f"GateTensorBoard: expected 'light', 'full' or a list of diagnostics. Received: diagnostics={chosen!r}"
-        )
+        asked = "'light', 'full' or a list of diagnostics"
+        raise refusal("GateTensorBoard", asked, {"diagnostics": chosen})
     names = [one.name for one in chosen]
     if len(set(names)) < len(names):
-        raise ValueError(
-            f"GateTensorBoard: expected diagnostics of different names. Received: diagnostics={names}"
-        )
+        raise refusal("GateTensorBoard", "diagnostics of different names", {"diagnostics": names})
     return dict(zip(names, chosen, strict=True))
 
 
-def _built(kind) -> Diagnostic | None:
-    """A Diagnostic with its default settings; None for what is none, is abstract, or needs settings."""
-    if not (isinstance(kind, type) and issubclass(kind, Diagnostic)) or kind is Diagnostic:
-        return None
+def _built(kind: type[Diagnostic]) -> Diagnostic | None:
+    """A Diagnostic with its default settings; None where it needs others."""
     try:
-        return kind(every="doubling") if kind.__name__ in WIDE else kind()
+        return kind(every="doubling") if kind.wide else kind()
     except ValueError:
         return None
 
 
-def _summary(model) -> str:
+def _summary(model: keras.Model) -> str:
+    """The model's own summary as Markdown."""
     lines: list[str] = []
     model.summary(print_fn=lambda line, **_: lines.append(line), line_length=100)
     return "```\n" + "\n".join(lines) + "\n```"

@@ -1,6 +1,10 @@
-"""Calls: what every GatedRNN of a Keras model is called with, and the derivatives of the model's error to what it gives."""
+"""What each GatedRNN of a Keras model is called with, and the error's derivatives at its output.
 
-from typing import NamedTuple
+It runs the model and leaves its weights, states, random seeds and metrics as they were. It writes
+nothing.
+"""
+
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,12 +13,20 @@ from keras import ops, tree
 
 from lstmlab.cells.layer import GatedRNN
 from lstmlab.cells.tracing import listening, untouched
+from lstmlab.errors import refusal
+
+OWNER = "GateTensorBoard"  # users meet the messages of this module and of `layers` through it
 
 
-class Call(NamedTuple):
-    """One call of a layer, as NumPy: x [B, T, F], its first states, mask [B, T] or None, and the derivatives of the error.
+class CapturedCall(NamedTuple):
+    """One call of a layer, as NumPy arrays.
 
-    of_output: dE/d(output), [B, T, n] in the order of processing or [B, n]; of_states: dE/d(last states).
+    layer: the layer that was called.
+    x: its inputs [B, T, F].
+    states: the states in which it began.
+    mask: [B, T], or None.
+    of_output: dE/d(output), [B, T, n] in the order of processing, or [B, n].
+    of_states: dE/d(final states).
     """
 
     layer: GatedRNN
@@ -25,25 +37,41 @@ class Call(NamedTuple):
     of_states: list[np.ndarray]
 
     def steps(self) -> tuple[np.ndarray, np.ndarray]:
-        """x [B, T, F] and the mask [B, T] in the order of processing."""
+        """Return x [B, T, F] and the mask [B, T], both in the order of processing."""
         mask = np.ones(self.x.shape[:2], bool) if self.mask is None else self.mask.astype(bool)
         return (self.x[:, ::-1], mask[:, ::-1]) if self.layer.go_backwards else (self.x, mask)
 
     def to_outputs(self, mask: np.ndarray) -> np.ndarray:
-        """dE/d(output) [B, T, n], at a masked step that repeats an output added to that output's."""
+        """Return dE/d(output) [B, T, n] at the steps that the mask keeps.
+
+        A masked step that repeats an output passes its derivative on to the step with that output.
+
+        Args:
+            mask: [B, T] in the order of processing, as `steps` returns it.
+        """
         source = np.where(mask, np.arange(mask.shape[1]), -1)
         if not self.layer.zero_output_for_mask:
-            source = np.maximum.accumulate(source, axis=1)
+            source = np.maximum.accumulate(source, axis=1)  # the last step before that counts
+
         every = self.of_output
         if not self.layer.return_sequences:
             every, source = every[:, None], source[:, -1:]
+
         y = np.zeros((*mask.shape, self.layer.units), every.dtype)
         rows, at = np.nonzero(source >= 0)
         np.add.at(y, (rows, source[rows, at]), every[rows, at])
         return y
 
     def add_through_states(self, y: np.ndarray, mask: np.ndarray) -> bool:
-        """Add to y what comes back through the last output among the last states; False if other states bring some too."""
+        """Add to y, in place, the derivative with respect to the output among the final states.
+
+        Args:
+            y: dE/d(output) [B, T, n], as `to_outputs` returns it.
+            mask: [B, T] in the order of processing.
+
+        Returns:
+            False if derivatives come back through other final states too: y cannot hold those.
+        """
         hidden, n = self.of_states[0], self.layer.units
         rows = np.flatnonzero(mask.any(axis=1))
         last = mask.shape[1] - 1 - np.argmax(mask[rows, ::-1], axis=1)
@@ -51,75 +79,84 @@ class Call(NamedTuple):
         return not (np.any(hidden[:, n:]) or any(map(np.any, self.of_states[1:])))
 
 
-class Calls:
-    """Runs the model once, as it is when it predicts, while each GatedRNN adds zero taps to what it gives.
+class Capture:
+    """Runs a model once, in inference mode, and captures every call of a GatedRNN.
 
-    The taps' derivatives of model.compute_loss are those to outputs and states. Weights, states, seeds and metrics of the model
-    stay as they are.
+    Each layer adds zero taps to its output and final states. The derivatives of model.compute_loss
+    with respect to the taps are those with respect to outputs and states.
+
+    Args:
+        model: A compiled Keras model. Its weights, states, seeds and metrics stay as they are.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         self.model = model
         self._layers: list[GatedRNN] = []
-        self._heard = tf.function(self._hear, autograph=False)
+        self._captured = tf.function(self._capture, autograph=False)
 
-    def __call__(self, x, y, w) -> list[Call]:
-        """Every call of a GatedRNN, in order. Raises ValueError for a probe that the model does not take."""
+    def __call__(self, x: Any, y: Any, w: Any) -> list[CapturedCall]:
+        """Capture every call of a GatedRNN, in order.
+
+        Args:
+            x, y, w: Inputs, targets and sample weights (or None), as model.fit takes them.
+
+        Raises:
+            ValueError: The model does not take this batch.
+        """
+        batch = [tree.map_structure(_tensor, part) for part in (x, y, w)]
         with untouched(self.model, *self.model.metrics_variables):
             try:
-                heard = self._heard(*(tree.map_structure(_tensor, part) for part in (x, y, w)))
+                captured = tree.map_structure(_numpy, self._captured(*batch))
             except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
                 shapes, line = tree.map_structure(np.shape, x), " ".join(str(error).split())
-                raise ValueError(
-                    f"parts: expected a probe that the model takes. Received: x of shapes {shapes}: {line}"
-                ) from error
-        return [
-            Call(layer, *of_it)
-            for layer, of_it in zip(self._layers, tree.map_structure(_numpy, heard), strict=True)
-        ]
+                received = f"x of shapes {shapes}: {line}"
+                raise refusal(OWNER, "a probe that the model takes", received) from error
+        calls = zip(self._layers, captured, strict=True)
+        return [CapturedCall(layer, *values) for layer, values in calls]
 
-    def _hear(self, x, y, w) -> list:
-        """For each call of a GatedRNN, what Call holds."""
-        self._layers, calls, taps = [], [], []
+    def _capture(self, x: Any, y: Any, w: Any) -> list[tuple]:
+        """For each call of a GatedRNN, the fields of CapturedCall after `layer`."""
+        self._layers = []
+        calls: list[tuple] = []
+        taps: list[list] = []
 
-        def tap(layer, given, output, states):
+        def tap(layer: GatedRNN, given: tuple, output: Any, states: list) -> tuple[Any, list]:
             here = [tf.zeros_like(value) for value in (output, *states)]
             tape.watch(here)
-            sequences, first, mask = given
-            self._layers.append(layer)
-            calls.append(
-                (sequences, [tf.identity(state) for state in first], mask)
-            )  # a stateful layer changes its own
             taps.append(here)
-            return output + here[0], [
-                state + zero for state, zero in zip(states, here[1:], strict=True)
-            ]
+
+            sequences, first, mask = given
+            # copies: a stateful layer overwrites its states
+            calls.append((sequences, [tf.identity(state) for state in first], mask))
+            self._layers.append(layer)
+
+            of_output, *of_states = here
+            tapped = [state + zero for state, zero in zip(states, of_states, strict=True)]
+            return output + of_output, tapped
 
         with tf.GradientTape(watch_accessed_variables=False) as tape, listening(tap):
             prediction = self.model(x, training=False)
             error = self.model._compute_loss(x, y, prediction, w, training=False)
         derivatives = tape.gradient(error, taps, unconnected_gradients="zero")
         return [
-            (*given, of_it[0], of_it[1:]) for given, of_it in zip(calls, derivatives, strict=True)
+            (*call, of_output, of_states)
+            for call, (of_output, *of_states) in zip(calls, derivatives, strict=True)
         ]
 
 
-def time_distributed(model) -> set:
-    """Layers inside a TimeDistributed, whose every step is a call of its own."""
-    outer = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.TimeDistributed)
-    ]
+def time_distributed(model: keras.Model) -> set[keras.Layer]:
+    """Return the layers inside a TimeDistributed, which calls them anew for each of its steps."""
+    layers = model._flatten_layers()
+    outer = [layer for layer in layers if isinstance(layer, keras.layers.TimeDistributed)]
     return {inner for layer in outer for inner in layer._flatten_layers()}
 
 
-def _tensor(value):
+def _tensor(value: Any) -> Any:
     return None if value is None else ops.convert_to_tensor(value)
 
 
-def _numpy(value):
-    """As NumPy; half precision, which few of its functions know, in float32."""
+def _numpy(value: Any) -> np.ndarray | None:
+    """As NumPy; half precision, which few NumPy functions support, becomes float32."""
     if value is None:
         return None
     value = ops.convert_to_numpy(value)

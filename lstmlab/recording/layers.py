@@ -1,4 +1,8 @@
-"""parts: the GatedRNN layers of any Keras model, each made to look like a Recurrent, so that every diagnostic works on it."""
+"""The GatedRNN layers of any Keras model, each as a network that every diagnostic can measure.
+
+It reads the model through `capture` and changes nothing in it. It names on stderr what cannot be
+measured.
+"""
 
 import sys
 from typing import Any
@@ -10,35 +14,49 @@ from keras import ops, tree
 
 from lstmlab.cells.layer import GatedRNN
 from lstmlab.diagnostics.base import Probe
+from lstmlab.errors import refusal
 from lstmlab.learners.base import Learner
 from lstmlab.learners.bptt import BPTT
-from lstmlab.recording.capture import Call, Calls, time_distributed
+from lstmlab.recording.capture import OWNER, Capture, CapturedCall, time_distributed
 
 
-def parts(model, probe) -> dict[str, tuple[Any, Probe]]:
-    """{layer name: (Part, its probe)} for every GatedRNN of a compiled Keras model; {'': (model, probe)} for a Recurrent.
+def measured_layers(model: Any, probe: Any) -> dict[str, tuple[Any, Probe]]:
+    """Return every GatedRNN of a model as a network with a probe of its own.
 
-    probe: a Probe for a Recurrent, else (x, y) or (x, y, sample_weight) as model.fit takes them. To measure again and again,
-    see Parts, which also says what is raised.
+    To measure the same model again and again, keep a MeasuredLayers, whose networks stay the same
+    objects.
+
+    Args:
+        model: A compiled Keras model, or a lstmlab.Recurrent.
+        probe: (x, y) or (x, y, sample_weight) as model.fit takes them; a Probe for a Recurrent.
+
+    Returns:
+        {layer name: (MeasuredLayer, its probe)}; {'': (model, probe)} for a Recurrent.
+
+    Raises:
+        ValueError: As MeasuredLayers does.
     """
-    return Parts(model)(probe)
+    return MeasuredLayers(model)(probe)
 
 
 class LinearHead(keras.Layer):
-    """The head of a Part: the layer's output itself, and (1) E' = sum_t w_t <y_t, output_t> with y_t = dE/d(output_t).
+    """The head of a MeasuredLayer: the layer's output itself, and an error that is linear in it.
 
-    E' has the derivatives of the model's error E to first order in the output; its value means nothing.
+    (1) E' = sum_t w_t <y_t, output_t> with y_t = dE/d(output_t)
+
+    E' has the derivatives of the model's error E to first order in the output. Its value has no
+    meaning.
     """
 
-    def __init__(self, outputs: int, **kwargs):
+    def __init__(self, outputs: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.outputs, self.built = outputs, True
 
-    def call(self, cells, inputs=None):
+    def call(self, cells: Any, inputs: Any = None) -> Any:
         return cells
 
-    def error(self, y, prediction, w):
-        """(1) for each sequence, [B]."""
+    def error(self, y: Any, prediction: Any, w: Any) -> Any:
+        """Return (1) for each sequence, [B]."""
         dtype = keras.backend.result_type(prediction.dtype, "float32")
         y, prediction, w = (ops.cast(value, dtype) for value in (y, prediction, w))
         return ops.sum(w[..., None] * y * prediction, axis=(1, 2))
@@ -47,16 +65,24 @@ class LinearHead(keras.Layer):
         return {**super().get_config(), "outputs": self.outputs}
 
 
-class Part:
-    """One GatedRNN layer as a Recurrent: cell, head, learner. linear: the head's error has a meaning in its derivatives alone.
+class MeasuredLayer:
+    """One GatedRNN layer of a Keras model as a network of its own.
 
-    learner: BPTT, since Keras trains with it. Dropout is off, as in all measuring, so that it is not asked about dropout.
+    It is measured and not trained, so that it has no `apply`. It offers what learners and
+    diagnostics read of a network:
+
+    cell: the layer's own cell, or a Started one where the layer begins in states other than zero.
+    head: the LinearHead through which the error of the whole model arrives.
+    learner: BPTT, since that is how Keras trains the layer.
+    features: F, the number of inputs.
+    trainable_variables, weight_names: the weights of the cell and their names, in the same order.
+    linear: True: only the derivatives of the head's error have a meaning, not its value.
     """
 
     linear = True
 
-    def __init__(self, cell, head: LinearHead, learner: Learner, features: int):
-        if not isinstance(learner, BPTT):
+    def __init__(self, cell: Any, head: LinearHead, learner: Learner, features: int):
+        if not isinstance(learner, BPTT):  # measuring is without dropout, which BPTT would refuse
             learner.check(cell)
         self.cell, self.head, self.learner, self.features = cell, head, learner, features
 
@@ -70,163 +96,198 @@ class Part:
 
 
 class Started:
-    """A cell that begins in states of its own instead of zero: those in which its layer began in the whole model."""
+    """A cell that begins in given states, those in which its layer began in the whole model."""
 
-    def __init__(self, cell, states: list[np.ndarray]):
+    def __init__(self, cell: Any, states: list[np.ndarray]):
         self._cell = cell
         self._states = [tf.Variable(state, trainable=False) for state in states]
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._cell, name)
 
-    def __call__(self, inputs, states, **kwargs):
+    def __call__(self, inputs: Any, states: Any, **kwargs: Any) -> Any:
         return self._cell(inputs, states, **kwargs)
 
-    def get_initial_state(self, batch_size=None) -> list:
-        """The states of the first `batch_size` sequences, or of a batch that stands several times below itself.
+    def get_initial_state(self, batch_size: int | None = None) -> list:
+        """Return the states of the first `batch_size` sequences; for more, they are repeated.
 
-        Functions compiled before follow later states.
+        Functions compiled before follow later states, since the states are variables.
         """
         times = 1 if batch_size is None else max(1, batch_size // self._states[0].shape[0])
         return [tf.tile(state, [times, 1])[:batch_size] for state in self._states]
 
     def begin(self, states: list[np.ndarray]) -> None:
-        """Begin there from now on."""
+        """Begin in these states from now on."""
         for variable, state in zip(self._states, states, strict=True):
             variable.assign(state)
 
 
-class Parts:
-    """The parts of one model: called with a probe, they are measured anew, while each Part stays the same object.
+class MeasuredLayers:
+    """The GatedRNN layers of one model.
 
-    The model runs once on the probe, without dropout, while each GatedRNN adds a zero tap to its output: the tap's derivative
-    of model.compute_loss is dE/d(output). Steps that a mask leaves out are taken out; where such a step repeats the last
-    output, its derivative goes to that output. With go_backwards steps stand in the order of processing. A layer that is called
-    twice has its second call under <name>_1; in a Bidirectional they are forward_<name> and backward_<name>. A layer that
-    begins in other states than zero is measured from them. Weights, states, seeds and metrics of the model stay as they are.
-    What cannot be measured is said once, on stderr: layers inside TimeDistributed, and of what last states (return_state)
-    carry on, the derivatives to other states than the output.
-    Raises ValueError for what is no Keras model, is not compiled, or has no GatedRNN, and for a probe that it does not take.
+    Call it with a probe to measure them anew; each MeasuredLayer stays the same object.
+
+    The model runs once on the probe, without dropout, while each GatedRNN adds a zero tap to its
+    output: the derivative of model.compute_loss with respect to the tap is dE/d(output).
+
+    - Steps that a mask leaves out are removed. Where such a step repeats the last output, its
+      derivative is added to that output's.
+    - With go_backwards, steps come in the order of processing.
+    - A layer that is called twice has its second call under <name>_1. In a Bidirectional the layers
+      are forward_<name> and backward_<name>.
+    - A layer that begins in states other than zero is measured from those states.
+    - What cannot be measured is named once, on stderr: layers inside a TimeDistributed; derivatives
+      that come back through final states (return_state) other than the output.
+
+    Weights, states, seeds and metrics of the model stay as they are.
+
+    Args:
+        model: A compiled Keras model with at least one GatedRNN, or a lstmlab.Recurrent.
+
+    Raises:
+        ValueError: The model is not a Keras model, is not compiled or has no GatedRNN; when called,
+            also for a probe that the model does not take, or of which nothing is left to measure.
     """
 
-    def __init__(self, model):
-        self.whole = all(hasattr(model, name) for name in ("cell", "head", "learner"))
-        if not self.whole:
-            if not isinstance(model, keras.Model):
-                raise ValueError(f"parts: expected a Keras model. Received: model={model!r}")
-            if not any(isinstance(layer, GatedRNN) for layer in model._flatten_layers()):
-                raise ValueError(
-                    f"parts: expected a model with at least one GatedRNN. Received: model={model.name!r}"
-                )
-            if not model.compiled:
-                raise ValueError(
-                    f"parts: expected a compiled model, with a loss. Received: model={model.name!r}, not compiled"
-                )
+    def __init__(self, model: Any):
         self.model = model
-        self._parts: dict[str, Part] = {}
+        self._capture: Capture | None = None
+        if not all(hasattr(model, name) for name in ("cell", "head", "learner")):
+            _check(model)
+            self._capture = Capture(model)
+        self._layers: dict[str, MeasuredLayer] = {}
         self._said: set[str] = set()
-        self._calls = None if self.whole else Calls(model)
 
-    def __call__(self, probe) -> dict[str, tuple[Any, Probe]]:
-        if self.whole:
+    def __call__(self, probe: Any) -> dict[str, tuple[Any, Probe]]:
+        """Return {layer name: (MeasuredLayer, its probe)}; {'': (model, probe)} for a Recurrent."""
+        if self._capture is None:
             return {"": (self.model, whole_probe(self.model, probe))}
+
         found: dict[str, tuple[Any, Probe]] = {}
-        for call in self._measured(probe):
+        for call in self._measurable(self._capture(*checked(probe))):
             name, again = call.layer.name, 1
             while name in found:
                 name, again = f"{call.layer.name}_{again}", again + 1
-            probe_of_it = self._probe(name, call)
-            if probe_of_it is not None:
-                found[name] = self._part(name, call, probe_of_it), probe_of_it
+            own = self._probe(name, call)
+            if own is not None:
+                found[name] = self._layer(name, call, own), own
         if not found:
-            raise ValueError(
-                f"parts: expected a model that runs a GatedRNN. Received: model={self.model.name!r}, with none left"
-            )
+            received = f"model={self.model.name!r}, with none left"
+            raise refusal(OWNER, "a model that runs a GatedRNN", received)
         return found
 
-    def _measured(self, probe) -> list[Call]:
+    def _measurable(self, calls: list[CapturedCall]) -> list[CapturedCall]:
         """The calls of those layers that can be measured."""
-        calls, apart = self._calls(*checked(probe)), time_distributed(self.model)
-        for name in dict.fromkeys(call.layer.name for call in calls if call.layer in apart):
-            self._say(f"parts: {name}: left out, it stands inside a TimeDistributed")
-        return [call for call in calls if call.layer not in apart]
+        inside = time_distributed(self.model)
+        for name in dict.fromkeys(call.layer.name for call in calls if call.layer in inside):
+            self._say(f"{name}: left out, it is inside a TimeDistributed")
+        return [call for call in calls if call.layer not in inside]
 
-    def _part(self, name: str, call: Call, probe: Probe) -> Part:
-        """The Part of this name, which begins in the states of this call."""
+    def _layer(self, name: str, call: CapturedCall, probe: Probe) -> MeasuredLayer:
+        """The MeasuredLayer of this name, beginning in the states of this call."""
         some = call.steps()[1].any(axis=1)
         states = [state[some] for state in call.states]
-        part = self._parts.get(name)
-        if part is None or (any(map(np.any, states)) and not isinstance(part.cell, Started)):
-            cell = Started(call.layer.cell, states) if any(map(np.any, states)) else call.layer.cell
-            head = LinearHead(call.layer.units, dtype=call.layer.dtype_policy)
-            part = self._parts[name] = Part(cell, head, BPTT(), probe.x.shape[-1])
-        if isinstance(part.cell, Started):
-            part.cell.begin(states)
-        return part
+        from_zero = not any(map(np.any, states))
 
-    def _probe(self, name: str, call: Call) -> Probe | None:
-        """The part's probe; None where no step is left."""
+        layer = self._layers.get(name)
+        if layer is None or not (from_zero or isinstance(layer.cell, Started)):
+            cell = call.layer.cell if from_zero else Started(call.layer.cell, states)
+            head = LinearHead(call.layer.units, dtype=call.layer.dtype_policy)
+            layer = self._layers[name] = MeasuredLayer(cell, head, BPTT(), probe.x.shape[-1])
+        if isinstance(layer.cell, Started):
+            layer.cell.begin(states)
+        return layer
+
+    def _probe(self, name: str, call: CapturedCall) -> Probe | None:
+        """The probe of a layer; None where no step is left."""
         x, mask = call.steps()
         if not mask.any():
-            self._say(f"parts: {name}: left out, a mask takes out every step of the probe")
+            self._say(f"{name}: left out, a mask removes every step of the probe")
             return None
+
         y = call.to_outputs(mask)
         if not call.add_through_states(y, mask):
             self._say(
-                f"parts: {name}: errors that come back through its last states are not counted, but for those of the output"
+                f"{name}: errors that come back through its final states are not counted, "
+                "except those through the output"
             )
+
+        # the steps that a mask keeps, moved to the front
         rows, count = mask.any(axis=1), mask.sum(axis=1)
-        order = np.argsort(~mask, axis=1, kind="stable")[:, : count.max(), None]
-        valid = np.arange(count.max()) < count[:, None]
+        longest = count.max()
+        order = np.argsort(~mask, axis=1, kind="stable")[:, :longest, None]
+        valid = np.arange(longest) < count[:, None]
         x, y = (np.take_along_axis(part, order, axis=1) * valid[..., None] for part in (x, y))
+
+        # a sequence without any error keeps its last step as the one that counts
         w = (y != 0).any(axis=-1)
-        w |= valid & ~w.any(axis=1)[:, None] & (np.arange(count.max()) == count[:, None] - 1)
+        w |= valid & ~w.any(axis=1)[:, None] & (np.arange(longest) == count[:, None] - 1)
+
         x, y, w, valid = (part[rows] for part in (x, y, w, valid))
-        return Probe(
-            x, y, w.astype(y.dtype), valid, np.zeros_like(valid)
-        )  # nobody says what an event is here
+        no_events = np.zeros_like(valid)  # a Keras model does not say which steps are marked
+        return Probe(x, y, w.astype(y.dtype), valid, no_events)
 
     def _say(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            print(line, file=sys.stderr)
+            print(f"{OWNER}: {line}", file=sys.stderr)
 
 
-def checked(probe) -> tuple:
-    """x, y and sample_weight or None of a probe for a Keras model, of at least one sequence."""
+def _check(model: Any) -> None:
+    """Raise ValueError for a model without a GatedRNN, or without a loss."""
+    if not isinstance(model, keras.Model):
+        raise refusal(OWNER, "a Keras model", {"model": model})
+    if not has_gated_rnn(model):
+        raise refusal(OWNER, "a model with at least one GatedRNN", {"model": model.name})
+    if not model.compiled:
+        received = f"model={model.name!r}, not compiled"
+        raise refusal(OWNER, "a compiled model, with a loss", received)
+
+
+def has_gated_rnn(model: keras.Model) -> bool:
+    """Return whether a GatedRNN is anywhere in the model."""
+    return any(isinstance(layer, GatedRNN) for layer in model._flatten_layers())
+
+
+def checked(probe: Any) -> tuple:
+    """Return x, y and sample_weight (or None) of a probe for a Keras model.
+
+    Raises:
+        ValueError: The probe is not such a tuple, or x and y do not hold the same number of
+            sequences, at least one.
+    """
     if not isinstance(probe, (tuple, list)) or len(probe) not in (2, 3):
-        raise ValueError(
-            f"parts: expected a probe (x, y) or (x, y, sample_weight). Received: {type(probe).__name__}"
-        )
+        asked = "a probe (x, y) or (x, y, sample_weight)"
+        raise refusal(OWNER, asked, type(probe).__name__)
     x, y, w = (*probe, None)[:3]
     lengths = {len(part) for part in tree.flatten([x, y]) if np.ndim(part)}
     if len(lengths) != 1 or lengths == {0}:
         shapes = tree.map_structure(np.shape, [x, y])
-        raise ValueError(
-            f"parts: expected as many sequences in y as in x, at least one. Received: shapes {shapes}"
-        )
+        raise refusal(OWNER, "as many sequences in y as in x, at least one", f"shapes {shapes}")
     return x, y, w
 
 
-def whole_probe(model, probe) -> Probe:
-    """A Recurrent's probe: of a bare tuple x [B, T, F], y [B, T, K] and w [B, T], by default 1, with the steps that are valid.
+def whole_probe(model: Any, probe: Any) -> Probe:
+    """Return the Probe of a Recurrent, made from a plain tuple where it is not one yet.
 
-    Raises ValueError for other shapes and for an empty one.
+    Args:
+        model: A lstmlab.Recurrent.
+        probe: A Probe, or x [B, T, F], y [B, T, K] and optionally w [B, T] (default: 1 everywhere).
+            Steps are valid up to the last one with a weight.
+
+    Raises:
+        ValueError: Other shapes, or an empty probe.
     """
     if isinstance(probe, Probe):
         return probe
     given_x, given_y, given_w = checked(probe)
     x, y = (np.asarray(part, model.cell.variable_dtype) for part in (given_x, given_y))
     w = np.ones(x.shape[:2], x.dtype) if given_w is None else np.asarray(given_w, x.dtype)
-    if (
-        x.ndim != 3
-        or x.shape[2] != model.features
-        or y.ndim != 3
-        or x.shape[:2] != y.shape[:2]
-        or w.shape != x.shape[:2]
-    ):
-        raise ValueError(
-            f"parts: expected a probe x [B, T, {model.features}], y [B, T, K], w [B, T]. "
-            f"Received: x={x.shape}, y={y.shape}, w={w.shape}"
-        )
-    return Probe(x, y, w, np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1) > 0, w > 0)
+
+    fits = x.ndim == 3 and x.shape[2] == model.features and w.shape == x.shape[:2]
+    if not fits or y.ndim != 3 or y.shape[:2] != x.shape[:2]:
+        asked = f"a probe x [B, T, {model.features}], y [B, T, K], w [B, T]"
+        raise refusal(OWNER, asked, f"x={x.shape}, y={y.shape}, w={w.shape}")
+
+    later = np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1)  # weights from each step on
+    return Probe(x, y, w, later > 0, w > 0)

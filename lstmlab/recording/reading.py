@@ -1,4 +1,8 @@
-"""read: the tables of a run of the lab, or of a GateTensorBoard folder, as pandas DataFrames."""
+"""`read`: the tables of a run, or of a GateTensorBoard folder, as pandas DataFrames.
+
+Reads csv and event files; writes nothing but lines on stderr about files that are damaged or of
+another version.
+"""
 
 import csv
 import io
@@ -12,34 +16,46 @@ from pathlib import Path
 import pandas as pd
 
 import lstmlab
+from lstmlab.errors import refusal
 
 COLUMNS = ["run", "tag", "step", "wall_time", "value"]
 
 
-def read(folder, events: bool = False) -> dict[str, pd.DataFrame]:
-    """{name: DataFrame}: every csv of a run's folder by its name, such as 'gates', 'error_flow', 'history'.
+def read(folder: str | os.PathLike, events: bool = False) -> dict[str, pd.DataFrame]:
+    """Return every csv of a run's folder by its name, such as 'gates', 'error_flow', 'history'.
 
-    What lstmlab-explain wrote there, explain_*.csv, is left out: it is no measure of the run.
-    events: True adds 'events' (run, tag, step, wall_time, value): all scalars in event files, run '.' for those of the run
-    itself and 'lag/<n>' for curves against lag, whose step is the lag.
-    A last line that a killed run left unfinished is left out, an event file that is cut off is read as far as it goes, and
-    a run of another version of lstmlab is read like any, with one line on stderr each.
-    Raises FileNotFoundError where there is no such folder, or no run in it, and ValueError for what is no path and for a csv
-    that is damaged.
+    The tables that lstmlab-explain writes, explain_*.csv, are left out: they are not measurements
+    of the run. Also left out is a last line that a killed run did not finish; a truncated event
+    file is read as far as it goes, and a run of another version of lstmlab is read like any other,
+    each with one line on stderr.
+
+    Args:
+        folder: The folder of a run, or the log_dir of a GateTensorBoard.
+        events: Whether to add 'events' (run, tag, step, wall_time, value): all scalars in event
+            files. Its run is '.' for those of the run itself, and 'lag/<n>' for curves against lag,
+            whose step is the lag.
+
+    Returns:
+        {name: DataFrame}.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no run in it.
+        ValueError: The folder is not a path, or a csv is damaged.
     """
+    asked = "the folder of a run"
     if not isinstance(folder, (str, os.PathLike)):
-        raise ValueError(f"read: expected the folder of a run. Received: folder={folder!r}")
+        raise refusal("read", asked, {"folder": folder})
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"read: expected the folder of a run. Received: folder={str(folder)!r}, which is none"
-        )
+        received = f"folder={str(folder)!r}, which is not a folder"
+        raise FileNotFoundError(str(refusal("read", asked, received)))
+
     files = sorted(path for path in folder.glob("*.csv") if not path.name.startswith("explain_"))
     if not files and not (folder / "result.json").exists() and not _event_files(folder):
-        raise FileNotFoundError(
-            f"read: expected the folder of a run. Received: folder={str(folder)!r}, with no run in it"
-        )
+        received = f"folder={str(folder)!r}, with no run in it"
+        raise FileNotFoundError(str(refusal("read", asked, received)))
     _check_version(folder)
+
     tables = {path.stem: _table(path) for path in files}
     return {**tables, "events": _scalars(folder)} if events else tables
 
@@ -53,30 +69,27 @@ def _check_version(folder: Path) -> None:
     except (ValueError, AttributeError):
         written = "unknown"
     if written != lstmlab.__version__:
-        _say(
-            f"{folder} was written by version {written} of lstmlab; this is version {lstmlab.__version__}"
-        )
+        this = f"this is version {lstmlab.__version__}"
+        _say(f"{folder} was written by version {written} of lstmlab; {this}")
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A csv whose rows are as wide as its header, less a last line without its end."""
+    """A csv whose rows are as wide as its header, without an unfinished last line."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"read: expected a csv. Received: {path}, damaged: {error.reason}"
-        ) from error
+        raise refusal("read", "a csv", f"{path}, damaged: {error.reason}") from error
     whole, end, rest = text.rpartition("\n")
     if rest:
         _say(f"{path}: the last line is cut off, and left out")
+
     rows = list(csv.reader(io.StringIO(whole + end)))
     if not rows:
         return pd.DataFrame()
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
-            raise ValueError(
-                f"read: expected a csv with {len(rows[0])} columns. Received: {path}, damaged: {len(row)} in line {number}"
-            )
+            received = f"{path}, damaged: {len(row)} in line {number}"
+            raise refusal("read", f"a csv with {len(rows[0])} columns", received)
     return pd.read_csv(io.StringIO(whole + end))
 
 
@@ -85,7 +98,7 @@ def _event_files(folder: Path) -> list[Path]:
 
 
 def _scalars(folder: Path) -> pd.DataFrame:
-    """Every scalar of every event file, those of a run of the lab named from its folder tb on."""
+    """Every scalar of every event file. In a run of the lab, sub-runs are named from tb/ on."""
     top = folder / "tb" if (folder / "tb").is_dir() else folder
     rows = []
     for path in _event_files(folder):
@@ -95,7 +108,7 @@ def _scalars(folder: Path) -> pd.DataFrame:
 
 
 def _scalars_of(path: Path) -> Iterator[tuple]:
-    """tag, step, wall_time and value of each scalar, of TensorFlow 1 or 2."""
+    """tag, step, wall_time and value of each scalar, as TensorFlow 1 or 2 wrote it."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.util.tensor_util import make_ndarray
@@ -108,6 +121,7 @@ def _scalars_of(path: Path) -> Iterator[tuple]:
             _say(f"{path}: not an event file from here on, and left out")
             return
         for value in event.summary.value:
+            # only the first value of a tag names its plugin
             plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
             if value.HasField("simple_value"):
                 yield value.tag, event.step, event.wall_time, value.simple_value
@@ -116,11 +130,12 @@ def _scalars_of(path: Path) -> Iterator[tuple]:
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file that are whole: length, check sum, data and check sum, of 8, 4, length and 4 bytes."""
+    """The complete records of a TFRecord file.
+
+    A record is its length (8 bytes), a checksum (4), the data, and a checksum (4).
+    """
     content, at = path.read_bytes(), 0
-    while at < len(content):
-        if at + 12 > len(content):
-            break
+    while at + 12 <= len(content):
         (length,) = struct.unpack_from("<Q", content, at)
         if at + 16 + length > len(content):
             break

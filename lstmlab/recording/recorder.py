@@ -1,116 +1,142 @@
-"""Recorder: measures what is due, keeps it as csv, and shows it on a Board; for the runs of the lab and for the callback."""
+"""Recorder: measures what is due, keeps it as csv, and shows it on a Board.
+
+Runs of the lab and the Keras callback use it. It writes <name>.csv files in its folder, and through
+its Board; it does not touch the model.
+"""
 
 import copy
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lstmlab.diagnostics.base import Diagnostic
+from lstmlab.errors import refusal
 from lstmlab.recording.board import Board
-from lstmlab.recording.layers import Parts
+from lstmlab.recording.layers import MeasuredLayers
 
 
 class Recorder:
-    """Every diagnostic's tables in <folder>/<its name>.csv and on the Board.
+    """Keeps every diagnostic's tables in <folder>/<its name>.csv and shows them on the Board.
 
-    diagnostics: {name: Diagnostic}. probe: as `parts` takes it. unit: the column in front, of what is counted in training.
-    board: default, Board(folder / 'tb'). strict: a ValueError of a diagnostic's first measurement, before anything is trained
-    or lost, is raised; else, as in all later ones, whatever a diagnostic raises costs one line on stderr, and it is left out
-    from then on. A folder that is full or not writable costs one line, and nothing more is written (see Disk).
+    A Keras model has a `layer` column in its tables, and where there are several layers each has a
+    sub-run of its own on the Board. A folder that is full or not writable costs one line on stderr,
+    and nothing more is written (see Disk).
 
-    For a Keras model each row names its `layer`, and where there are several layers each has a sub-run of its own on the Board.
-    Raises ValueError for what is no Diagnostic.
+    Args:
+        folder: Where the csv files go.
+        diagnostics: {name: Diagnostic}.
+        probe: The fixed batch, as `measured_layers` takes it.
+        unit: The name of the first column, which counts training.
+        board: Default: Board(folder / 'tb').
+        strict: Whether a ValueError of a diagnostic's first measurement is raised: nothing is
+            trained or lost by then. Whatever a diagnostic raises otherwise costs one line on
+            stderr, and that diagnostic is left out from then on.
+
+    Raises:
+        ValueError: One of the diagnostics is not a Diagnostic.
     """
 
     def __init__(
         self,
-        folder,
+        folder: str | Path,
         diagnostics: dict[str, Diagnostic],
-        probe,
+        probe: Any,
         unit: str = "sequences",
-        board=None,
-        strict=True,
+        board: Board | None = None,
+        strict: bool = True,
     ):
         for name, diagnostic in diagnostics.items():
             if not isinstance(diagnostic, Diagnostic):
-                raise ValueError(
-                    f"Recorder: expected a diagnostic. Received: diagnostic.{name}={diagnostic!r}"
-                )
-        self.folder, self.diagnostics, self.probe, self.unit = (
-            Path(folder),
-            dict(diagnostics),
-            probe,
-            unit,
-        )
+                raise refusal("Recorder", "a diagnostic", {f"diagnostic.{name}": diagnostic})
+        self.folder = Path(folder)
+        self.diagnostics = dict(diagnostics)
+        self.probe, self.unit, self.strict = probe, unit, strict
         self.board = Board(self.folder / "tb") if board is None else board
-        self.strict = strict
         self.measured_at: dict[str, int] = {}
+        self._boards: dict[str, Board] = {}
 
-    def start(self, model) -> None:
-        """Find the model's parts, and which diagnostics serve them; the others are left out with a line on stderr each.
+    def start(self, model: Any) -> None:
+        """Find the model's layers, and which diagnostics serve them.
 
-        Raises ValueError for a model or a probe that `parts` refuses.
+        The other diagnostics are left out, with one line on stderr each.
+
+        Raises:
+            ValueError: MeasuredLayers refuses the model or the probe.
         """
-        self._parts = Parts(model)
-        found = self._parts(self.probe)
-        self._boards = {
-            layer: self.board.sub(layer) if len(found) > 1 else self.board for layer in found
-        }
+        self._layers = MeasuredLayers(model)
+        found = self._layers(self.probe)
+        several = len(found) > 1
+        self._boards = {name: self.board.sub(name) if several else self.board for name in found}
+
         self._serving: dict[str, dict[str, Diagnostic]] = {}
         for name, diagnostic in list(self.diagnostics.items()):
-            layers = [layer for layer, (part, _) in found.items() if diagnostic.serves(part)]
-            # each layer its own: diagnostics keep what they compiled for one model, and what they show
+            served = [layer for layer, (net, _) in found.items() if diagnostic.serves(net)]
+            # a copy for each layer: a diagnostic keeps what it compiled for one network
             self._serving[name] = {
-                layer: copy.copy(diagnostic) if layer else diagnostic for layer in layers
+                layer: copy.copy(diagnostic) if layer else diagnostic for layer in served
             }
-            if not layers:
-                cells = ", ".join(
-                    dict.fromkeys(type(part.cell).__name__ for part, _ in found.values())
-                )
-                self._leave_out(name, f"cell={cells} does not have what it measures")
+            if not served:
+                kinds = dict.fromkeys(type(net.cell).__name__ for net, _ in found.values())
+                self._leave_out(name, f"cell={', '.join(kinds)} does not have what it measures")
 
     def measure(
-        self, model, now: int, before: int | None = None, among: Iterable[str] | None = None
+        self,
+        model: Any,
+        now: int,
+        before: int | None = None,
+        among: Collection[str] | None = None,
     ) -> None:
-        """Every diagnostic that is due between `before` and `now`; with before=None all that were not yet measured at `now`.
+        """Measure every diagnostic that is due.
 
-        among: the names of those that are asked at all; default, all.
+        Args:
+            model: The model that `start` was called with.
+            now: How much has been trained.
+            before: The last moment at which anything could be due. None: all that were not yet
+                measured at `now` are.
+            among: The names of the diagnostics that are considered at all. Default: all.
+
+        Raises:
+            ValueError: See `strict`.
         """
         due = [
             name
             for name, diagnostic in self.diagnostics.items()
-            if self._is_due(name, diagnostic, now, before)
+            if self._is_due(name, diagnostic, now, before) and (among is None or name in among)
         ]
-        due = [name for name in due if among is None or name in among]
         if not due:
             return
-        found = self._parts(self.probe)
+
+        found = self._layers(self.probe)
         for name in due:
             first = name not in self.measured_at
             self.measured_at[name] = now
             try:
                 self._measure(name, found, now)
-            except (
-                Exception
-            ) as error:  # a diagnostic may be of anyone's making, and none is worth a run
+            except Exception as error:  # anyone may write a diagnostic, and none may stop a run
                 if first and self.strict and isinstance(error, ValueError):
                     raise
                 self._leave_out(name, " ".join(str(error).split()) or type(error).__name__)
         self.flush()
 
     def flush(self) -> None:
-        """What was written can be read from now on."""
+        """Make what was written readable for others."""
         for board in self._all_boards():
             board.flush()
 
     def close(self) -> None:
+        """End the event files."""
         for board in self._all_boards():
             board.close()
 
     def append(self, name: str, table: pd.DataFrame) -> None:
-        """Add rows to <name>.csv, in one piece. Raises ValueError where it has other columns."""
+        """Add rows to <name>.csv, in one piece.
+
+        Raises:
+            ValueError: The file has other columns.
+        """
         self.board.disk.write(self._append, self.folder / f"{name}.csv", table)
 
     def _is_due(self, name: str, diagnostic: Diagnostic, now: int, before: int | None) -> bool:
@@ -125,15 +151,14 @@ class Recorder:
         ]
         if not named:
             return
+
         whole = pd.concat(named, ignore_index=True) if len(named) > 1 else named[0]
         if self.unit in whole:
-            raise ValueError(
-                f"Recorder: expected a table without a column {self.unit!r}. Received: {', '.join(whole.columns)}"
-            )
-        self.append(
-            self.diagnostics[name].name,
-            whole.assign(**{self.unit: now})[[self.unit, *whole.columns]],
-        )
+            columns = ", ".join(whole.columns)
+            raise refusal("Recorder", f"a table without a column {self.unit!r}", columns)
+        counted = whole.assign(**{self.unit: now})[[self.unit, *whole.columns]]
+        self.append(self.diagnostics[name].name, counted)
+
         for layer, diagnostic in serving.items():
             diagnostic.show(self._boards[layer], tables[layer], now)
 
@@ -142,7 +167,8 @@ class Recorder:
         del self.diagnostics[name]
 
     def _all_boards(self) -> list[Board]:
-        boards = [self.board, *getattr(self, "_boards", {}).values()]
+        """Each Board once: that of a single layer is the Recorder's own."""
+        boards = [self.board, *self._boards.values()]
         return list({id(board): board for board in boards}.values())
 
     def _append(self, path: Path, table: pd.DataFrame) -> None:
@@ -152,8 +178,7 @@ class Recorder:
             with path.open(encoding="utf-8") as file:
                 header = file.readline().rstrip("\n")
             if header != ",".join(map(str, table.columns)):
-                raise ValueError(
-                    f"Recorder: expected the columns of {path.name}, {header}. Received: {', '.join(table.columns)}"
-                )
+                expected = f"the columns of {path.name}, {header}"
+                raise refusal("Recorder", expected, ", ".join(table.columns))
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(table.to_csv(header=fresh, index=False))

@@ -1,4 +1,4 @@
-"""From a config to what a run is made of, and from a finished run's folder back to its model."""
+"""Make what a config names, and open a finished run again with the weights it ended with."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -9,12 +9,13 @@ from omegaconf import OmegaConf
 from lstmlab import __version__, checks
 from lstmlab.config import current, instantiate
 from lstmlab.diagnostics.base import Probe
+from lstmlab.errors import refusal
 from lstmlab.results import Run
 from lstmlab.task import Task, generator, valid_steps
 
 
 class Built(NamedTuple):
-    """What a config is made into. activation, loss: those of the head."""
+    """The parts of a run. `activation` and `loss` are those of the head."""
 
     task: Task
     trainer: Any
@@ -25,48 +26,35 @@ class Built(NamedTuple):
 
 
 def build(config: dict) -> Built:
-    """Task, trainer, compiled model and probe. Raises ValueError for what is wrong with a setting."""
+    """Make task, trainer, compiled model and probe from a composed config.
+
+    Weights are drawn from the config's seed.
+
+    Raises:
+        ValueError: A setting is wrong; one line that names it.
+    """
     checks.integer("train", "probe", config["probe"], why="sequences in the probe batch")
     keras.utils.set_random_seed(int(generator(config["seed"], "weights").integers(2**31)))
+
+    # the order counts: each part may draw random numbers
     task: Task = instantiate(config, "task")
-    cell, learner, trainer = (
-        instantiate(config, group) for group in ("cell", "learner", "trainer")
-    )
+    cell = instantiate(config, "cell")
+    learner = instantiate(config, "learner")
+    trainer = instantiate(config, "trainer")
     optimizer = _optimizer(config)
+
     settings = config.get("head") or {}
-    activation, loss = (
-        settings.get("activation") or task.output_activation,
-        settings.get("loss") or task.loss,
-    )
+    activation = settings.get("activation") or task.output_activation
+    loss = settings.get("loss") or task.loss
     head = instantiate(config, "head", outputs=task.outputs, activation=activation, loss=loss)
+
     model = trainer.prepare(task, cell, head, learner, optimizer)
-    return Built(
-        task, trainer, model, _probe(task, config["seed"], config["probe"]), activation, loss
-    )
-
-
-def _optimizer(config: dict):
-    rate = (config.get("optimizer") or {}).get(
-        "learning_rate"
-    )  # Keras refuses whole numbers, and no negative ones
-    if isinstance(rate, int | float) and not rate > 0:
-        raise ValueError(
-            f"train: expected a number > 0. Received: optimizer.learning_rate={rate!r}"
-        )
-    optimizer = instantiate(
-        config, "optimizer", **({"learning_rate": float(rate)} if type(rate) is int else {})
-    )
-    try:
-        float(optimizer.learning_rate)
-    except Exception as error:  # whatever a schedule makes of its settings
-        raise ValueError(
-            f"train: expected a rate that is a number. Received: optimizer.learning_rate={rate}"
-        ) from error
-    return optimizer
+    probe = _probe(task, config["seed"], config["probe"])
+    return Built(task, trainer, model, probe, activation, loss)
 
 
 class Reopened(NamedTuple):
-    """A run as it ended: its config, result row and task, the model with its last weights, and the probe."""
+    """A finished run: its config, row and task, the model with its last weights, and the probe."""
 
     config: dict
     row: dict
@@ -76,36 +64,49 @@ class Reopened(NamedTuple):
 
 
 def reopen(folder: str | Path) -> Reopened:
-    """The model of a run that has ended, with the weights it ended with, and the probe on which it was measured.
+    """Open a finished run: its model with the last weights, and the probe it was measured on.
 
-    Raises ValueError, in one line, for a folder without a run, for a run without weights, and for one whose config or weights
-    this version does not take.
+    Raises:
+        ValueError: In one line: the folder holds no run, the run has no weights, or this version
+        cannot use its config or weights.
     """
     run = Run(folder)
-    row, settings, weights = (
-        run.read_row(),
-        run.folder / ".hydra" / "config.yaml",
-        run.folder / "model.weights.h5",
-    )
-    for path, what in (
-        (settings, "a run"),
-        (weights, "a run that has ended and saved its weights"),
-    ):
-        if not path.exists():
-            raise ValueError(
-                f"reopen: expected a folder with {what}, {path.name}. Received: folder={str(run.folder)!r}"
-            )
+    row, settings = run.read_row(), run.folder / ".hydra" / "config.yaml"
+    weights = run.folder / "model.weights.h5"
+    _check_there(run, settings, "a run")
+    _check_there(run, weights, "a run that has ended and saved its weights")
     try:
-        config = current(cast(dict, OmegaConf.to_container(OmegaConf.load(settings), resolve=True)))
+        loaded = cast(dict, OmegaConf.to_container(OmegaConf.load(settings), resolve=True))
+        config = current(loaded)
         built = build(config)
         built.model.load_weights(str(weights))
-    except Exception as error:  # whatever another version, or a damaged file, makes of them
+    except Exception as error:  # whatever another version, or a damaged file, leads to
         line = " ".join(str(error).split()) or type(error).__name__
+        version = row.get("version.lstmlab")
         raise ValueError(
-            f"reopen: expected a run that lstmlab {__version__} can open. Received: folder={str(run.folder)!r}, "
-            f"version.lstmlab={row.get('version.lstmlab')}: {line}"
+            f"reopen: expected a run that lstmlab {__version__} can open. "
+            f"Received: folder={str(run.folder)!r}, version.lstmlab={version}: {line}"
         ) from error
     return Reopened(config, row, built.task, built.model, built.probe)
+
+
+def _check_there(run: Run, path: Path, what: str) -> None:
+    if not path.exists():
+        raise refusal("reopen", f"a folder with {what}, {path.name}", {"folder": str(run.folder)})
+
+
+def _optimizer(config: dict) -> Any:
+    rate = (config.get("optimizer") or {}).get("learning_rate")
+    if isinstance(rate, int | float) and not rate > 0:  # Keras takes negative rates
+        raise refusal("train", "a number > 0", {"optimizer.learning_rate": rate})
+    whole = {"learning_rate": float(rate)} if type(rate) is int else {}  # which Keras refuses
+    optimizer = instantiate(config, "optimizer", **whole)
+    try:
+        float(optimizer.learning_rate)
+    except Exception as error:  # whatever a schedule makes of its settings
+        received = f"optimizer.learning_rate={rate}"
+        raise refusal("train", "a rate that is a number", received) from error
+    return optimizer
 
 
 def _probe(task: Task, seed: int, size: int) -> Probe:

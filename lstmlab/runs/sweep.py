@@ -1,8 +1,9 @@
 """Sweeps: many runs, each in a process of its own, as many at a time as joblib has workers.
 
-A sweep is three layers of processes: the one that leads it, joblib's workers, and for each job one of its own (lstmlab.runs.train).
-It stops in an orderly way: Ctrl-C writes the file `stop` in the sweep's folder, each worker that sees it interrupts its job,
-and the job writes its row. joblib itself would kill all processes before any row is written.
+A sweep has three layers of processes: the leader, joblib's workers, and one process for each job
+(lstmlab.runs.job). It stops in an orderly way: Ctrl-C writes the file `stop` in the sweep's folder,
+each worker that sees it interrupts its job, and the job writes its row. joblib itself would kill
+all processes before any row is written.
 """
 
 import os
@@ -12,68 +13,74 @@ import sys
 import threading
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from lstmlab.config import one_line
 
+if TYPE_CHECKING:
+    from lstmlab.results import Run  # loads pandas
+
 EXIT_INTERRUPTED = 130
-STOP = "stop"
+STOP = "stop"  # the file that tells all workers of a sweep to stop
 led: list[Path] = []  # folders of the sweeps that this process leads
 
 
 class Leader:
-    """The process that leads a sweep, as seen by a joblib worker or, where jobs run one after the other, by itself."""
+    """The process that leads a sweep, as seen by a worker; this one where there are no workers."""
 
     def __init__(self, folder: Path):
-        self.folder, self.pid = folder, None if led else os.getppid()
+        self.folder = folder
+        self.pid = None if led else os.getppid()
 
     def gone(self) -> bool:
+        """Whether the leading process has ended."""
         return self.pid not in (None, os.getppid())
 
     def stops(self) -> bool:
-        """Whether jobs are to end: somebody said so, or the leader is gone."""
+        """Whether jobs should end: the sweep was stopped, or its leader is gone."""
         return self.gone() or (self.folder / STOP).exists()
 
 
-def run_in_own_process(run, leader: Leader) -> None:
-    """One job of a sweep: in a process of its own, so that jobs share no TensorFlow and the end of one ends no other."""
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT}
-    )  # Ctrl-C reaches a worker too; the leader sees to it
+def run_in_own_process(run: "Run", leader: Leader) -> None:
+    """Run one job in a process of its own.
+
+    Jobs then share no TensorFlow, and one that dies takes no other with it.
+    """
+    # Ctrl-C reaches a worker too, but the leader deals with it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     if leader.stops():
         row = run.end_if_running("interrupted", "the sweep was stopped before this job began")
     else:
         code = _wait(_start(run.folder), leader)
         if leader.stops():
-            row = run.end_if_running(
-                "interrupted", f"the sweep was stopped; the process ended with exit code {code}"
-            )
+            reason = f"the sweep was stopped; the process ended with exit code {code}"
+            row = run.end_if_running("interrupted", reason)
         else:
-            row = run.end_if_running(
-                "killed", f"the process ended with exit code {code} before it could write its end"
-            )
+            reason = f"the process ended with exit code {code} before it could write its end"
+            row = run.end_if_running("killed", reason)
     print(job_line(row, run.folder), flush=True)
     if leader.gone():
-        os._exit(EXIT_INTERRUPTED)  # or this worker would go on with the jobs that wait
+        os._exit(EXIT_INTERRUPTED)  # otherwise this worker would go on with the waiting jobs
 
 
 def _start(folder: Path) -> subprocess.Popen:
-    """The job's process, in a session of its own: no Ctrl-C of the terminal, no signal to the group reaches it."""
-    command = [sys.executable, "-m", "lstmlab.runs.train", str(folder), str(os.getpid())]
+    """Start the job in its own session, which no Ctrl-C and no signal to the group reaches."""
+    command = [sys.executable, "-m", "lstmlab.runs.job", str(folder), str(os.getpid())]
     with open(folder / "log.txt", "ab") as log:
         return subprocess.Popen(
             command,
+            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
 
 
 def _wait(job: subprocess.Popen, leader: Leader) -> int:
-    """The job's exit code; once the sweep is stopped the job is interrupted, and gets the time to write its row."""
+    """Return the job's exit code; once the sweep stops, interrupt the job, which writes its row."""
     asked = False
     while True:
         try:
@@ -85,26 +92,29 @@ def _wait(job: subprocess.Popen, leader: Leader) -> int:
 
 
 def job_line(row: dict, folder: Path) -> str:
-    """What came of one job of a sweep, in one line."""
-    what = f"cell={row.get('cell')} task={row.get('task')} learner={row.get('learner')} seed={row.get('seed')}"
-    after = f"after {row.get('sequences_to_solution') or row.get('sequences') or 0:,} sequences"
+    """Return the outcome of one job in one line."""
+    what = " ".join(f"{name}={row.get(name)}" for name in ("cell", "task", "learner", "seed"))
+    sequences = row.get("sequences_to_solution") or row.get("sequences") or 0
+    seconds = row.get("seconds") or 0
     reason = f": {row['reason']}" if row.get("reason") else ""
-    return f"{row['status']:<11} {what}, {after}, {row.get('seconds') or 0:.0f} s, {folder}{reason}"
+    after = f"after {sequences:,} sequences, {seconds:.0f} s"
+    return f"{row['status']:<11} {what}, {after}, {folder}{reason}"
 
 
 class Sweep(Callback):
-    """Told by Hydra that a sweep begins: from here on Ctrl-C stops it in order, and main writes its report at the end."""
+    """Receives Hydra's notice that a sweep begins, and makes Ctrl-C stop it in an orderly way."""
 
-    def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         led.append(folder)
-        resource_tracker.ensure_running()  # joblib needs it, and starting it would unblock SIGINT again
+        # joblib needs the tracker, and starting it later would unblock SIGINT again
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by joblib's workers
         threading.Thread(target=_await_ctrl_c, args=(folder,), daemon=True).start()
 
 
 def _await_ctrl_c(sweep: Path) -> None:
-    """The first Ctrl-C stops the sweep; the second ends this process, upon which workers and jobs end by themselves."""
+    """Stop the sweep at the first Ctrl-C; at the second end this process, and with it all jobs."""
     signal.sigwait({signal.SIGINT})
     print("lstmlab: stopping; the running jobs write their rows", file=sys.stderr, flush=True)
     sweep.mkdir(parents=True, exist_ok=True)
@@ -114,31 +124,34 @@ def _await_ctrl_c(sweep: Path) -> None:
 
 
 def end(folder: Path, error: Exception | None) -> None:
-    """Give an end to the rows whose jobs are no more, and report what there is.
+    """End the rows of jobs that are gone, and print the report of the sweep.
 
-    Raises KeyboardInterrupt for a sweep that was stopped, RuntimeError where jobs did not finish. error: what broke it off.
+    Args:
+        folder: The sweep's folder.
+        error: What broke the sweep off, or None.
+
+    Raises:
+        KeyboardInterrupt: The sweep was stopped.
+        RuntimeError: Some jobs did not finish.
     """
     from lstmlab import report, results
 
     jobs = results.runs(folder)
     if not jobs:
         return
-    why = (
-        f"the sweep broke off: {one_line(error).partition('. ')[0]}"
-        if error
-        else "the sweep ended before it"
-    )
+    why = "the sweep ended before it"
+    if error:
+        why = f"the sweep broke off: {one_line(error).partition('. ')[0]}"
     for run in jobs:
         run.end_if_running("killed", why)
     print(report.write(folder), flush=True)
+
     if (folder / STOP).exists():
         raise KeyboardInterrupt
     lost = sum(run.read_row()["status"] not in results.FINISHED for run in jobs)
     if error:
-        raise RuntimeError(
-            f"{why}; {len(jobs) - lost} jobs had finished, their rows are in {folder}"
-        ) from error
+        finished = f"{len(jobs) - lost} jobs had finished, their rows are in {folder}"
+        raise RuntimeError(f"{why}; {finished}") from error
     if lost:
-        raise RuntimeError(
-            f"{lost} of {len(jobs)} jobs did not finish; the list above and the rows in {folder} say why"
-        )
+        where = f"the list above and the rows in {folder} say why"
+        raise RuntimeError(f"{lost} of {len(jobs)} jobs did not finish; {where}")

@@ -1,20 +1,13 @@
-"""One run: a config becomes task, cell, head, learner, trainer and diagnostics, and their training one result row.
-
-Also a program: `python -m lstmlab.runs.train FOLDER [PARENT]` runs the config in FOLDER/.hydra/ in this process; sweeps start one
-per job. It stops, as on Ctrl-C, when the process PARENT that started it is gone.
-"""
+"""One run: train what a config describes; keep row, history and measurements in one folder."""
 
 import os
 import resource
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,31 +17,40 @@ from tqdm import tqdm
 from lstmlab import checks
 from lstmlab import criterion as criteria
 from lstmlab.config import instantiate
+from lstmlab.errors import refusal
+from lstmlab.published import matching
 from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
 from lstmlab.runs.build import build
+from lstmlab.runs.signals import signals_held
 from lstmlab.task import Losses
 
+# shown as metrics on TensorBoard's page HParams
 METRICS = (
-    "solved",
-    "sequences",
-    "sequences_to_solution",
-    "test_error",
-    "test_loss",
-    "test_wrong",
-)  # on TensorBoard's HParams
+    "solved", "sequences", "sequences_to_solution", "test_error", "test_loss", "test_wrong",
+)  # fmt: skip
 
 
 class RunError(Exception):
-    """A run that could not be done, with its one line for the user; the row is written. Its cause is what was raised."""
+    """A run that failed, with one line for the user; its row is written, its cause attached."""
 
 
 def run(config: dict, folder: str | Path, choices: dict[str, str], progress: bool = True) -> dict:
-    """Carry out one run in `folder` and return its flat result row; result.json holds it at every moment.
+    """Carry out one run in `folder`; result.json holds its row at every moment.
 
-    config: the composed config as plain containers. choices: group -> name of the option chosen, for the row.
-    progress: show a bar on stderr. Raises ValueError for a folder in which a run has been; RunError for a failed run and
-    KeyboardInterrupt for an interrupted one, the row written in both cases.
+    Args:
+        config: The composed config as plain containers.
+        folder: Where the run writes. It must not hold another run.
+        choices: Name of the option chosen in each group, for the row.
+        progress: Show a progress bar on stderr.
+
+    Returns:
+        The flat result row.
+
+    Raises:
+        ValueError: The folder holds a run already.
+        RunError: The run failed; its row says why.
+        KeyboardInterrupt: The run was interrupted; its row says so.
     """
     job = _Job(config, Run(folder), choices, progress)
     job.start()
@@ -56,7 +58,7 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         job.build()
         job.train()
     except KeyboardInterrupt:
-        with _signals_held():  # a second Ctrl-C must not cost the row
+        with signals_held():  # a second Ctrl-C must not cost the row
             job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
         raise
     except Exception as error:
@@ -68,6 +70,8 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
 
 
 class _Job:
+    """One run from its first row to its last."""
+
     def __init__(self, config: dict, run: Run, choices: dict[str, str], progress: bool):
         self.config, self.run, self.progress = config, run, progress
         self.seed = config["seed"]
@@ -77,9 +81,7 @@ class _Job:
 
     def start(self) -> None:
         if len(self.run.read("history")):
-            raise ValueError(
-                f"train: expected a folder without a run. Received: folder={str(self.run.folder)!r}"
-            )
+            raise refusal("train", "a folder without a run", {"folder": str(self.run.folder)})
         self.started = time.perf_counter()
         self.run.write_row(self.row)
 
@@ -88,40 +90,31 @@ class _Job:
             file.write(text)
 
     def build(self) -> None:
-        """Instantiate everything; what is wrong with a setting is found here, before anything is traced."""
+        """Instantiate everything. A wrong setting is found here, before anything is compiled."""
         config = self.config
-        checks.integer(
-            "train",
-            "threads",
-            config["threads"],
-            most=os.cpu_count() or 1,
-            why="CPU threads of one run",
-        )
+        cores, why = os.cpu_count() or 1, "CPU threads of one run"
+        checks.integer("train", "threads", config["threads"], most=cores, why=why)
         built = build(config)
-        self.task, self.trainer, self.model, self.probe = (
-            built.task,
-            built.trainer,
-            built.model,
-            built.probe,
-        )
+        self.task, self.trainer, self.model = built.task, built.trainer, built.model
         self.criterion = criteria.criterion(**self.task.criterion)
-        # null in the config stands for the task's
-        self.row.update({"head.activation": built.activation, "head.loss": built.loss})
-        # after the weights are drawn: learners that a diagnostic compares may draw seeds
-        diagnostics = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
-        self.recorder = Recorder(self.run.folder, diagnostics, self.probe)
         self.sets = self.task.sets(self.seed)
         self._check_sets()
+
+        # made after the weights are drawn: learners that a diagnostic compares may draw seeds
+        diagnostics = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
+        self.recorder = Recorder(self.run.folder, diagnostics, built.probe)
+
+        sizes = (int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
+        self.row.update(weights=sum(sizes))
         self.row.update(chance_loss=self.task.chance, memoryless_loss=self.task.memoryless)
-        self.row["weights"] = sum(
-            int(np.prod(weight.shape)) for weight in self.model.trainable_variables
-        )
+        # null in the config means: what suits the task
+        self.row.update({"head.activation": built.activation, "head.loss": built.loss})
         self.row.update(self._published())
-        self.recorder.board.text(
-            "config", f"```\n{OmegaConf.to_yaml(OmegaConf.create(config))}```", 0
-        )
+
+        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        self.recorder.board.text("config", f"```\n{text}```", 0)
         self.recorder.board.hparams(settings(self.row))
-        self.recorder.board.layout()
+        self.recorder.board.layout(self.recorder.diagnostics.values())
         self.recorder.start(self.model)
 
     def train(self) -> None:
@@ -131,20 +124,15 @@ class _Job:
         self.end("solved" if self.criterion.solved_at else "budget", None)
 
     def _bar(self) -> tqdm:
-        """Progress against the whole budget: the time left is the most that it can still take. Few lines in a log file."""
-        shown = (
-            {"mininterval": 0.1} if sys.stderr.isatty() else {"mininterval": 30, "maxinterval": 60}
-        )
-        return tqdm(
-            total=self.trainer.budget,
-            unit="seq",
-            disable=not self.progress,
-            dynamic_ncols=True,
-            **shown,
-        )
+        """Make the progress bar, against the whole budget: the time left is an upper bound."""
+        every: dict = {"mininterval": 0.1}
+        if not sys.stderr.isatty():  # few lines in a log file
+            every = {"mininterval": 30, "maxinterval": 60}
+        budget, hidden = self.trainer.budget, not self.progress
+        return tqdm(total=budget, unit="seq", disable=hidden, dynamic_ncols=True, **every)
 
     def _after_window(self) -> bool:
-        with _signals_held():
+        with signals_held():
             return self.after_window()
 
     def after_window(self) -> bool:
@@ -178,13 +166,14 @@ class _Job:
         self.row.update(self.model.learner.result(self.model))
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         self.run.write_row(self.row)
-        now = f"{self.criterion.label}: {window['recent_wrong']}, error {window['absolute_error']:.4f}"
+        now = f"{self.criterion.label}: {window['recent_wrong']}"
+        now += f", error {window['absolute_error']:.4f}"
         self.bar.set_postfix_str(now, refresh=False)
         self.bar.update(len(y))
         return solved
 
     def end(self, status: str, reason: str | None) -> None:
-        """Measure what is still to be measured, and write the last row; nothing here may lose what was there before."""
+        """Measure and test at the end, and write the last row; nothing written may be lost."""
         self.row.update(status=status, reason=reason)
         self.run.write_row(self.row)
         if status in ("solved", "budget"):
@@ -205,66 +194,63 @@ class _Job:
         self.run.write_row(self.row)
 
     def _check_finite(self, before: int, prediction: np.ndarray, w: np.ndarray) -> None:
+        """Raise FloatingPointError for a prediction that is not finite where it counts."""
         finite = (np.isfinite(prediction).all(axis=-1) | (w == 0)).all(axis=1)
-        if not finite.all():
-            rate = self.row.get("optimizer.learning_rate")
-            raise FloatingPointError(
-                f"training: the prediction is not finite from sequence {before + 1 + int(np.argmin(finite))} on; expected "
-                f"finite numbers, which a smaller rate may give. Received: optimizer.learning_rate={rate}"
-            )
+        if finite.all():
+            return
+        first = before + 1 + int(np.argmin(finite))
+        rate = self.row.get("optimizer.learning_rate")
+        raise FloatingPointError(
+            f"training: the prediction is not finite from sequence {first} on; "
+            "expected finite numbers, which a smaller rate may give. "
+            f"Received: optimizer.learning_rate={rate}"
+        )
 
     def _evaluate(self, names: list[str] | None, draw: int) -> Iterator[tuple]:
-        """y, prediction, w of the sets of those names, block by block."""
+        """Yield y, prediction and w of the named sets, part by part."""
         sets = self.task.sets(self.seed, draw) if draw else self.sets
         for name in names or sets:
             for x, y, w in sets[name]:
                 yield y, self.model.answers(x), w
 
     def _test(self) -> None:
-        """The test set, and what a net has to beat on it."""
+        """Judge the network on the test set, beside what it has to beat there."""
         correct, errors, losses = np.zeros(0, bool), np.zeros(0), Losses(self.task.loss)
         for x, y, w in self.sets["test"]:
             prediction = self.model.answers(x)
+            error = criteria.sequence_errors(y, prediction, w, "absolute")
             correct = np.concatenate([correct, self.task.correct(y, prediction, w)])
-            errors = np.concatenate(
-                [errors, criteria.sequence_errors(y, prediction, w, "absolute")]
-            )
+            errors = np.concatenate([errors, error])
             losses.add({"test": prediction, **self.task.baselines(x, w)}, y, w)
-        self.row.update(
-            test_size=len(correct),
-            test_wrong=int((~correct).sum()),
-            test_error=float(errors.mean()),
-        )
-        means = losses.means()
+
+        wrong, means = int((~correct).sum()), losses.means()
+        self.row.update(test_size=len(correct), test_wrong=wrong, test_error=float(errors.mean()))
         self.row.update({f"{name}_loss": value for name, value in means.items()})
         self.row.update(self.task.summary(correct, means))
 
     def _check_sets(self) -> None:
         names = getattr(self.criterion, "sets", None) or []
         if not set(names) <= set(self.sets):
-            raise ValueError(
-                f"train: expected names among {sorted(self.sets)}. Received: criterion.sets={names}"
-            )
+            raise refusal("train", f"names among {sorted(self.sets)}", {"criterion.sets": names})
 
     def _published(self) -> dict:
-        for entry in self.task.published:
-            if all(self.row.get(setting) == value for setting, value in entry["where"].items()):
-                return {
-                    f"published_{name}": entry.get(name)
-                    for name in ("sequences", "solved", "test_wrong", "source")
-                }
-        return {}
+        """The published figures of the first entry of the task whose settings are those of this run."""
+        entry = matching(self.task.published, self.row)
+        if entry is None:
+            return {}
+        columns = ("sequences", "solved", "test_wrong", "source")
+        return {f"published_{name}": entry.get(name) for name in columns}
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
 
 
 def settings(row: dict) -> dict:
-    """What TensorBoard's page HParams sorts and filters runs by: the options chosen, the seed, and what can be set in them."""
+    """Return what TensorBoard's page HParams sorts and filters by: options, seed and settings."""
     leaves = {
         name: value
         for name, value in row.items()
-        if name.split(".")[0] in (*GROUPS, "head")
+        if name.partition(".")[0] in (*GROUPS, "head")
         and "." in name
         and "_target_" not in name
         and "criterion" not in name
@@ -274,59 +260,5 @@ def settings(row: dict) -> dict:
 
 
 def _peak_memory() -> float:
+    """Peak memory of this process so far, in MB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Signals that come meanwhile take effect afterwards: what is written together is written whole."""
-    came: list[int] = []
-    stops = (
-        (signal.SIGINT, signal.SIGTERM)
-        if threading.current_thread() is threading.main_thread()
-        else ()
-    )
-    handlers = {stop: signal.getsignal(stop) for stop in stops if callable(signal.getsignal(stop))}
-    for stop in handlers:
-        signal.signal(stop, lambda number, frame: came.append(number))
-    try:
-        yield
-    finally:
-        for stop, handler in handlers.items():
-            signal.signal(stop, handler)
-    if came:
-        raise KeyboardInterrupt
-
-
-def _stop_without(parent: int) -> None:
-    """Interrupt this process, as Ctrl-C would, once the process that started it is gone."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def main() -> None:
-    """The job whose config lies in the folder named on the command line; exit code 0, 1 (failed) or 130 (interrupted)."""
-    folder, parents = Path(sys.argv[1]), sys.argv[2:]
-    config = cast(
-        dict,
-        OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"), resolve=True),
-    )
-    choices = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime.choices
-    try:
-        for stop in (signal.SIGINT, signal.SIGTERM):  # a sweep in the background has SIGINT ignored
-            signal.signal(stop, signal.default_int_handler)
-        for parent in parents:
-            threading.Thread(target=_stop_without, args=(int(parent),), daemon=True).start()
-        signal.pthread_sigmask(
-            signal.SIG_UNBLOCK, {signal.SIGINT}
-        )  # a sweep starts its jobs with SIGINT blocked
-        run(config, folder, dict(choices), progress=False)
-    except RunError as error:
-        sys.exit(f"lstmlab: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,8 @@
-"""A cell in symbols: its equations and its one-step Jacobian, derived from its switches, and their values as numbers.
+"""A cell in symbols: what its switches say, as equations, as derivatives, and as numbers.
 
-What other rooms import: `equations.equations`, `jacobian.jacobian`, and the letters in `symbols`.
+`symbols` has the letters and what a derivative is made of (Factor, Term, Derivative), `equations`
+the equations of one step and their legend, `jacobian` every derivative of one step, `numbers` the
+values of the symbols at given steps, `moves` the gates that move another gate. Other rooms import
+`equations.equations`, `equations.legend`, `jacobian.jacobian`, `numbers.symbol_values` and the
+letters in `symbols`.
 """

@@ -1,17 +1,15 @@
-"""The equations of a GatedCell as its switches set them, in LaTeX; its one-step Jacobian in symbols: see `jacobian`."""
+"""The equations of a GatedCell in LaTeX, as its switches set them."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import keras
 
-from lstmlab.symbolic.jacobian import jacobian
-from lstmlab.symbolic.numbers import environment
+from lstmlab.cells.gates import GATES, LETTERS
+from lstmlab.symbolic.moves import MOVES
 from lstmlab.symbolic.symbols import (
-    LETTERS,
     TRANSPOSED,
-    Block,
-    Factor,
-    Term,
     applied,
     before,
     check,
@@ -25,26 +23,32 @@ from lstmlab.symbolic.symbols import (
     symbol,
 )
 
-__all__ = ["Block", "Equation", "Factor", "Term", "environment", "equations", "jacobian", "legend"]
-
 
 class Equation(NamedTuple):
-    """name: of the value that it gives, as in GatedCell.step, or 'net_<name>'; latex: the equation."""
+    """An equation in LaTeX, and the name of the value that it gives.
+
+    The name is that of GatedCell.step, or 'net_<name>' for a pre-activation.
+    """
 
     name: str
     latex: str
 
 
-def equations(cell) -> list[Equation]:
-    """The equations of one step in the order of computing, none of what is switched off. The cell need not be built.
+def equations(cell: Any) -> list[Equation]:
+    """List the equations of one step in the order of computing, without what is switched off.
 
-    Raises ValueError, in one line, for a cell that is no GatedCell and for activations that mix net inputs (softmax).
+    Args:
+        cell: A GatedCell; it need not be built.
+
+    Raises:
+        ValueError: For a cell of another class, and for activations that mix pre-activations
+            (softmax).
     """
     check(cell)
     early = [name for name, gate in cell.own.items() if gate.peephole != "current"]
     found = [equation for name in early for equation in (_net(cell, name), _opened(cell, name))]
     found += [
-        *_refined(cell),
+        *_moved(cell),
         *_normalised(cell),
         *(_coupled(cell, name) for name in coupled(cell)),
     ]
@@ -58,8 +62,8 @@ def equations(cell) -> list[Equation]:
     return [*found, *_read_out(cell), *_hidden(cell)]
 
 
-def legend(cell) -> dict[str, str]:
-    """{symbol: what it is} for what the equations and derivatives of this cell use beyond the values they name."""
+def legend(cell: Any) -> dict[str, str]:
+    """{symbol: what it is} for what equations and derivatives use beyond the values they name."""
     check(cell)
     words = {
         "x_t": "input at step t",
@@ -69,7 +73,7 @@ def legend(cell) -> dict[str, str]:
         from_where = "; second letter: from which value" if cell.hidden_size > cell.units else ""
         words["R_a"] = f"weights from what is read back into net a{from_where}"
     if any(product.kind == "by_element" for product in cell.recurrence.products):
-        words["r_a"] = "weights of a net that reads its own cells alone"
+        words["r_a"] = "weights of a net that reads only its own cells"
     if cell.peepholes:
         words["u_a"] = "peephole weights: how gate a sees the state"
     if cell.reset_after and cell._initial_bias("candidate") is not None:
@@ -81,7 +85,7 @@ def legend(cell) -> dict[str, str]:
     return words | _legend_of_signs(cell) | _legend_of_derivatives(cell)
 
 
-def _legend_of_signs(cell) -> dict[str, str]:
+def _legend_of_signs(cell: Any) -> dict[str, str]:
     words = {r"\odot": "product element by element"} if cell.gates else {}
     if any(gate.activation is keras.activations.sigmoid for gate in cell.own.values()):
         words[r"\sigma"] = "the logistic function"
@@ -93,7 +97,7 @@ def _legend_of_signs(cell) -> dict[str, str]:
     return words
 
 
-def _legend_of_derivatives(cell) -> dict[str, str]:
+def _legend_of_derivatives(cell: Any) -> dict[str, str]:
     words = {r"\operatorname{diag}": "the matrix that has this vector as its diagonal"}
     if cell.forget_gate is None:
         words["I"] = "the identity matrix"
@@ -112,7 +116,7 @@ def _legend_of_derivatives(cell) -> dict[str, str]:
     return words
 
 
-def _net(cell, name: str) -> Equation:
+def _net(cell: Any, name: str) -> Equation:
     letter, gate = LETTERS[name], cell.own.get(name)
     terms = [rf"\mathcal{{N}}_{letter}(W x_t)" if cell.layer_normalization else f"W_{letter} x_t"]
     waits = name == "candidate" and cell.reset_gate is not None
@@ -128,13 +132,13 @@ def _net(cell, name: str) -> Equation:
     )
 
 
-def _read_back(cell, name: str) -> str:
+def _read_back(cell: Any, name: str) -> str:
     parts = [f"{weights} {before(symbol(cell, source))}" for weights, source in reads(cell, name)]
     text = " + ".join(parts)
     return rf"\mathcal{{N}}_{LETTERS[name]}({text})" if cell.layer_normalization and parts else text
 
 
-def _behind_reset_gate(cell) -> str:
+def _behind_reset_gate(cell: Any) -> str:
     q = over_cells(cell, multiplier(cell, "reset_gate"))
     if cell.reset_after:
         return rf"{q} \odot p_t"
@@ -143,18 +147,17 @@ def _behind_reset_gate(cell) -> str:
     return rf"\mathcal{{N}}_g({text})" if cell.layer_normalization else text
 
 
-def _opened(cell, name: str) -> Equation:
+def _opened(cell: Any, name: str) -> Equation:
     letter = LETTERS[name]
     return Equation(name, rf"{letter}_t = {applied(cell.own[name].activation, net_input(name))}")
 
 
-def _refined(cell) -> list[Equation]:
-    if cell.refine_gate is None:
-        return []
-    return [Equation("forget_gate", r"e_t = 2 r_t \odot f_t + (1 - 2 r_t) \odot f_t \odot f_t")]
+def _moved(cell: Any) -> list[Equation]:
+    there = [name for name in MOVES if name in cell.gates]
+    return [Equation(GATES[name].moves, MOVES[name].latex) for name in there]
 
 
-def _normalised(cell) -> list[Equation]:
+def _normalised(cell: Any) -> list[Equation]:
     if cell.normaliser == "gates":
         return [Equation(f"{name}_gate", rf"\bar{{{a}}}_t = \frac{{{a}_t}}{{i_t + f_t}}") for name, a in
                 (("input", "i"), ("forget", "f"))]  # fmt: skip
@@ -167,7 +170,7 @@ def _normalised(cell) -> list[Equation]:
     return []
 
 
-def _coupled(cell, name: str) -> Equation:
+def _coupled(cell: Any, name: str) -> Equation:
     gate = coupled(cell)[name]
     value = multiplier(cell, gate.to)
     if gate.shift:
@@ -175,7 +178,7 @@ def _coupled(cell, name: str) -> Equation:
     return Equation(name, f"{multiplier(cell, name)} = {'1 - ' if gate.complement else ''}{value}")
 
 
-def _candidate(cell) -> list[Equation]:
+def _candidate(cell: Any) -> list[Equation]:
     found = []
     if cell.reset_after:
         bias = " + c" if cell._initial_bias("candidate") is not None else ""
@@ -184,7 +187,7 @@ def _candidate(cell) -> list[Equation]:
     return [*found, _net(cell, "candidate"), Equation("candidate", f"g_t = {g}")]
 
 
-def _times(cell, gate: str, value: str) -> str:
+def _times(cell: Any, gate: str, value: str) -> str:
     """The value times its gate; '' if the gate is closed."""
     if getattr(cell, gate) == "closed":
         return ""
@@ -195,18 +198,18 @@ def _times(cell, gate: str, value: str) -> str:
     )
 
 
-def _state(cell) -> str:
+def _state(cell: Any) -> str:
     terms = [_times(cell, "forget_gate", "s_{t-1}"), _times(cell, "input_gate", "g_t")]
     return f"s_t = {' + '.join(term for term in terms if term) or '0'}"
 
 
-def _sum_beside(cell) -> list[Equation]:
+def _sum_beside(cell: Any) -> list[Equation]:
     if cell.normaliser != "state":
         return []
     return [Equation("normaliser", r"n_t = \bar{f}_t \odot n_{t-1} + \bar{i}_t")]
 
 
-def _read_out(cell) -> list[Equation]:
+def _read_out(cell: Any) -> list[Equation]:
     found = []
     if cell.normaliser == "state":
         found.append(
@@ -219,7 +222,7 @@ def _read_out(cell) -> list[Equation]:
     return [*found, Equation("output", f"y_t = {_times(cell, 'output_gate', value) or '0'}")]
 
 
-def _hidden(cell) -> list[Equation]:
+def _hidden(cell: Any) -> list[Equation]:
     if cell.hidden_size == cell.units:
         return []
     values = r", \, ".join(["y_t", *(multiplier(cell, gate) for gate in cell.gates)])

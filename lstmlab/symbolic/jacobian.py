@@ -1,18 +1,28 @@
 """The one-step Jacobian of a GatedCell in symbols: the chain rule, carried forward through its equations."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 
+from lstmlab.cells.gates import GATES, LETTERS, Gate
+from lstmlab.symbolic.moves import MOVES
 from lstmlab.symbolic.symbols import (
-    LETTERS,
-    Block,
+    Derivative,
     Factor,
     Term,
     before,
     check,
     coupled,
     is_linear,
+    key_before,
+    key_normalisation,
+    key_over_cells,
+    key_peephole,
+    key_slope,
+    key_weights,
     multiplier,
     over_cells,
     peephole,
@@ -21,15 +31,22 @@ from lstmlab.symbolic.symbols import (
     symbol,
 )
 
-Derivative = dict[str, list[Term]]  # of one value, to each part of the step before
+ByPart = dict[str, list[Term]]  # the derivative of one value to each part of the step before
 
 
-def jacobian(cell) -> dict[tuple[str, str], Block]:
-    """{(value of the step, part of the step before): Block}, every derivative of one step in symbols.
+def jacobian(cell: Any) -> dict[tuple[str, str], Derivative]:
+    """Derive every derivative of one step in symbols. Dropout is off.
 
-    Values: cell_state, output (unless it is the state), each gate that is fed back, normaliser and stabiliser. Parts of the
-    step before: those of them that the states of the cell hold. Dropout is off. The cell need not be built.
-    Raises ValueError as `equations`.
+    Args:
+        cell: A GatedCell; it need not be built.
+
+    Returns:
+        {(value of the step, part of the step before): Derivative}. Values: cell_state, output
+        (unless it is the state), each gate that is fed back, normaliser and stabiliser. Parts of
+        the step before: those of them that the states of the cell hold.
+
+    Raises:
+        ValueError: As `equations`.
     """
     check(cell)
     derivation, sizes = _Derivation(cell), parts(cell)
@@ -39,7 +56,7 @@ def jacobian(cell) -> dict[tuple[str, str], Block]:
         **sizes,
     }
     return {
-        (value, part): Block(
+        (value, part): Derivative(
             symbol(cell, value),
             before(symbol(cell, part)),
             (rows, columns),
@@ -50,8 +67,11 @@ def jacobian(cell) -> dict[tuple[str, str], Block]:
     }
 
 
-def parts(cell) -> dict[str, int]:
-    """{name: size} of what the states hold, cell_state first; an output that is the state is called cell_state."""
+def parts(cell: Any) -> dict[str, int]:
+    """{name: size} of what the states hold, cell_state first.
+
+    An output that is the state is called cell_state.
+    """
     fed_back = cell.gates if cell.hidden_size > cell.units else ()
     sizes = (
         {"cell_state": cell.units} if cell.is_own_output or "cell_state" in cell.state_names else {}
@@ -64,9 +84,9 @@ def parts(cell) -> dict[str, int]:
 
 
 class _Derivation:
-    """of: {named value: its Derivative}, filled in the order of computing."""
+    """of: {named value: its ByPart}, filled in the order of computing."""
 
-    def __init__(self, cell):
+    def __init__(self, cell: Any):
         self.cell = cell
         self.nets = {
             name: self._net(name) for name, gate in cell.own.items() if gate.peephole != "current"
@@ -74,7 +94,7 @@ class _Derivation:
         self.of = {
             name: chain([self._slope(name)], derivative) for name, derivative in self.nets.items()
         }
-        self._refine()
+        self._move()
         self._normalise()
         for name, gate in coupled(cell).items():
             own = (
@@ -86,91 +106,81 @@ class _Derivation:
         self.of["candidate"] = chain([self._slope("candidate")], self._net_of_candidate())
         self.of["cell_state"] = self._state()
         if cell.normaliser == "state":
-            self.of["normaliser"] = self._sum(
-                "normaliser", "n_{t-1}", multiplier(cell, "forget_gate")
-            )
+            self.of["normaliser"] = self._sum()
         for name in set(cell.own) - set(self.nets):
             self.of[name] = chain([self._slope(name)], plus(self._net(name), self._looks(name)))
         self.of["output"] = self._output()
 
     def _slope(self, name: str, called: str | None = None) -> Factor | None:
-        """Of the net's activation; called: the gate that has it in its equation, if another."""
+        """Slope of the activation; called: the gate that has it in its equation, if another."""
         cell = self.cell
         activation = cell.candidate_activation if name == "candidate" else cell.own[name].activation
-        return None if is_linear(activation) else Factor(f"{LETTERS[called or name]}'_t")
-
-    def _reads(self, name: str, factors: Iterable[Factor] = ()) -> Derivative:
-        """R of what the net reads back, from the left; factors: what stands to the right of R."""
-        normalised = (
-            Factor(rf"\mathcal{{N}}'_{LETTERS[name]}", False)
-            if self.cell.layer_normalization
-            else None
+        return (
+            None
+            if is_linear(activation)
+            else Factor(key_slope(called or name), f"{LETTERS[called or name]}'_t")
         )
-        found: Derivative = {}
+
+    def _reads(self, name: str, factors: Iterable[Factor] = ()) -> ByPart:
+        """R of what is read back, from the left; factors: to the right of R."""
+        normalised = self._normalisation(name)
+        found: ByPart = {}
         for weights, source in reads(self.cell, name):
             part = "cell_state" if self.cell.is_own_output and source == "output" else source
-            found[part] = [Term(1, _given(normalised, Factor(weights, False), *factors), (name,))]
+            found[part] = [
+                Term(1, _given(normalised, self._weights(name, source, weights), *factors), (name,))
+            ]
         return found
 
-    def _net(self, name: str) -> Derivative:
+    def _net(self, name: str) -> ByPart:
         """(1) of GatedCell, without a peephole that sees the new state."""
         gate = self.cell.own.get(name)
         if gate is None or gate.peephole != "previous":
             return self._reads(name)
         return plus(
             self._reads(name),
-            {"cell_state": [Term(1, (Factor(peephole(self.cell, name), False),), (name,))]},
+            {"cell_state": [Term(1, (self._peephole(name),), (name,))]},
         )
 
-    def _looks(self, name: str) -> Derivative:
-        return chain(
-            [Factor(peephole(self.cell, name), False)], self.of["cell_state"], through=name
-        )
+    def _looks(self, name: str) -> ByPart:
+        return chain([self._peephole(name)], self.of["cell_state"], through=name)
 
-    def _net_of_candidate(self) -> Derivative:
+    def _net_of_candidate(self) -> ByPart:
         """(4) of GatedCell: with a reset gate q, R (q y) or q (R y + c), both factors of the product move."""
         cell = self.cell
         if cell.reset_gate is None:
             return self._net("candidate")
-        q, of_q = (
-            Factor(over_cells(cell, multiplier(cell, "reset_gate"))),
-            self._spread(self.of["reset_gate"]),
-        )
+        q, of_q = self._over_cells("reset_gate"), self._spread(self.of["reset_gate"])
         if cell.reset_after:
             return plus(
                 chain([q], self._reads("candidate")),
-                chain([Factor("p_t")], of_q, through="candidate"),
+                chain([Factor("waiting", "p_t")], of_q, through="candidate"),
             )
-        [(weights, _)] = reads(cell, "candidate")
-        normalised = Factor(r"\mathcal{N}'_g", False) if cell.layer_normalization else None
-        moved = chain(
-            [normalised, Factor(weights, False), Factor("y_{t-1}")], of_q, through="candidate"
-        )
+        [(latex, source)] = reads(cell, "candidate")
+        weights = self._weights("candidate", source, latex)
+        y_tm1 = Factor(key_before("output"), "y_{t-1}")
+        moved = chain([self._normalisation("candidate"), weights, y_tm1], of_q, through="candidate")
         return plus(self._reads("candidate", [q]), moved)
 
-    def _refine(self) -> None:
-        """(3) of GatedCell."""
-        if self.cell.refine_gate is not None:
-            by_f, by_r = (
-                Factor(r"2 r_t + 2 (1 - 2 r_t) \odot f_t"),
-                Factor(r"2 f_t \odot (1 - f_t)"),
-            )
-            self.of["forget_gate"] = plus(
-                chain([by_f], self.of["forget_gate"]), chain([by_r], self.of["refine_gate"])
-            )
+    def _move(self) -> None:
+        """(3) of GatedCell: the gates that another gate moves."""
+        for name, move in MOVES.items():
+            if name in self.cell.gates:
+                moved = GATES[name].moves
+                self.of[moved] = plus(
+                    chain([move.by_moved], self.of[moved]), chain([move.by_mover], self.of[name])
+                )
 
     def _normalise(self) -> None:
         cell = self.cell
         if cell.normaliser is None:
             return
-        i, f = Factor(r"\bar{i}_t"), Factor(r"\bar{f}_t")
-        of_log = {
-            name: chain(
-                [None if _exponential(cell.own[name]) else Factor(rf"(\log {LETTERS[name]})'_t")],
-                self.nets[name],
-            )
-            for name in ("input_gate", "forget_gate")
-        }
+        i, f = Factor("input_gate", r"\bar{i}_t"), Factor("forget_gate", r"\bar{f}_t")
+        of_log = {}
+        for name in ("input_gate", "forget_gate"):
+            slope = Factor(key_slope(f"log {name}"), rf"(\log {LETTERS[name]})'_t")
+            known = _exponential(cell.own[name])  # the slope is 1
+            of_log[name] = chain([None if known else slope], self.nets[name])
         if cell.normaliser == "gates":  # i / (i + f): its logarithm moves by what f is
             difference = plus(of_log["input_gate"], chain([], of_log["forget_gate"], sign=-1))
             self.of |= {
@@ -182,77 +192,97 @@ class _Derivation:
             {"stabiliser": [Term(1, (), ("stabiliser",))]}, of_log["forget_gate"]
         )  # of log f_t + m_tm1
         behind = plus(carried, chain([], of_log["input_gate"], sign=-1))
-        kappa, mu = Factor(r"\kappa_t"), Factor(r"\mu_t")
+        kappa, mu = Factor("kappa", r"\kappa_t"), Factor("mu", r"\mu_t")
         self.of["input_gate"] = chain([i, kappa], behind, sign=-1)
         self.of["forget_gate"] = chain([f, mu], behind)
         self.of["stabiliser"] = plus(
-            chain([kappa], carried), chain([Factor(r"1 - \kappa_t")], of_log["input_gate"])
+            chain([kappa], carried),
+            chain([Factor("1 - kappa", r"1 - \kappa_t")], of_log["input_gate"]),
         )
 
-    def _state(self) -> Derivative:
+    def _state(self) -> ByPart:
         """(5) of GatedCell: the product rule on e s_tm1 and on i g."""
         cell = self.cell
-        g = self._gated("input_gate", "g_t", self.of["candidate"])
+        g = self._gated("input_gate", Factor("candidate", "g_t"), self.of["candidate"])
         if cell.forget_gate == "closed":
             return g
-        kept = (
-            Factor(over_cells(cell, multiplier(cell, "forget_gate")))
-            if "forget_gate" in cell.gates
-            else Factor("I", False)
-        )
-        carousel: Derivative = {"cell_state": [Term(1, (kept,), ())]}
-        moved = (
-            chain([Factor("s_{t-1}")], self._spread(self.of["forget_gate"]))
-            if "forget_gate" in cell.gates
-            else {}
-        )
-        return plus(carousel, moved, g)
+        if "forget_gate" not in cell.gates:
+            return plus({"cell_state": [Term(1, (Factor("identity", "I", False),), ())]}, g)
+        carousel: ByPart = {"cell_state": [Term(1, (self._over_cells("forget_gate"),), ())]}
+        s_tm1 = Factor(key_before("cell_state"), "s_{t-1}")
+        return plus(carousel, chain([s_tm1], self._spread(self.of["forget_gate"])), g)
 
-    def _sum(self, part: str, old: str, kept: str) -> Derivative:
-        """n_t of normaliser='state', per block."""
-        carousel: Derivative = {part: [Term(1, (Factor(kept),), ())]}
-        return plus(carousel, chain([Factor(old)], self.of["forget_gate"]), self.of["input_gate"])
+    def _sum(self) -> ByPart:
+        """(11) of GatedCell: n_t of normaliser='state', per block."""
+        kept = Factor("forget_gate", multiplier(self.cell, "forget_gate"))
+        carousel: ByPart = {"normaliser": [Term(1, (kept,), ())]}
+        n_tm1 = Factor(key_before("normaliser"), "n_{t-1}")
+        return plus(carousel, chain([n_tm1], self.of["forget_gate"]), self.of["input_gate"])
 
-    def _output(self) -> Derivative:
+    def _output(self) -> ByPart:
         """(7) of GatedCell, and what stands before it."""
         cell, derivative = self.cell, self.of["cell_state"]
         if cell.normaliser == "state":
             n = over_cells(cell, "n_t")
-            moved = chain(
-                [Factor(rf"\frac{{z_t}}{{{n}}}")], self._spread(self.of["normaliser"]), sign=-1
-            )
-            derivative = plus(chain([Factor(rf"\frac{{1}}{{{n}}}")], derivative), moved)
+            by_n = Factor("quotient over normaliser", rf"\frac{{z_t}}{{{n}}}")
+            by_s = Factor("one over normaliser", rf"\frac{{1}}{{{n}}}")
+            moved = chain([by_n], self._spread(self.of["normaliser"]), sign=-1)
+            derivative = plus(chain([by_s], derivative), moved)
         if cell.layer_normalization:
-            derivative = chain([Factor(r"\mathcal{N}'_s", False)], derivative)
+            derivative = chain(
+                [Factor(key_normalisation("cell_state"), r"\mathcal{N}'_s", False)], derivative
+            )
         value = read_out(cell)
         if is_linear(cell.output_activation):
-            return self._gated("output_gate", value, derivative)
-        return self._gated(
-            "output_gate", f"h({value})", chain([Factor(f"h'({value})")], derivative)
+            return self._gated("output_gate", Factor("read-out", value), derivative)
+        h, slope = (
+            Factor("squashed read-out", f"h({value})"),
+            Factor(key_slope("read-out"), f"h'({value})"),
         )
+        return self._gated("output_gate", h, chain([slope], derivative))
 
-    def _gated(self, gate: str, value: str, derivative: Derivative) -> Derivative:
+    def _gated(self, gate: str, value: Factor, derivative: ByPart) -> ByPart:
         """Of gate * value, from the value's derivative."""
         if getattr(self.cell, gate) == "closed":
             return {}
         if gate not in self.cell.gates:
             return derivative
-        opened = Factor(over_cells(self.cell, multiplier(self.cell, gate)))
         return plus(
-            chain([opened], derivative), chain([Factor(value)], self._spread(self.of[gate]))
+            chain([self._over_cells(gate)], derivative),
+            chain([value], self._spread(self.of[gate])),
         )
 
-    def _spread(self, derivative: Derivative) -> Derivative:
-        return chain([Factor("E", False)], derivative) if self.cell.block_size > 1 else derivative
+    def _over_cells(self, gate: str) -> Factor:
+        """The value by which a gate multiplies, given to each cell of its block."""
+        return Factor(key_over_cells(gate), over_cells(self.cell, multiplier(self.cell, gate)))
+
+    def _weights(self, net: str, source: str, latex: str) -> Factor:
+        return Factor(key_weights(net, source), latex, False)
+
+    def _peephole(self, net: str) -> Factor:
+        return Factor(key_peephole(net), peephole(self.cell, net), False)
+
+    def _normalisation(self, net: str) -> Factor | None:
+        """The derivative of layer normalisation, where there is one."""
+        if not self.cell.layer_normalization:
+            return None
+        return Factor(key_normalisation(net), rf"\mathcal{{N}}'_{LETTERS[net]}", False)
+
+    def _spread(self, derivative: ByPart) -> ByPart:
+        return (
+            chain([Factor("spread", "E", False)], derivative)
+            if self.cell.block_size > 1
+            else derivative
+        )
 
 
 def chain(
     factors: Iterable[Factor | None],
-    derivative: Derivative,
+    derivative: ByPart,
     through: str | None = None,
     sign: int = 1,
-) -> Derivative:
-    """Factors from the left on every term; through: the net that it passes on the way."""
+) -> ByPart:
+    """Factors from the left on every term; through: the pre-activation that it passes."""
     more = () if through is None else (through,)
     return {
         part: [
@@ -263,9 +293,9 @@ def chain(
     }
 
 
-def plus(*derivatives: Derivative) -> Derivative:
+def plus(*derivatives: ByPart) -> ByPart:
     """Their sum, term after term."""
-    found: Derivative = {}
+    found: ByPart = {}
     for derivative in derivatives:
         for part, terms in derivative.items():
             found[part] = [*found.get(part, []), *terms]
@@ -276,6 +306,6 @@ def _given(*factors: Factor | None) -> tuple[Factor, ...]:
     return tuple(factor for factor in factors if factor is not None)
 
 
-def _exponential(gate) -> bool:
+def _exponential(gate: Gate) -> bool:
     """Whether the slope of the gate's logarithm is 1."""
     return gate.activation is keras.activations.exponential

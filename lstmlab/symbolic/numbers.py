@@ -1,33 +1,38 @@
-"""The numbers behind the symbols: what every factor of a Jacobian is at given steps, in NumPy."""
+"""The values of the symbols: what every factor of a Jacobian is at given steps, in NumPy."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from lstmlab.cells.gates import g1997, h1997
+from lstmlab.cells.gates import GATES, g1997, h1997
 from lstmlab.cells.recurrence import split
+from lstmlab.errors import refusal
+from lstmlab.symbolic.moves import MOVES
 from lstmlab.symbolic.symbols import (
-    LETTERS,
     VALUES,
-    before,
     coupled,
-    multiplier,
-    over_cells,
-    peephole,
-    read_out,
+    key_before,
+    key_normalisation,
+    key_over_cells,
+    key_peephole,
+    key_slope,
+    key_weights,
     reads,
 )
 
 EPSILON = 1e-5  # of layer normalisation, as in GatedCell
 
 
-def _logistic(net):
+def _logistic(net: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -net))
 
 
-def _bump(net):
+def _bump(net: np.ndarray) -> np.ndarray:
     """Slope of the logistic function, in a form that keeps its digits where it is small."""
     return _logistic(net) * _logistic(-net)
 
@@ -44,45 +49,53 @@ SLOPES: dict[Callable, Callable] = {
 
 
 def slope(activation: Callable, net: np.ndarray) -> np.ndarray:
-    """The derivative of an activation at net, by its closed form. Raises ValueError for one that has none here."""
+    """The derivative of an activation at net, by its closed form.
+
+    Raises:
+        ValueError: For an activation that has none here.
+    """
     if activation not in SLOPES:
         known = [function.__name__ for function in SLOPES]
         name = getattr(activation, "__name__", activation)
-        raise ValueError(
-            f"environment: expected one of {known}, or a `slope` that knows others. Received: activation={name!r}"
-        )
+        expected = f"one of {known}, or a `slope` that knows others"
+        raise refusal("symbol_values", expected, {"activation": name})
     return SLOPES[activation](net)
 
 
-def environment(cell, inputs, states, slope: Callable = slope) -> dict[str, np.ndarray]:
-    """{symbol: values}: vectors [B, n or m], weight matrices [size, size] and, of layer normalisation, [B, size, size].
+def symbol_values(
+    cell: Any, inputs: Any, states: list, slope: Callable = slope
+) -> dict[str, np.ndarray]:
+    """The value of every factor at given steps.
 
-    cell: a built GatedCell; inputs [B, F]; states: those of the step before, in the order of `state_names`.
-    slope: (activation, net [B, size]) -> its derivative there, for activations that `slope` of this module does not know.
+    Args:
+        cell: A built GatedCell.
+        inputs: x_t [B, F].
+        states: Those of the step before, in the order of `state_names`.
+        slope: (activation, net [B, size]) -> its derivative there, for activations that `slope` of
+            this module does not know.
+
+    Returns:
+        {key of a Factor: its value}: vectors [B, n or m], weight matrices [size, size] and, for
+        layer normalisation, [B, size, size].
     """
     nets: dict = {}
     waits: list = []
 
-    def net(inputs, hidden):
+    def net(inputs: Any, hidden: Any) -> tuple[dict, Any]:
         found, waiting = cell.net(inputs, hidden)
         nets.update(found)
         waits.append(waiting)
         return nets, waiting  # the step adds what the peepholes see to this very dictionary
 
     values, after = cell.step(inputs, states, net=net)
-    if cell.reset_gate is not None:
-        nets["candidate"] = cell._behind_reset_gate(nets, waits[0], states[0], values)
-        if cell.reset_after:
-            values["waiting"] = (
-                waits[0] if cell.recurrent_bias is None else waits[0] + cell.recurrent_bias
-            )
+    nets["candidate"] = cell._net_of_candidate(nets, waits[0], states[0], values)
+    if cell.reset_after:
+        bias = 0 if cell.recurrent_bias is None else cell.recurrent_bias
+        values["waiting"] = waits[0] + bias
     past = {name: _numpy(state) for name, state in zip(cell.state_names, states, strict=True)}
-    values = (
-        {**_all_numpy(values), "stabiliser": _numpy(after[-1])}
-        if "stabiliser" in past
-        else _all_numpy(values)
-    )
-    step = _Step(cell, past, _all_numpy(nets), values, slope)
+    if "stabiliser" in past:
+        values["stabiliser"] = after[-1]
+    step = _Step(cell, past, _all_numpy(nets), _all_numpy(values), slope)
     return {
         **step.values(),
         **step.slopes(),
@@ -93,85 +106,62 @@ def environment(cell, inputs, states, slope: Callable = slope) -> dict[str, np.n
 
 
 class _Step:
-    """One step in numbers: the states before it, its net inputs with peepholes and reset gate, and its values."""
+    """One step in numbers: the states before it, its pre-activations, and its values."""
 
-    def __init__(self, cell, past: dict, nets: dict, values: dict, slope: Callable):
+    def __init__(self, cell: Any, past: dict, nets: dict, values: dict, slope: Callable):
         self.cell, self.past, self.nets, self.given, self.slope = cell, past, nets, values, slope
         self.spread = np.kron(np.eye(cell.blocks), np.ones((cell.block_size, 1)))
 
     def values(self) -> dict:
-        """Of the step and of the step before."""
+        """Those of the step and of the step before."""
         cell, past = self.cell, self.past
         y = past["hidden"][:, : cell.units]
-        found = {
-            "E": self.spread,
-            "I": np.eye(cell.units),
-            "y_{t-1}": y,
-            "s_{t-1}": past.get("cell_state", y),
-        }
-        found |= {before(VALUES[name]): past[name] for name in VALUES if name in past}
-        found |= {VALUES[name]: self.given[name] for name in VALUES if name in self.given} | {
-            "g_t": self.given["candidate"]
-        }
-        if cell.reset_after:
-            found["p_t"] = self.given["waiting"]
-        return found | self._over_cells(
-            {multiplier(cell, gate): self.given[gate] for gate in cell.gates}
-        )
-
-    def _over_cells(self, values: dict) -> dict:
-        return {
-            **values,
-            **{
-                over_cells(self.cell, name): value @ self.spread.T for name, value in values.items()
-            },
-        }
+        found = {"spread": self.spread, "identity": np.eye(cell.units), **self.given}
+        found |= {key_before("output"): y, key_before("cell_state"): past.get("cell_state", y)}
+        found |= {key_before(name): past[name] for name in VALUES if name in past}
+        over = {key_over_cells(gate): self.given[gate] @ self.spread.T for gate in cell.gates}
+        return found | over
 
     def slopes(self) -> dict:
-        """Of the activations, at their net inputs."""
+        """Of the activations, at their pre-activations."""
         cell = self.cell
         found = {
-            f"{LETTERS[name]}'_t": self.slope(gate.activation, self.nets[name])
+            key_slope(name): self.slope(gate.activation, self.nets[name])
             for name, gate in cell.own.items()
         }
-        found["g'_t"] = self.slope(cell.candidate_activation, self.nets["candidate"])
+        found[key_slope("candidate")] = self.slope(
+            cell.candidate_activation, self.nets["candidate"]
+        )
         for name, gate in coupled(cell).items():
             if gate.shift:
-                found[f"{LETTERS[name]}'_t"] = self.slope(
-                    cell.own[gate.to].activation, self.nets[gate.to] - gate.shift
+                partner = cell.own[gate.to]
+                found[key_slope(name)] = self.slope(
+                    partner.activation, self.nets[gate.to] - gate.shift
                 )
-        if cell.refine_gate is not None:
-            f, r = (
-                _numpy(
-                    cell.forget_gate.activation(ops.convert_to_tensor(self.nets["forget_gate"]))
-                ),
-                self.given["refine_gate"],
-            )
-            found |= {
-                r"2 r_t + 2 (1 - 2 r_t) \odot f_t": 2 * r + 2 * (1 - 2 * r) * f,
-                r"2 f_t \odot (1 - f_t)": 2 * f * (1 - f),
-            }
+        for name, move in MOVES.items():
+            if name in cell.gates:
+                moved = GATES[name].moves
+                before = _called(cell.own[moved].activation, self.nets[moved])
+                by_moved, by_mover = move.values(before, self.given[name])
+                found |= {move.by_moved.key: by_moved, move.by_mover.key: by_mover}
         return found
 
     def normalised(self) -> dict:
-        """Logarithms of the gates and who sets the stabiliser."""
+        """Slopes of the gates' logarithms, and who sets the stabiliser."""
         cell, logs = self.cell, {}
         found: dict[str, np.ndarray] = {}
         if cell.normaliser is None:
             return {}
         for name in ("input_gate", "forget_gate"):
-            logs[name] = _numpy(cell.own[name].log(ops.convert_to_tensor(self.nets[name])))
-            found[rf"(\log {LETTERS[name]})'_t"] = _logistic(
-                -self.nets[name]
-            )  # of the logistic function; exp has slope 1
+            logs[name] = _called(cell.own[name].log, self.nets[name])
+            # Slope of log(logistic function); that of log(exp) is 1 and has no factor.
+            found[key_slope(f"log {name}")] = _logistic(-self.nets[name])
         if cell.normaliser == "state":
             stored = self.past["normaliser"] != 0
             carried = logs["forget_gate"] + self.past["stabiliser"] > logs["input_gate"]
-            kappa, mu = (
-                where.astype(logs["input_gate"].dtype)
-                for where in (stored & carried, stored & ~carried)
-            )
-            found |= {r"\kappa_t": kappa, r"\mu_t": mu, r"1 - \kappa_t": 1 - kappa}
+            kappa = (stored & carried).astype(logs["input_gate"].dtype)
+            mu = (stored & ~carried).astype(kappa.dtype)
+            found |= {"kappa": kappa, "mu": mu, "1 - kappa": 1 - kappa}
         return found
 
     def read_out(self) -> dict:
@@ -180,52 +170,48 @@ class _Step:
         found: dict[str, np.ndarray] = {}
         if cell.normaliser == "state":
             n = self.given["normaliser"] @ self.spread.T
-            name, value = over_cells(cell, "n_t"), value / n
-            found |= {
-                "z_t": value,
-                rf"\frac{{1}}{{{name}}}": 1 / n,
-                rf"\frac{{z_t}}{{{name}}}": value / n,
-            }
+            value = value / n
+            found |= {"one over normaliser": 1 / n, "quotient over normaliser": value / n}
         if cell.layer_normalization:
             gain = _numpy(cell.state_gain)
-            found[r"\mathcal{N}'_s"] = _of_normalisation(value, gain)
+            found[key_normalisation("cell_state")] = _of_normalisation(value, gain)
             value = _standard(value)[0] * gain + _numpy(cell.state_offset)
-        name = read_out(cell)
-        opened = _numpy(cell.output_activation(ops.convert_to_tensor(value)))
         return {
             **found,
-            name: value,
-            f"h({name})": opened,
-            f"h'({name})": self.slope(cell.output_activation, value),
+            "read-out": value,
+            "squashed read-out": _called(cell.output_activation, value),
+            key_slope("read-out"): self.slope(cell.output_activation, value),
         }
 
     def weights(self) -> dict:
-        """Matrices [size of the net, size of what it reads], and of layer normalisation [B, size of the net, all nets]."""
+        """Weight matrices, and the derivatives of layer normalisation.
+
+        Matrices [size of the pre-activation, size of what it reads]; of layer normalisation
+        [B, size of the pre-activation, all of them].
+        """
         cell, found = self.cell, {}
-        for name in cell.peepholes:
-            rows = _numpy(cell.peephole)[cell.peepholes.index(name)]
-            found[peephole(cell, name)] = (rows[:, None] * self.spread).T
+        for row, name in enumerate(cell.peepholes):
+            found[key_peephole(name)] = (_numpy(cell.peephole)[row][:, None] * self.spread).T
         matrices = {alone: self._matrices(alone) for alone in (False, True)}
         for net in cell.nets:
             alone = net in matrices[True]
-            for weights, source in reads(cell, net):
-                rows = (
-                    np.concatenate(list(matrices[alone].values()))
-                    if cell.layer_normalization
-                    else matrices[alone][net]
+            for _, source in reads(cell, net):
+                rows = matrices[alone]
+                whole = (
+                    np.concatenate(list(rows.values())) if cell.layer_normalization else rows[net]
                 )
-                found[weights] = rows[:, self._columns(source)]
+                found[key_weights(net, source)] = whole[:, self._columns(source)]
             if cell.layer_normalization and net in matrices[alone]:
-                found[rf"\mathcal{{N}}'_{LETTERS[net]}"] = self._normalisation(
-                    net, matrices[alone], alone
-                )
+                found[key_normalisation(net)] = self._normalisation(net, matrices[alone], alone)
         return found
 
     def _columns(self, source: str) -> slice:
-        """Where a value stands among the hidden ones."""
+        """Where a value is among the hidden ones."""
         n, m = self.cell.units, self.cell.blocks
-        start = 0 if source == "output" else n + m * list(self.cell.gates).index(source)
-        return slice(start, start + (n if source == "output" else m))
+        if source == "output":
+            return slice(0, n)
+        start = n + m * list(self.cell.gates).index(source)
+        return slice(start, start + m)
 
     def _matrices(self, alone: bool) -> dict:
         """{net: R [size, hidden]}: what each hidden value by itself contributes."""
@@ -233,18 +219,15 @@ class _Step:
         found: dict[str, np.ndarray] = {}
         for product in cell.recurrence.products:
             if product.alone == alone:
-                weight = _numpy(getattr(cell, product.weight))
-                read = cell.recurrence(
-                    product,
-                    ops.convert_to_tensor(weight),
-                    ops.convert_to_tensor(each, weight.dtype),
-                )
+                weight = ops.convert_to_tensor(getattr(cell, product.weight))
+                hidden = ops.convert_to_tensor(each, weight.dtype)
+                read = cell.recurrence(product, weight, hidden)
                 for name, value in split(read, product.nets).items():
                     found[name] = found.get(name, 0) + _numpy(value).T
         return found
 
     def _normalisation(self, net: str, matrices: dict, alone: bool) -> np.ndarray:
-        """The rows of one net of the derivative of layer normalisation, at what all nets read back."""
+        """One pre-activation's rows of the derivative of layer normalisation, at what is read."""
         gated = alone and not self.cell.reset_after
         hidden = self.past["hidden"] * (self.given["reset_gate"] @ self.spread.T if gated else 1)
         gain = _numpy(self.cell.candidate_recurrent_gain if alone else self.cell.recurrent_gain)
@@ -266,8 +249,13 @@ def _of_normalisation(value: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return gain[:, None] * shared / deviation[..., None]
 
 
-def _numpy(value) -> np.ndarray:
+def _numpy(value: Any) -> np.ndarray:
     return ops.convert_to_numpy(value)
+
+
+def _called(function: Callable, value: np.ndarray) -> np.ndarray:
+    """A function of the backend on an array."""
+    return _numpy(function(ops.convert_to_tensor(value)))
 
 
 def _all_numpy(values: dict) -> dict:

@@ -1,53 +1,91 @@
-"""The letters of a GatedCell in LaTeX, and the pieces that its derivatives are made of: Factor, Term, Block."""
+"""The letters of a GatedCell in LaTeX, and what its derivatives are made of.
 
+A Factor is found by its key; LaTeX is only for show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from lstmlab.cells.gates import Coupled, g1997, h1997
+from lstmlab.cells.gates import GATES, LETTERS, Coupled, g1997, h1997, mover
+from lstmlab.cells.recurrence import Product
+from lstmlab.errors import refusal
 
-LETTERS = {
-    "input_gate": "i",
-    "forget_gate": "f",
-    "refine_gate": "r",
-    "reset_gate": "q",
-    "candidate": "g",
-    "output_gate": "o",
-}
 VALUES = {"cell_state": "s_t", "output": "y_t", "normaliser": "n_t", "stabiliser": "m_t"}
 TRANSPOSED = r"E^{\mathsf{T}}"
-WHOLE = (
-    "softmax",
-    "log_softmax",
-    "sparsemax",
-    "sparse_plus",
-    "glu",
-    "maxout",
-)  # no functions of one net input alone
+# Activations that mix several pre-activations.
+MIXING = ("softmax", "log_softmax", "sparsemax", "sparse_plus", "glu", "maxout")
+
+
+# ---- keys: what a factor is, in words. A value of the step has its own name as its key.
+
+
+def key_before(name: str) -> str:
+    """The key of a value of the step before."""
+    return f"{name} of the step before"
+
+
+def key_over_cells(name: str) -> str:
+    """The key of a value per block, given to each cell of the block."""
+    return f"{name} over cells"
+
+
+def key_slope(name: str) -> str:
+    """The key of an activation's slope at the pre-activation of a gate or the candidate."""
+    return f"slope of {name}"
+
+
+def key_weights(net: str, source: str) -> str:
+    """The key of the weights by which `net` reads back the value `source`."""
+    return f"weights from {source} to {net}"
+
+
+def key_peephole(net: str) -> str:
+    """The key of the matrix by which a gate sees the state."""
+    return f"peephole of {net}"
+
+
+def key_normalisation(name: str) -> str:
+    """The key of the derivative of layer normalisation."""
+    return f"normalisation of {name}"
 
 
 class Factor(NamedTuple):
-    """One factor of a term: the diagonal matrix of a vector, or a matrix; its symbol is its key in an environment."""
+    """One factor of a term: the diagonal matrix of a vector, or a matrix.
 
+    Attributes:
+        key: What it is; `symbol_values` gives its numbers under this key.
+        symbol: Its LaTeX, only for show.
+        diagonal: Whether it is the diagonal matrix of a vector.
+    """
+
+    key: str
     symbol: str
     diagonal: bool = True
 
     def latex(self) -> str:
         return rf"\operatorname{{diag}}({self.symbol})" if self.diagonal else self.symbol
 
-    def value(self, environment: dict) -> np.ndarray:
-        """[..., rows, columns]."""
-        value = environment[self.symbol]
+    def value(self, numbers: dict) -> np.ndarray:
+        """[..., rows, columns], from the numbers of `symbol_values`."""
+        value = numbers[self.key]
         return value[..., None] * np.eye(value.shape[-1]) if self.diagonal else value
 
 
 class Term(NamedTuple):
-    """A product of factors, from left to right, with its sign and the path of the error that it stands for.
+    """A product of factors, from left to right, with its sign and the path of the error.
 
-    path: the nets that it leads through, from the old state on; () is the carousel: from state to state by the forget gate.
-    A stabiliser, which is no net but the unit of the state, stands in it as 'stabiliser'.
+    Attributes:
+        sign: 1 or -1.
+        factors: From the left.
+        path: The gates and the candidate whose pre-activations it leads through, from the old state
+            on; () is the carousel: from state to state by the forget gate. A stabiliser, which has
+            no pre-activation but sets the unit of the state, is named 'stabiliser'.
     """
 
     sign: int
@@ -56,7 +94,7 @@ class Term(NamedTuple):
 
     @property
     def way(self) -> str:
-        """The path in words: 'carousel', or nets as 'net_input_gate', one after the other."""
+        """The path in words: 'carousel', or 'net_input_gate' and so on, one after the other."""
         steps = (name if name == "stabiliser" else f"net_{name}" for name in self.path)
         return " to ".join(steps) or "carousel"
 
@@ -64,13 +102,19 @@ class Term(NamedTuple):
         """Without its sign."""
         return r" \, ".join(factor.latex() for factor in self.factors)
 
-    def value(self, environment: dict) -> np.ndarray:
-        """[..., rows, columns]."""
-        return self.sign * reduce(np.matmul, (factor.value(environment) for factor in self.factors))
+    def value(self, numbers: dict) -> np.ndarray:
+        """[..., rows, columns], from the numbers of `symbol_values`."""
+        return self.sign * reduce(np.matmul, (factor.value(numbers) for factor in self.factors))
 
 
-class Block(NamedTuple):
-    """The derivative of one part of a step to one part of the step before, [size of target, size of source]: a sum of terms."""
+class Derivative(NamedTuple):
+    """The derivative of a value of the step to a part of the step before: a sum of terms.
+
+    Attributes:
+        target, source: LaTeX of the two.
+        shape: (size of target, size of source).
+        terms: One for each path.
+    """
 
     target: str
     source: str
@@ -81,21 +125,25 @@ class Block(NamedTuple):
         """The equation, its right side 0 without terms."""
         left = rf"\frac{{\partial {self.target}}}{{\partial {self.source}}}"
         signs = ["-" if term.sign < 0 else "+" for term in self.terms]
-        right = " ".join(
-            f"{sign} {term.latex()}" for sign, term in zip(signs, self.terms, strict=True)
-        )
+        signed = zip(signs, self.terms, strict=True)
+        right = " ".join(f"{sign} {term.latex()}" for sign, term in signed)
         return f"{left} = {right.removeprefix('+ ') or '0'}"
 
-    def value(self, environment: dict) -> np.ndarray:
-        """[B, rows, columns] for an environment of B steps."""
-        zero = np.zeros((len(environment["s_t"]), *self.shape), environment["s_t"].dtype)
-        return sum((term.value(environment) for term in self.terms), zero)
+    def value(self, numbers: dict) -> np.ndarray:
+        """[B, rows, columns], from the numbers of `symbol_values` for B steps."""
+        state = numbers["cell_state"]
+        zero = np.zeros((len(state), *self.shape), state.dtype)
+        return sum((term.value(numbers) for term in self.terms), zero)
 
 
-def multiplier(cell, gate: str) -> str:
-    """The value by which a gate multiplies: e_t after a refine gate, with a bar after a normaliser."""
-    if gate == "forget_gate" and cell.refine_gate is not None:
-        return "e_t"
+# ---- LaTeX
+
+
+def multiplier(cell: Any, gate: str) -> str:
+    """The value by which a gate multiplies: e_t where it is refined, with a bar where normalised."""
+    moving = mover(cell.gates, gate)
+    if moving is not None:
+        return f"{moving.moved}_t"
     letter = LETTERS[gate]
     return (
         rf"\bar{{{letter}}}_t"
@@ -104,7 +152,7 @@ def multiplier(cell, gate: str) -> str:
     )
 
 
-def symbol(cell, value: str) -> str:
+def symbol(cell: Any, value: str) -> str:
     """The symbol of a named value of the step."""
     return VALUES[value] if value in VALUES else multiplier(cell, value)
 
@@ -114,19 +162,30 @@ def before(symbol: str) -> str:
     return symbol.replace("_t", "_{t-1}")
 
 
+def multiplied(cell: Any, gate: str) -> str:
+    """What a gate is a factor of; '' for a gate that moves another one."""
+    return {
+        "candidate": "g_t",
+        "old state": "s_{t-1}",
+        "read back": "p_t" if cell.reset_after else "y_{t-1}",
+        "squashed state": applied(cell.output_activation, read_out(cell)),
+    }.get(GATES[gate].multiplies, "")
+
+
 def net_input(net: str) -> str:
+    """The pre-activation of a gate or the candidate."""
     return rf"\mathrm{{net}}_{LETTERS[net]}"
 
 
-def over_cells(cell, symbol: str) -> str:
+def over_cells(cell: Any, symbol: str) -> str:
     """A value per block, given to each of its cells."""
     return symbol if cell.block_size == 1 else f"E {symbol}"
 
 
-def reads(cell, net: str) -> list[tuple[str, str]]:
-    """What a net reads back: (weights, named value of the step before).
+def reads(cell: Any, net: str) -> list[tuple[str, str]]:
+    """What a gate or the candidate reads back: (weights in LaTeX, name of the value).
 
-    With layer normalisation all nets that are normalised together read what one of them does.
+    With layer normalisation all that are normalised together read what one of them does.
     """
     products = [product for product in cell.recurrence.products if net in product.nets]
     if cell.layer_normalization and products:
@@ -145,8 +204,8 @@ def reads(cell, net: str) -> list[tuple[str, str]]:
     return [(weights, source) for source, weights in found.items()]
 
 
-def _weights(cell, net: str, product, source: str) -> str:
-    """R_*: of all nets that layer normalisation takes together."""
+def _weights(cell: Any, net: str, product: Product, source: str) -> str:
+    """R_* for all that layer normalisation takes together."""
     together = cell.layer_normalization and not product.alone
     to = "*" if together else LETTERS[net]
     if product.kind == "by_element" and not together:
@@ -157,24 +216,24 @@ def _weights(cell, net: str, product, source: str) -> str:
     return f"R_{{{to}{'y' if source == 'output' else LETTERS[source]}}}"
 
 
-def peephole(cell, net: str) -> str:
+def peephole(cell: Any, net: str) -> str:
     """The matrix by which a gate sees the state."""
     spread = TRANSPOSED if cell.block_size > 1 else ""
     return rf"{spread} \operatorname{{diag}}(u_{LETTERS[net]})".strip()
 
 
-def read_out(cell) -> str:
+def read_out(cell: Any) -> str:
     """What the output activation is applied to."""
     if cell.layer_normalization:
         return r"\hat{s}_t"
     return "z_t" if cell.normaliser == "state" else "s_t"
 
 
-def is_linear(activation) -> bool:
+def is_linear(activation: Callable) -> bool:
     return activation is keras.activations.linear
 
 
-def applied(activation, argument: str) -> str:
+def applied(activation: Callable, argument: str) -> str:
     """activation(argument)."""
     if is_linear(activation):
         return argument
@@ -190,25 +249,27 @@ def applied(activation, argument: str) -> str:
     return forms.get(activation, rf"\operatorname{{{name}}}({argument})")
 
 
-def check(cell) -> None:
-    """Raises ValueError for what is not given in symbols: a cell of another class, an activation of several nets at once."""
+def check(cell: Any) -> None:
+    """Refuse what cannot be given in symbols.
+
+    Raises:
+        ValueError: For a cell of another class, and for an activation that mixes pre-activations.
+    """
     if not hasattr(cell, "recurrence"):
-        raise ValueError(
-            f"equations: expected a GatedCell, whose switches tell them. Received: cell={type(cell).__name__}"
-        )
+        expected = "a GatedCell, from whose switches they follow"
+        raise refusal("equations", expected, f"cell={type(cell).__name__}")
     activations = {f"{name}.activation": gate.activation for name, gate in cell.own.items()}
-    activations |= {
-        "candidate_activation": cell.candidate_activation,
-        "output_activation": cell.output_activation,
-    }
+    for argument in ("candidate_activation", "output_activation"):
+        activations[argument] = getattr(cell, argument)
     for argument, activation in activations.items():
-        if any(activation is getattr(keras.activations, name, None) for name in WHOLE):
-            raise ValueError(
-                "equations: expected an activation that acts on each net input by itself, whose derivative is a diagonal. "
-                f"Received: {argument}={activation.__name__!r}"
+        if any(activation is getattr(keras.activations, name, None) for name in MIXING):
+            expected = (
+                "an activation that acts on each pre-activation by itself, "
+                "whose derivative is a diagonal"
             )
+            raise refusal("equations", expected, {argument: activation.__name__})
 
 
-def coupled(cell) -> dict[str, Coupled]:
+def coupled(cell: Any) -> dict[str, Coupled]:
     """The gates that follow another."""
     return {name: gate for name, gate in cell.gates.items() if isinstance(gate, Coupled)}

@@ -32,10 +32,10 @@ def guess(
     task's
     output, and all begin at 0.
 
-    Mean trials over 15 to 40 seeds, the published ones in brackets: latch variant I 9 (6), variant
-    II with 'unit' 147 (22; 39 with noise of standard deviation 0.2), parity with A1 5,000 (2,906),
-    with A2 of 10 units 3,000 (2,797), without self-connections 310 (250). How many units A2 had is
-    from memory: unverified.
+    Mean trials over 15 to 40 seeds: latch variant I 9, variant II with 'unit' 147 (39 with noise of
+    standard deviation 0.2), parity with A1 5,000, with A2 of 10 units 3,000, without
+    self-connections 310. `lstmlab-tasks latch` and `lstmlab-tasks parity` print the published ones.
+    How many units A2 had is from memory: unverified.
 
     Args:
         task: The task to solve.

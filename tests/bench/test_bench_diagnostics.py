@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -35,7 +36,8 @@ def test_measures_by_the_command(capsys, monkeypatch):
     assert found["vanilla", "gates"][2] == 3
 
 
-def test_a_measure_that_cannot_be_taken_is_named(capsys):
+@pytest.mark.slow
+def test_a_measure_that_does_not_exist_is_named(capsys):
     table = bench_diagnostics.measures(["no_such"], ["vanilla"], 20, 3, 1)
     assert len(table) == 0
     assert "left out: no_such of vanilla: " in capsys.readouterr().err
@@ -76,6 +78,37 @@ def test_presets_take_turns_and_are_compared_within_a_round(capsys, monkeypatch)
     assert [float(line[6]) for line in lines[2:]] == [1.0, 1.0, 1.0]
 
 
+def test_a_measure_that_cannot_be_taken_is_named(capsys, monkeypatch):
+    failed = SimpleNamespace(returncode=1, stdout="", stderr="Traceback:\nValueError: too large\n")
+    monkeypatch.setattr(bench_diagnostics.subprocess, "run", lambda *_, **__: failed)
+    assert len(bench_diagnostics.measures(["gates"], ["vanilla"], 20, 3, 1)) == 0
+    assert capsys.readouterr().err == "left out: gates of vanilla: ValueError: too large\n"
+
+
+def test_a_whole_run_is_one_of_the_command_with_the_preset_and_the_budget(monkeypatch):
+    seen = []
+
+    def command(arguments, **options):
+        seen.append(arguments)
+        folder = Path(arguments[-1].removeprefix("outputs="))
+        (folder / "run").mkdir()
+        (folder / "run" / "result.json").write_text('{"seconds": 7.5}', encoding="utf-8")
+        return SimpleNamespace(returncode=0, stderr="", stdout="")
+
+    monkeypatch.setattr(bench_diagnostics.subprocess, "run", command)
+    found = bench_diagnostics._whole_run("full", 3000)
+    assert found["s"] == 7.5
+    assert found["cpu s"] >= 0
+    assert seen[0][3:5] == ["trainer.budget=3000", "diagnostic=full"]
+    failed = SimpleNamespace(returncode=1, stderr="one\nthe reason\n", stdout="")
+    monkeypatch.setattr(bench_diagnostics.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(
+        ValueError, match=r"^bench: expected a run that ends\. Received: the reason$"
+    ):
+        bench_diagnostics._whole_run("full", 3000)
+
+
+@pytest.mark.slow
 def test_a_whole_run_and_one_that_fails():
     found = bench_diagnostics._whole_run("off", 1000)
     assert 0 < found["s"] < 600

@@ -12,16 +12,16 @@ from lstmlab.cells import Chrono, Opposite, Staggered, UniformGate
 from lstmlab.cells.initializers import PerBlock
 
 ACTIVATION = (
-    "unknown activation; expected 'g1997', 'h1997', the name of a Keras activation "
+    "expected 'g1997', 'h1997', the name of a Keras activation "
     "('sigmoid', 'tanh', 'linear', ...) or a callable"
 )
 BIAS = (
-    "a bias starts from a number, a list of numbers (one per block), a Keras initializer or its name, "
-    "or is None (no bias weight)"
+    "expected a number, a list of numbers (one per block), a Keras initializer or its name, "
+    "or None (no bias weight)"
 )
 GATE = "expected a Gate, the name of an activation, None (no gate: the constant 1), 'closed' (the constant 0)"
 KINDS = "('full', 'block_diagonal', 'by_element', 'none')"
-PARTNER = "expected the name of another gate with a net input of its own, here one of"
+PARTNER = "expected the name of another gate with a Gate of its own, here one of"
 BIASED = "expected the name of another gate with a bias of its own, here one of"
 
 CELLS = {
@@ -34,18 +34,18 @@ CELLS = {
     "block size is negative": ({"block_size": -1}, "expected a positive integer", "block_size=-1"),
     "blocks do not divide the units": (
         {"units": 6, "block_size": 4},
-        "block_size must divide units=6; expected one of [1, 2, 3, 6]",
+        "expected a divisor of units=6, one of [1, 2, 3, 6]",
         "block_size=4",
     ),
     "heads is 0": ({"heads": 0}, "expected a positive integer", "heads=0"),
     "heads do not divide the blocks": (
         {"units": 8, "block_size": 2, "heads": 8, "candidate_recurrent": "block_diagonal"},
-        "heads must divide the number of blocks=4; expected one of [1, 2, 4]",
+        "expected a divisor of the number of blocks=4, one of [1, 2, 4]",
         "heads=8",
     ),
     "heads that nothing uses": (
         {"heads": 2},
-        "heads are for recurrent='block_diagonal', which no net has; expected 1",
+        "expected 1 where nothing is read back by recurrent='block_diagonal'",
         "heads=2",
     ),
     "all inputs dropped": ({"dropout": 1.0}, "expected a number in [0, 1)", "dropout=1.0"),
@@ -61,9 +61,17 @@ CELLS = {
         "recurrent_dropout=nan",
     ),
     "dropout is true": ({"dropout": True}, "expected a number in [0, 1)", "dropout=True"),
-    "seed is a word": ({"seed": "a"}, "expected an integer or None", "seed='a'"),
-    "seed is a float": ({"seed": 1.5, "dropout": 0.1}, "expected an integer or None", "seed=1.5"),
-    "seed is true": ({"seed": True, "dropout": 0.1}, "expected an integer or None", "seed=True"),
+    "seed is a word": ({"seed": "a"}, "expected an integer >= 0 or null", "seed='a'"),
+    "seed is a float": (
+        {"seed": 1.5, "dropout": 0.1},
+        "expected an integer >= 0 or null",
+        "seed=1.5",
+    ),
+    "seed is true": (
+        {"seed": True, "dropout": 0.1},
+        "expected an integer >= 0 or null",
+        "seed=True",
+    ),
     # words and flags
     "unknown feedback": (
         {"feedback": "gates"},
@@ -187,12 +195,12 @@ CELLS = {
     ),
     "a shift behind a refine gate": (
         {"input_gate": Coupled("forget_gate", shift=1.0), "refine_gate": "sigmoid"},
-        "a shift goes with neither refine gate nor normaliser; expected shift=0.0",
+        "expected shift=0.0 where the gate that is followed is refined or normalised",
         "input_gate=Coupled(to='forget_gate', complement=True, shift=1.0)",
     ),
     "a shift behind a normaliser": (
         {"output_gate": Coupled("input_gate", shift=1.0), "normaliser": "gates"},
-        "a shift goes with neither refine gate nor normaliser; expected shift=0.0",
+        "expected shift=0.0 where the gate that is followed is refined or normalised",
         "output_gate=Coupled(to='input_gate', complement=True, shift=1.0)",
     ),
     # biases
@@ -256,93 +264,93 @@ CELLS = {
     ),
     "candidates opposite": (
         {"candidate_bias": Opposite("forget_gate")},
-        "Opposite is for gates",
+        "expected Opposite as the bias of a gate",
         "candidate_bias=Opposite('forget_gate')",
     ),
     # one switch with another
     "peephole without carousel": (
         {"forget_gate": "closed", "input_gate": Gate(peephole="previous")},
-        "a peephole needs a carousel; expected peephole=None, or a forget gate that is not 'closed'",
+        "expected None where the forget gate is 'closed': a peephole needs a carousel",
         "input_gate.peephole='previous'",
     ),
     "peephole on a state that is only this step's": (
         {"forget_gate": "closed", "output_gate": Gate(peephole="current")},
-        "a peephole needs a carousel; expected peephole=None, or a forget gate that is not 'closed'",
+        "expected None where the forget gate is 'closed': a peephole needs a carousel",
         "output_gate.peephole='current'",
     ),
     "forget gate looks ahead": (
         {"forget_gate": Gate(peephole="current")},
-        "only the output gate comes after the new state; expected None or 'previous'",
+        "expected None or 'previous': only the output gate comes after the new state",
         "forget_gate.peephole='current'",
     ),
     "reset gate with gates fed back": (
         {"reset_gate": "sigmoid", "feedback": "all"},
-        "a reset gate needs feedback='cells'",
+        "expected 'cells' with a reset gate",
         "feedback='all'",
     ),
     "reset gate with nothing fed back": (
         {"reset_gate": "sigmoid", "feedback": "none"},
-        "a reset gate needs feedback='cells'",
+        "expected 'cells' with a reset gate",
         "feedback='none'",
     ),
     "reset_after without reset gate": (
         {"reset_after": True},
-        "reset_after needs a reset gate; expected False without one",
+        "expected False without a reset gate",
         "reset_after=True",
     ),
     "reset gate before what is not read back": (
         {"reset_gate": "sigmoid", "candidate_recurrent": "none"},
-        "a reset gate needs candidates that read back",
+        "expected candidates that read back, for the reset gate",
         "candidate_recurrent='none'",
     ),
     "reset gate after what is not read back": (
         {"reset_gate": "sigmoid", "reset_after": True, "candidate_recurrent": "none"},
-        "a reset gate needs candidates that read back",
+        "expected candidates that read back, for the reset gate",
         "candidate_recurrent='none'",
     ),
     "a kind of recurrence without any": (
         {"forget_gate": Gate(recurrent="by_element"), "feedback": "none"},
-        "feedback='none' reads nothing back; expected 'none', or 'full' as by default",
+        "expected 'none', or 'full' as by default, because feedback='none' reads nothing back",
         "forget_gate.recurrent='by_element'",
     ),
     "heads without recurrence": (
         {"candidate_recurrent": "block_diagonal", "heads": 2, "feedback": "none"},
-        "feedback='none' reads nothing back; expected 'none', or 'full' as by default",
+        "expected 'none', or 'full' as by default, because feedback='none' reads nothing back",
         "candidate_recurrent='block_diagonal'",
     ),
     "refine gate without forget gate": (
         {"refine_gate": "sigmoid", "forget_gate": None},
-        "a refine gate needs a forget gate",
+        "expected a Gate that the refine gate can move",
         "forget_gate=None",
     ),
     "refine gate on a coupled forget gate": (
         {"refine_gate": "sigmoid", "forget_gate": "coupled"},
-        "a refine gate needs a forget gate",
+        "expected a Gate that the refine gate can move",
         "forget_gate=Coupled(to='input_gate', complement=True, shift=0.0)",
     ),
     "refine gate and normalised gates": (
         {"refine_gate": "sigmoid", "normaliser": "gates"},
-        "expected a refine gate or a normaliser, not both",
+        "expected None with a refine gate",
         "normaliser='gates'",
     ),
     "refine gate and normalised state": (
         {"refine_gate": "sigmoid", "normaliser": "state"},
-        "expected a refine gate or a normaliser, not both",
+        "expected None with a refine gate",
         "normaliser='state'",
     ),
     "normaliser without input gate": (
         {"normaliser": "gates", "input_gate": None},
-        "normaliser='gates' needs a Gate",
+        "expected a Gate with normaliser='gates'",
         "input_gate=None",
     ),
     "normaliser with coupled gates": (
         {"normaliser": "state", "forget_gate": "coupled"},
-        "normaliser='state' needs a Gate",
+        "expected a Gate with normaliser='state'",
         "forget_gate=Coupled(to='input_gate', complement=True, shift=0.0)",
     ),
     "stabiliser without logarithm": (
         {"normaliser": "state", "input_gate": "tanh"},
-        "normaliser='state' takes the logarithm of the gates; expected an activation in ('sigmoid', 'exponential')",
+        "expected an activation in ('sigmoid', 'exponential') with normaliser='state'",
         "input_gate=Gate(activation='tanh', bias=0.0, peephole=None, recurrent='full')",
     ),
     # Keras objects
@@ -452,13 +460,13 @@ PARTS = [
     ),
     (
         lambda: Coupled("forget_gate", shift=float("nan")),
-        "Coupled: expected a finite number. Received: shift=nan",
+        "Coupled: expected a number. Received: shift=nan",
     ),
     (lambda: Staggered("a"), "Staggered: expected a number. Received: first='a'"),
     (lambda: Staggered(step=True), "Staggered: expected a number. Received: step=True"),
     (
         lambda: Staggered(step=float("inf")),
-        "Staggered: expected a finite number. Received: step=inf",
+        "Staggered: expected a number. Received: step=inf",
     ),
     (lambda: Staggered(spread=-0.1), "Staggered: expected a number >= 0. Received: spread=-0.1"),
     (lambda: PerBlock(3), "PerBlock: expected a list of numbers. Received: values=3"),
@@ -469,19 +477,19 @@ PARTS = [
         "PerBlock: expected 3 numbers, one per block. Received: values=[1.0, 2.0]",
     ),
     (lambda: Chrono(1.5), "Chrono: expected a number >= 2, in steps. Received: lag=1.5"),
-    (lambda: Chrono("a"), "Chrono: expected a number. Received: lag='a'"),
-    (lambda: Chrono(float("inf")), "Chrono: expected a finite number. Received: lag=inf"),
+    (lambda: Chrono("a"), "Chrono: expected a number >= 2, in steps. Received: lag='a'"),
+    (lambda: Chrono(float("inf")), "Chrono: expected a number >= 2, in steps. Received: lag=inf"),
     (
         lambda: Opposite(3),
         "Opposite: expected the name of a gate, such as 'forget_gate'. Received: of=3",
     ),
     (
         lambda: Opposite("forget_gate")((4,)),
-        "Opposite: expected to stand as the bias of a gate of a GatedCell. Received: of='forget_gate' alone",
+        "Opposite: expected to be the bias of a gate of a GatedCell. Received: of='forget_gate'",
     ),
     (
         lambda: GatedCell(4, kernel_initializer=Opposite("forget_gate")).build((None, 3)),
-        "Opposite: expected to stand as the bias of a gate of a GatedCell. Received: of='forget_gate' alone",
+        "Opposite: expected to be the bias of a gate of a GatedCell. Received: of='forget_gate'",
     ),
 ]
 
@@ -555,6 +563,6 @@ def test_numbers_of_numpy_are_numbers():
 def test_what_is_unknown_to_a_variant():
     with pytest.raises(
         ValueError,
-        match=r"^GatedCell: unknown argument; expected some of \[.*'forget_gate', .*\]. Received: forgetgate=None$",
+        match=r"^GatedCell: expected arguments among \[.*'forget_gate', .*\]. Received: forgetgate=None$",
     ):
         variant("vanilla", forgetgate=None)

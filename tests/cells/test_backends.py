@@ -24,33 +24,44 @@ TOLERANCE = 8 * EPS
 OTHERS = 4
 
 
-@pytest.fixture(scope="module")
-def expected() -> tuple[dict, dict]:
+def expected(few: bool) -> tuple[dict, dict]:
     """TensorFlow's answers in float64, and what may lie between them and others in float32, where that is not TOLERANCE."""
-    exact, single = (on_backend.answers(dtype) for dtype in ("float64", "float32"))
+    exact, single = (on_backend.answers(dtype, few) for dtype in ("float64", "float32"))
     normalised = [name for name in exact if name.startswith("normalised")]
     lost = max(distance(single[name], exact[name]) for name in normalised)
     return exact, dict.fromkeys(normalised, OTHERS * lost)
 
 
-@pytest.fixture(scope="module", params=["jax", "torch"])
-def elsewhere(request, tmp_path_factory) -> Path:
-    """The folder in which a process with the other backend has left its answers."""
-    backend = request.param
+def run_on(backend: str, folder: Path, which: str) -> Path:
+    """The folder in which a process with another backend leaves its answers."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed; it comes with: make test EXTRAS=test,backends")
-    folder = tmp_path_factory.mktemp(backend)
     on_backend.model().save(folder / "theirs.keras")
     settings = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
     settings["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compiles faster
     done = subprocess.run(
-        [sys.executable, on_backend.__file__, str(folder)],
+        [sys.executable, on_backend.__file__, str(folder), which],
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="module", params=["jax", "torch"])
+def elsewhere(request, tmp_path_factory) -> Path:
+    return run_on(request.param, tmp_path_factory.mktemp(request.param), "few")
+
+
+@pytest.fixture(scope="module")
+def few() -> tuple[dict, dict]:
+    return expected(few=True)
+
+
+@pytest.fixture(scope="module")
+def used_here() -> dict:
+    return on_backend.used(on_backend.model())
 
 
 def distance(actual, expected) -> float:
@@ -71,29 +82,37 @@ def compare(actual: dict, expected: dict, allowed: dict | None = None) -> None:
     assert not too_far
 
 
-def test_outputs_states_traces_and_gradients_of_every_variant(elsewhere, expected):
-    (exact, allowed), actual = expected, dict(np.load(elsewhere / "answers.npz"))
+def check_answers(folder: Path, expected: tuple[dict, dict]) -> set[str]:
+    """Outputs, states, traces and gradients; returns the names of the cases."""
+    (exact, allowed), actual = expected, dict(np.load(folder / "answers.npz"))
     compare(actual, exact, allowed)
     assert max(allowed.values()) < 1e-5
-    assert {case.partition(":")[0].rpartition(" ")[0] for case in actual} >= set(variants())
     assert {value.dtype.name for value in actual.values()} == {"float32"}
     assert np.mean([np.abs(value).max() > 1e-2 for value in exact.values()]) > 0.95
+    return {case.partition(":")[0].rpartition(" ")[0] for case in actual}
 
 
-def test_calls_states_traces_and_a_step_of_fit(elsewhere):
-    expected = on_backend.used(on_backend.model())
-    compare(dict(np.load(elsewhere / "used.npz")), expected)
-    assert distance(expected["call 0"], expected["call 1"]) > 1e-3
-    assert distance(on_backend.model().get_weights()[0], expected["0 kernel"]) > 1e-3
+def test_outputs_states_traces_and_gradients_of_every_part_of_a_step(elsewhere, few):
+    assert check_answers(elsewhere, few) == set(on_backend.FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_outputs_states_traces_and_gradients_of_every_variant(backend, tmp_path):
+    folder = run_on(backend, tmp_path, "all")
+    assert check_answers(folder, expected(few=False)) >= set(variants())
+
+
+def test_calls_states_traces_and_a_step_of_fit(elsewhere, used_here):
+    compare(dict(np.load(elsewhere / "used.npz")), used_here)
+    assert distance(used_here["call 0"], used_here["call 1"]) > 1e-3
+    assert distance(on_backend.model().get_weights()[0], used_here["0 kernel"]) > 1e-3
 
 
 @pytest.mark.parametrize("saved", ["own", "theirs"])
-def test_models_saved_there_and_here_and_loaded_there(saved, elsewhere):
-    compare(dict(np.load(elsewhere / f"{saved}.npz")), on_backend.used(on_backend.model()))
+def test_models_saved_there_and_here_and_loaded_there(saved, elsewhere, used_here):
+    compare(dict(np.load(elsewhere / f"{saved}.npz")), used_here)
 
 
-def test_models_saved_there_and_loaded_here(elsewhere):
-    compare(
-        on_backend.used(keras.models.load_model(elsewhere / "own.keras")),
-        on_backend.used(on_backend.model()),
-    )
+def test_models_saved_there_and_loaded_here(elsewhere, used_here):
+    compare(on_backend.used(keras.models.load_model(elsewhere / "own.keras")), used_here)

@@ -962,3 +962,47 @@ def test_one_see_for_all_nets_takes_no_second_product(rng):
 
     assert operations() == operations(see_candidate=None) == operations(see_candidate=see)
     assert operations().count("MatMul") < operations(see_candidate=tf.identity).count("MatMul")
+
+
+@pytest.mark.parametrize("block_size", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("vanilla", {}),
+        ("lstm1997", {}),
+        ("elman", {}),
+        ("cifg", {}),
+        ("ur_lstm", {}),
+        ("minlstm", {}),
+        ("slstm", {}),
+        ("nfg", {"feedback": "all"}),
+    ],
+)
+def test_the_factor_of_the_old_state_is_its_derivative_where_nothing_is_seen(
+    name, arguments, block_size, rng
+):
+    """ds_t/ds_tm1 under see=stop_gradient; the same for tensors of a step and arrays of a sequence."""
+    cell = variant(name, units=4, block_size=block_size, dtype="float64", **arguments)
+    cell.build((2, 3))
+    randomize(cell, rng)
+    x, states = (
+        tf.constant(rng.normal(size=(2, 3))),
+        [tf.constant(np.abs(rng.normal(size=(2, size)))) for size in cell.state_size],
+    )
+    own = cell.is_own_output
+    at = cell.state_names.index(
+        "hidden" if own or "cell_state" not in cell.state_names else "cell_state"
+    )
+    with tf.GradientTape() as tape:
+        tape.watch(states[at])
+        values, _ = cell.step(x, states, see=tf.stop_gradient)
+        total = tf.reduce_sum(values["cell_state"])
+    slope = tape.gradient(total, states[at], unconnected_gradients="zero").numpy()[:, :4]
+    factor = cell.state_factor(values)
+    assert factor.shape == (2, 4)
+    np.testing.assert_allclose(factor, slope, rtol=1e-12)
+    assert np.all(slope == {"elman": 0, "lstm1997": 1, "nfg": 1}.get(name, slope))
+    arrays = {k: np.stack([v.numpy()] * 3, axis=1) for k, v in values.items()}
+    over_time = cell.state_factor(arrays)
+    assert isinstance(over_time, np.ndarray)
+    np.testing.assert_array_equal(over_time, np.stack([factor] * 3, axis=1))

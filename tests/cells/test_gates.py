@@ -140,8 +140,6 @@ def test_stabilised_gates_differ_from_the_plain_ones_by_one_factor(rng):
 
 @pytest.mark.parametrize("activation", [3, {"class_name": "nothing"}])
 def test_unknown_activation_of_another_type(activation):
-    with pytest.raises(
-        ValueError, match=r"^Gate: unknown activation; expected 'g1997', 'h1997', .* Received: "
-    ) as e:
+    with pytest.raises(ValueError, match=r"^Gate: expected 'g1997', 'h1997', .* Received: ") as e:
         Gate(activation)
     assert str(e.value).endswith(f"Received: activation={activation!r}")

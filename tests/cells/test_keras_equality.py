@@ -174,12 +174,14 @@ def cases() -> list:
     """Every layer and condition with both implementations, both paths and both types, twice; all their combinations occur."""
     ways = list(itertools.product((1, 2), FEATURES, DTYPES))
     pairs = [(ways[k], ways[7 - k]) for k in range(4)]  # a way and its opposite
-    return [
-        (name, condition, *way)
-        for name in THEIRS
-        for condition, two in zip(CONDITIONS, itertools.cycle(pairs), strict=False)
-        for way in two
-    ]
+    found = []
+    for k, name in enumerate(THEIRS):
+        for j, (condition, two) in enumerate(zip(CONDITIONS, itertools.cycle(pairs), strict=False)):
+            quick = (j + k) % 2  # which of the two ways the quick tests take
+            for which, way in enumerate(two):
+                marks = () if which == quick else pytest.mark.slow
+                found.append(pytest.param(name, condition, *way, marks=marks))
+    return found
 
 
 @pytest.mark.parametrize(("name", "condition", "implementation", "width", "dtype"), cases())

@@ -97,6 +97,6 @@ def test_unknown_name():
 
 def test_what_the_cell_refuses_arrives_unchanged():
     with pytest.raises(
-        ValueError, match=r"^GatedCell: block_size must divide units=3; .* Received: block_size=2$"
+        ValueError, match=r"^GatedCell: expected a divisor of units=3, .* Received: block_size=2$"
     ):
         variant("lstm1997", units=3)

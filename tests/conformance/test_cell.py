@@ -15,6 +15,7 @@ from oracles import assert_gradients, finite_differences, randomize
 from lstmlab import GatedCell, GatedRNN, variants
 
 B, T, F, N = 2, 5, 3, 4
+FEW = 3  # steps, where each is differentiated by itself
 FILES = {
     path.name: path
     for path in (resources.files("lstmlab.conf") / "cell").iterdir()
@@ -24,7 +25,20 @@ GATED = sorted(f"{name}.yaml" for name in variants())
 OTHERS = {
     "cascade.yaml": {"installed"}
 }  # cells of another class, and those of their weights that are not drawn
+# One of each way in which a step or its loop is built; what is costly and adds no branch is slow for the others.
+BRANCHES = {
+    "cascade", "fgr", "gru", "gru_reset_after", "indrnn", "lstm1997", "minlstm", "peephole", "slstm", "ur_lstm", "vanilla",
+}  # fmt: skip
 every_cell = pytest.mark.parametrize("name", sorted(FILES))
+each_branch = pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name.removesuffix(".yaml") in BRANCHES
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(FILES)
+    ],
+)
 every_gated_cell = pytest.mark.parametrize("name", GATED)
 
 
@@ -168,7 +182,7 @@ def test_config_round_trip(name, rng):
     np.testing.assert_array_equal(again(x, before)[0], cell(x, before)[0])
 
 
-@every_cell
+@each_branch
 def test_in_keras_layers_saved_and_loaded(name, rng, tmp_path):
     layers = keras.layers
     model = keras.Sequential(
@@ -207,61 +221,78 @@ def test_a_sequence_in_keras_rnn_against_gated_rnn(name, rng):
     assert_gradients(values[half:], values[:half], rtol=1e-12, atol=1e-12)
 
 
-@every_cell
-def test_xla_against_eager(name, rng):
-    """Outputs, last states and gradients of a sequence."""
-    cell = build(name, rng, dtype="float64")
+def differentiated(cell, cotangents):
+    """(x, *states) -> outputs, last states, and gradients of their product with the cotangents."""
     layer = in_layer(cell, return_sequences=True, return_state=True, dtype="float64")
-    inputs = [tf.constant(rng.normal(size=(B, T, F))), *states(cell, rng)]
-    cotangents = [rng.normal(size=value.shape) for value in layer(inputs[0])]
 
     def answer(x, *before):
         with tf.GradientTape() as tape:
             tape.watch([x, *before])
             values = layer(x, initial_state=list(before))
             scalar = sum(tf.reduce_sum(a * b) for a, b in zip(values, cotangents, strict=True))
-        return [
-            *values,
-            *tape.gradient(scalar, [w.value for w in cell.trainable_variables] + [x, *before]),
-        ]
+        weights = [w.value for w in cell.trainable_variables]
+        return [*values, *tape.gradient(scalar, [*weights, x, *before])]
 
-    compiled = tf.function(answer, jit_compile=True, autograph=False)(*inputs)
-    assert_gradients(compiled, answer(*inputs), rtol=1e-10, atol=1e-10)
+    return answer
+
+
+@each_branch
+def test_xla_against_eager_and_nan_stays_in_its_sequence(name, rng):
+    """Outputs, last states and gradients; NaN in an input reaches its own sequence from that step on."""
+    cell = build(name, rng, dtype="float64")
+    x, before = rng.normal(size=(B, T, F)), states(cell, rng)
+    shapes = [(B, T, cell.output_size), *(state.shape for state in before)]
+    answer = differentiated(cell, [rng.normal(size=shape) for shape in shapes])
+    compiled = tf.function(answer, jit_compile=True, autograph=False)
+    found = compiled(tf.constant(x), *before)
+    assert_gradients(found, answer(tf.constant(x), *before), rtol=1e-10, atol=1e-10)
+    values = found[: len(shapes)]
+    assert_nan_spreads(values, compiled(tf.constant(broken(x)), *before)[: len(shapes)])
+
+
+BAD = 2  # the step at which the input is not a number
+
+
+def broken(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x[0, BAD, 1] = np.nan
+    return x
+
+
+def assert_nan_spreads(whole, answers) -> None:
+    """Outputs [B, T, n] and states [B, n] of x, and those of broken(x)."""
+    for value, hurt in zip(whole, map(np.asarray, answers), strict=True):
+        assert np.isfinite(value).all()
+        np.testing.assert_array_equal(hurt[1], value[1])
+        if hurt.ndim == 3:  # the outputs
+            np.testing.assert_array_equal(hurt[0, :BAD], value[0, :BAD])
+        assert np.isnan(hurt[0, BAD:] if hurt.ndim == 3 else hurt[0]).all()
 
 
 @every_cell
 def test_nan_in_the_input_reaches_the_output_of_its_sequence_from_that_step_on(name, rng):
-    cell, bad = build(name, rng, dtype="float64"), 2
-    layers, x = in_both_layers(cell), rng.normal(size=(B, T, F))
-    broken = x.copy()
-    broken[0, bad, 1] = np.nan
-    before = states(cell, rng)
-    for run in (layers, tf.function(layers, jit_compile=True, autograph=False)):
-        whole, answers = run(tf.constant(x), *before), run(tf.constant(broken), *before)
-        assert len(answers) == 2 * (1 + len(cell.state_size))
-        for value, hurt in zip(whole, map(np.asarray, answers), strict=True):
-            assert np.isfinite(value).all()
-            np.testing.assert_array_equal(hurt[1], value[1])
-            if hurt.ndim == 3:  # the outputs
-                np.testing.assert_array_equal(hurt[0, :bad], value[0, :bad])
-            assert np.isnan(hurt[0, bad:] if hurt.ndim == 3 else hurt[0]).all()
+    cell = build(name, rng, dtype="float64")
+    layers, x, before = in_both_layers(cell), rng.normal(size=(B, T, F)), states(cell, rng)
+    whole, answers = layers(tf.constant(x), *before), layers(tf.constant(broken(x)), *before)
+    assert len(answers) == 2 * (1 + len(cell.state_size))
+    assert_nan_spreads(whole, answers)
 
 
-@every_cell
+@each_branch
 def test_gradients_against_finite_differences(name, rng):
-    """Of random directions of the outputs and the last states after T steps; to weights, inputs and initial states."""
+    """Of random directions of the outputs and the last states after FEW steps; to weights, inputs and initial states."""
     cell = build(name, rng, dtype="float64")
     weights = cell.trainable_variables
-    x = rng.normal(size=(T, B, F))
+    x = rng.normal(size=(FEW, B, F))
     start = [state.numpy() for state in states(cell, rng)]
     directions = [
-        rng.normal(size=(T, B, cell.output_size)),
+        rng.normal(size=(FEW, B, cell.output_size)),
         *(rng.normal(size=state.shape) for state in start),
     ]
 
     def scalar(x, *before):
         before, outputs = list(before), []
-        for t in range(T):
+        for t in range(FEW):
             output, before = cell(x[t], before)
             outputs.append(output)
         return sum(
@@ -288,7 +319,7 @@ def test_gradients_against_finite_differences(name, rng):
 def flow(cell, rng, see=None):
     """d s_T / d s_0 of one sequence [n, n], None where nothing arrives; and the product of the traced forget gates [n]."""
     x, before, options = (
-        tf.constant(rng.normal(size=(T, 1, F))),
+        tf.constant(rng.normal(size=(FEW, 1, F))),
         states(cell, rng, 1),
         {"see": see} if see else {},
     )
@@ -388,8 +419,10 @@ def error_after_training(name: str, below=()) -> float:
     return float(np.mean((model(test[0]) - test[1]) ** 2))
 
 
-@every_gated_cell
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [n if n == "vanilla.yaml" else pytest.param(n, marks=pytest.mark.slow) for n in GATED],
+)
 def test_the_adding_problem_is_learnt_above_chance_or_the_file_says_why_not(name):
     excuse = header(name, "Adding problem, T = 20:")
     assert (excuse is None) == (name not in REMEDY)

@@ -87,7 +87,7 @@ PROBED = {  # tasks whose probe is drawn from one of the sets
 KINDS = {
     "chunk_stream": 2**20
 }  # different sequences, where so few that independent draws now and then coincide
-CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved", "Published")
+CARD = ("Shown", "Asked", "Lag", "Right", "Chance", "Solved")
 
 
 def build(case: str, seed: int = 0, **settings) -> Task:

@@ -9,7 +9,7 @@ from oracles import LETTERS, NumpyCell, randomize
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, error_flow, variant
 from lstmlab.diagnostics import ErrorFlow, Probe
-from lstmlab.diagnostics.base import thinned
+from lstmlab.diagnostics.common.steps import thinned
 from lstmlab.diagnostics.error_flow import flows
 from lstmlab.learners import BPTT, UORO, Truncated1997, TruncatedBPTT
 
@@ -216,19 +216,19 @@ def test_no_flow_used_beside_the_exact_one_where_it_is_the_exact_one_or_unknown(
 
 
 def test_long_sequences_are_kept_at_some_lags_alone(rng):
-    steps = 1200
+    steps = 600
     model, *_ = problem(rng, "vanilla")
     x, y, w = rng.normal(size=(B, steps, F)), rng.normal(size=(B, steps, K)), np.ones((B, steps))
-    w[1, 900:] = 0.0
+    w[1, 450:] = 0.0
     carousel = curve(ErrorFlow().measure(model, Probe(x, y, w, w > 0, w > 0)), "carousel")
     assert list(carousel.index) == list(thinned(steps - 1))
-    compiled = tf.function(lambda *batch: flows(model, *batch), jit_compile=True)
+    compiled = tf.function(lambda *batch: flows(model, *batch), autograph=False)
     norms = np.linalg.norm(compiled(*map(tf.constant, (x, y, w)))["carousel"], axis=2)
-    for lag in carousel.index[[0, 64, 200, 400]]:
+    for lag in carousel.index[[0, 64, 200, 300]]:
         np.testing.assert_allclose(
-            carousel[lag], (norms[0, 1199 - lag] + norms[1, 899 - lag]) / 2, rtol=1e-12
+            carousel[lag], (norms[0, 599 - lag] + norms[1, 449 - lag]) / 2, rtol=1e-12
         )
-    np.testing.assert_allclose(carousel[1199], norms[0, 0], rtol=1e-12)
+    np.testing.assert_allclose(carousel[599], norms[0, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,8 @@ def test_serves_cells_with_gates_alone():
     [
         ({"before": -1}, "GateTimeline: expected an integer >= 0. Received: before=-1"),
         ({"after": 1.5}, "GateTimeline: expected an integer >= 0. Received: after=1.5"),
-        ({"events": 0}, "GateTimeline: expected an integer >= 1. Received: events=0"),
-        ({"blocks": True}, "GateTimeline: expected an integer >= 1. Received: blocks=True"),
+        ({"events": 0}, "GateTimeline: expected a positive integer. Received: events=0"),
+        ({"blocks": True}, "GateTimeline: expected a positive integer. Received: blocks=True"),
     ],
 )
 def test_wrong_arguments(arguments, message):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from oracles import FUNCTIONS, NumpyCell, randomize
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, variant
@@ -105,20 +106,21 @@ def lost(model, probe, clamps) -> tuple[float, float]:
 def retained(model, probe, clamps, interval, carousel: bool, step: float = 1e-5) -> float:
     """d s_end / d s_begin by central differences: cell k of each sequence moved at its own beginning."""
     cell, found = Clamped(model.cell), []
-    for b in range(B):
-        steps = list(STEPS[interval][b])
-        if not steps or steps[-1] == 0:
-            continue
-        begin, end = max(steps[0] - 1, 0), steps[-1]
-        read_back = cell.play(probe.x, clamps)[1] if carousel else None
-        for k in range(N):
-            move = np.zeros((B, N))
-            move[b, k] = step
-            up, down = (
-                cell.play(probe.x, clamps, {begin: sign * move}, read_back)[0][end]["s"][b, k]
-                for sign in (1, -1)
-            )
-            found.append((up - down) / (2 * step))
+    intervals = {b: list(STEPS[interval][b]) for b in range(B) if len(STEPS[interval][b])}
+    ends = {b: (max(steps[0] - 1, 0), steps[-1]) for b, steps in intervals.items() if steps[-1]}
+    read_back = cell.play(probe.x, clamps)[1] if carousel else None
+    for k in range(N):
+        # the sequences of a batch do not see one another: all are moved at once
+        moves = {begin: np.zeros((B, N)) for begin, _ in ends.values()}
+        for b, (begin, _) in ends.items():
+            moves[begin][b, k] = step
+        up, down = (
+            cell.play(probe.x, clamps, {t: sign * m for t, m in moves.items()}, read_back)[0]
+            for sign in (1, -1)
+        )
+        found += [
+            (up[t]["s"][b, k] - down[t]["s"][b, k]) / (2 * step) for b, (_, t) in ends.items()
+        ]
     return float(np.mean(found))
 
 
@@ -248,7 +250,9 @@ def test_where_no_step_lies_between_all_are_clamped(rng, eager):
         intervene(model, *short[:3], gate="input_gate", events=last)
 
 
-def test_the_function_gives_the_row_of_the_table(rng):
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_function_gives_the_row_of_the_table(compiled, rng, eager):
+    tf.config.run_functions_eagerly(not compiled)
     model, probe = problem(rng)
     table = Interventions().measure(model, probe)
     for gate, value in (("forget_gate", "closed"), ("output_gate", "mean")):

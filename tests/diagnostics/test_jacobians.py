@@ -9,9 +9,10 @@ from oracles import NumpyCell, randomize
 
 from lstmlab import Gate, GatedCell, Head, Recurrent, variant
 from lstmlab.diagnostics import Jacobians, Probe, jacobians
-from lstmlab.diagnostics import products as module
-from lstmlab.diagnostics.base import thinned, trace
-from lstmlab.diagnostics.products import products
+from lstmlab.diagnostics.common import products as module
+from lstmlab.diagnostics.common.products import products
+from lstmlab.diagnostics.common.steps import thinned
+from lstmlab.diagnostics.common.tracing import trace
 from lstmlab.learners import BPTT
 from lstmlab.recording.board import Board
 
@@ -30,35 +31,32 @@ def problem(rng, cell: str, dtype: str = "float64", **overrides):
     return model, rng.normal(size=(B, T, F))
 
 
-def at_last(values) -> np.ndarray:
-    """[B, n] of values [B, T, n]: each sequence's at its last step with an error."""
-    return np.asarray(values)[np.arange(B), LAST]
-
-
 def by_differences(model, x, step: float = 1e-5) -> dict[str, np.ndarray]:
     """d(value at LAST)/d(value at t) as it arises, {value: [B, T, n, n]}, row: the value at LAST, by central differences."""
-    run = tf.function(lambda taps: trace(model.cell, tf.constant(x), taps=taps))
-    found = {name: np.zeros((B, T, N, N)) for name in VALUES}
+    # one batch for all: [T, N] places to move, up and down, of each sequence
+    taps = np.zeros((T, N, 2, B, T, N))
+    for t, k in np.ndindex(T, N):
+        taps[t, k, 0, :, t, k], taps[t, k, 1, :, t, k] = step, -step
+    batch = tf.constant(np.broadcast_to(x, (T, N, 2, *x.shape)).reshape(-1, T, F))
+    found = {}
     for name in VALUES:
-        for t, k in np.ndindex(T, N):
-            tap = np.zeros((B, T, N))
-            tap[:, t, k] = step
-            up, down = (at_last(run({name: tf.constant(sign * tap)})[name]) for sign in (1, -1))
-            found[name][:, t, :, k] = (up - down) / (2 * step)
+        values = trace(model.cell, batch, taps={name: tf.constant(taps.reshape(-1, T, N))})[name]
+        ends = np.asarray(values).reshape(T, N, 2, B, T, N)[..., np.arange(B), LAST, :]
+        up, down = ends[:, :, 0], ends[:, :, 1]  # [T, N, B, N]
+        found[name] = np.moveaxis((up - down) / (2 * step), (2, 0, 3, 1), (0, 1, 2, 3))
     return found
 
 
 def by_autodiff(model, x, name: str, **filters) -> np.ndarray:
     """The same [B, T, n, n], by reverse differentiation through the whole sequence."""
-    found = np.zeros((B, T, N, N))
-    for k in range(N):
-        tap = {name: tf.zeros((B, T, N), "float64")}
-        with tf.GradientTape() as tape:
-            tape.watch(tap)
-            values = trace(model.cell, tf.constant(x), taps=tap, **filters)[name]
-            total = tf.reduce_sum(tf.gather(values[:, :, k], LAST, batch_dims=1))
-        found[:, :, k] = tape.gradient(total, tap)[name]
-    return found
+    # one batch for all rows of the matrices: copy k of it looks at value k only
+    tap = {name: tf.zeros((N * B, T, N), "float64")}
+    with tf.GradientTape() as tape:
+        tape.watch(tap)
+        values = trace(model.cell, tf.tile(tf.constant(x), (N, 1, 1)), taps=tap, **filters)[name]
+        ends = tf.gather(values, np.tile(LAST, N), batch_dims=1)
+        total = tf.reduce_sum(ends * np.repeat(np.eye(N), B, axis=0))
+    return np.moveaxis(tape.gradient(total, tap)[name].numpy().reshape(N, B, T, N), 0, 2)
 
 
 def by_lag(matrices: np.ndarray) -> np.ndarray:
@@ -110,8 +108,10 @@ def test_total_derivatives_against_finite_differences(name, rng):
         assert list(curve(table, value, "norm").index) == list(range(T))
 
 
-@pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("floats", [module.FLOATS, 1500])
+@pytest.mark.parametrize(
+    ("name", "floats"),
+    [*((name, module.FLOATS) for name in CELLS), ("vanilla", 1500), ("slstm", 1500)],
+)
 def test_products_of_one_step_jacobians_against_autodiff_through_the_whole(
     name, floats, rng, monkeypatch
 ):

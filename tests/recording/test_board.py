@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from event_files import events, scalars
 from matplotlib.figure import Figure
 from oracles import randomize
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -24,21 +24,9 @@ from lstmlab.diagnostics import (
     Probe,
 )
 from lstmlab.learners import BPTT
-from lstmlab.recording.board import STORY, Board, _bands
+from lstmlab.recording.board import Board, _bands, story
 
 B, T, F, N, K = 2, 6, 2, 4, 1
-
-
-def events(folder) -> EventAccumulator:
-    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    accumulator.Reload()
-    return accumulator
-
-
-def scalars(accumulator: EventAccumulator, tag: str) -> dict[int, float]:
-    return {
-        event.step: float(tf.make_ndarray(event.tensor_proto)) for event in accumulator.Tensors(tag)
-    }
 
 
 def problem(rng):
@@ -134,7 +122,7 @@ def test_a_failed_session(tmp_path):
 
 
 def test_layout_tells_the_story_with_tags_that_diagnostics_write(tmp_path, rng, eager):
-    """Each chart of gates, error flow and memory finds what a net writes; each regular expression is valid."""
+    """Each chart finds what a network writes; each regular expression is valid."""
     (model, probe), board = problem(rng), Board(tmp_path)
     board.layout()
     for diagnostic in (
@@ -162,7 +150,7 @@ def test_layout_tells_the_story_with_tags_that_diagnostics_write(tmp_path, rng, 
         for category in layout.category
         for chart in category.chart
     }
-    assert len(charts) == sum(len(charts) for _, charts in STORY) > 9
+    assert len(charts) == sum(len(charts) for _, charts in story()) > 9
     for title, pattern in charts.items():
         assert any(re.match(pattern, tag) for tag in tags), title
 

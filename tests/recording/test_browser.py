@@ -1,6 +1,7 @@
-"""TensorBoard in a headless Chromium on a sweep of 12 runs: its pages load and show what diagnostics wrote.
+"""TensorBoard on what diagnostics wrote: what it answers, and its pages in a headless Chromium.
 
-Needs Debian's chromium and chromium-driver, and selenium. LSTMLAB_SCREENSHOTS names a folder for a picture of each page.
+The pages need Debian's chromium and chromium-driver, and selenium. LSTMLAB_SCREENSHOTS names a
+folder for a picture of each page.
 """
 
 import json
@@ -12,12 +13,17 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import randomize
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
 
 from lstmlab import Head, Recurrent, variant
 from lstmlab.diagnostics import ErrorFlow, GateActivations, Memory, Probe
@@ -26,13 +32,16 @@ from lstmlab.recording.recorder import Recorder
 
 RUNS, B, T, F = 12, 4, 10, 2
 PATIENCE = 180  # seconds for a page to show what it should, on a machine with other work
-# all text of the page, also that inside shadow roots and frames, with what stands in attributes
+# all text of the page, also that inside shadow roots and frames, with the text of attributes
 TEXT = """
 function text(node) {
   if (node.nodeType === 3) return node.textContent;
   if (['STYLE', 'SCRIPT', 'TEMPLATE'].includes(node.nodeName)) return '';
-  let found = node.getAttribute ? [node.getAttribute('title'), node.getAttribute('data-tag'), node.value].join(' ') : '';
-  if (node.nodeName === 'IFRAME' && node.contentDocument) found += text(node.contentDocument.body);
+  let found = '';
+  if (node.getAttribute)
+    found = [node.getAttribute('title'), node.getAttribute('data-tag'), node.value].join(' ');
+  if (node.nodeName === 'IFRAME' && node.contentDocument)
+    found += text(node.contentDocument.body);
   if (node.shadowRoot) found += text(node.shadowRoot);
   for (const child of node.childNodes) found += ' ' + text(child);
   return found;
@@ -67,9 +76,10 @@ def chromium():
 
 
 def write_run(folder: Path, cell: str, rate: float, rng) -> None:
-    """A run as the lab writes it, of a net that was never trained but changed at random.
+    """A run as the lab writes it, of a network that was never trained but changed at random.
 
-    One curve against lag for each, since a TensorBoard with more than 40 runs, sub-runs counted, begins with none chosen.
+    Each has one curve against lag: a TensorBoard with more than 40 runs, sub-runs counted, begins
+    with none of them chosen.
     """
     model = Recurrent(variant(cell, units=4), Head(1), BPTT(), F)
     x, y, w = rng.normal(size=(B, T, F)), rng.normal(size=(B, T, 1)), np.zeros((B, T))
@@ -97,7 +107,10 @@ def write_run(folder: Path, cell: str, rate: float, rng) -> None:
 
 @pytest.fixture(scope="module")
 def tensorboard(tmp_path_factory):
-    """The address of a TensorBoard on 12 runs; started after they are written, since it may miss files of one second."""
+    """The address of a TensorBoard on 12 runs.
+
+    It starts after they are written: it may miss one of two files written within a second.
+    """
     folder, rng = tmp_path_factory.mktemp("sweep"), np.random.default_rng(1997)
     tf.config.run_functions_eagerly(True)
     try:
@@ -167,6 +180,7 @@ def shown(driver, address: str, page: str, expected: list[str]) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
@@ -197,29 +211,60 @@ def test_page_shows_what_the_sweep_wrote(page, expected, chromium, tensorboard):
     )
 
 
+@pytest.mark.slow
 def test_hparams_page_has_a_row_for_each_run_and_no_other_metrics(chromium, tensorboard):
     text = shown(chromium, tensorboard, "hparams", [f"run{k:02d}/tb/final" for k in range(RUNS)])
     assert "gates_mean" not in text
 
 
-def test_custom_scalars_find_the_tags_of_each_chart(tensorboard):
-    """What TensorBoard itself answers for the regular expressions of the layout."""
-    layout = answer(f"{tensorboard}data/plugin/custom_scalars/layout")
+CHARTS = (
+    ("error of training", "tb", "training/absolute_error"),
+    ("mean", "tb", "gates_mean/input_gate"),
+    ("error flow", "tb/lag/000001000", "error_flow_against_lag/carousel"),
+    ("half-life, in steps", "tb", "memory_half_life/median"),
+)
+
+
+def assert_charts_find_their_tags(layout: dict, scalars: Callable[[str, str], dict], run: str):
+    """scalars: what TensorBoard answers for a run and a regular expression of the layout."""
     assert [category["title"][0] for category in layout["category"]] == ["1", "2", "3", "4", "5"]
-    for title, run, tag in (
-        ("error of training", "run03/tb", "training/absolute_error"),
-        ("mean", "run03/tb", "gates_mean/input_gate"),
-        ("error flow", "run03/tb/lag/000001000", "error_flow_against_lag/carousel"),
-        ("half-life, in steps", "run03/tb", "memory_half_life/median"),
-    ):
-        charts = [
-            chart
-            for category in layout["category"]
-            for chart in category["chart"]
-            if chart["title"] == title
-        ]
-        (pattern,) = charts[0]["multiline"]["tag"]
-        query = urllib.parse.urlencode({"run": run, "tag": pattern})
-        found = answer(f"{tensorboard}data/plugin/custom_scalars/scalars?{query}")
+    charts = [chart for category in layout["category"] for chart in category["chart"]]
+    patterns = {chart["title"]: chart["multiline"]["tag"] for chart in charts}
+    for title, below, tag in CHARTS:
+        (pattern,) = patterns[title]
+        found = scalars(f"{run}/{below}", pattern)
         assert found["regex_valid"]
         assert len(found["tag_to_events"][tag]) >= 2
+
+
+@pytest.mark.slow
+def test_custom_scalars_find_the_tags_of_each_chart(tensorboard):
+    """What TensorBoard itself answers for the regular expressions of the layout."""
+
+    def scalars(run: str, pattern: str) -> dict:
+        query = urllib.parse.urlencode({"run": run, "tag": pattern})
+        return answer(f"{tensorboard}data/plugin/custom_scalars/scalars?{query}")
+
+    layout = answer(f"{tensorboard}data/plugin/custom_scalars/layout")
+    assert_charts_find_their_tags(layout, scalars, "run03")
+
+
+@pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
+def test_custom_scalars_of_one_run_without_a_server(tmp_path, rng, eager):
+    """The same answers from TensorBoard's own code in this process."""
+    from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
+    from tensorboard.plugins.scalar.scalars_plugin import ScalarsPlugin
+
+    write_run(tmp_path / "run", "vanilla", 0.01, rng)
+    runs = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    runs.Reload()
+    provider = MultiplexerDataProvider(runs, str(tmp_path))
+    plugins: dict = {}
+    given = TBContext(data_provider=provider, logdir="", plugin_name_to_instance=plugins)
+    plugins["scalars"] = ScalarsPlugin(given)
+    page, asked = CustomScalarsPlugin(given), RequestContext()
+
+    def scalars(run: str, pattern: str) -> dict:
+        return page.scalars_impl(asked, run, pattern, "")
+
+    assert_charts_find_their_tags(json.loads(page.layout_impl(asked, "")), scalars, "run")

@@ -133,14 +133,15 @@ def test_a_run_of_another_version_says_so(row, run, capsys):
     assert len(read(run)["gates"]) == 2
     written = "0.0.1" if "0.0.1" in row else "unknown"
     assert capsys.readouterr().err == (
-        f"read: {run} was written by version {written} of lstmlab; this is version {lstmlab.__version__}\n"
+        f"read: {run} was written by version {written} of lstmlab; "
+        f"this is version {lstmlab.__version__}\n"
     )
 
 
 def test_no_folder_and_no_run_in_it(tmp_path):
     with pytest.raises(
         FileNotFoundError,
-        match=r"^read: expected the folder of a run\. Received: folder='.*none', which is none$",
+        match=r"expected the folder of a run\. Received: folder='.*none', which is not a folder$",
     ):
         read(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("")

@@ -1,43 +1,22 @@
-"""Recorder: which diagnostics serve, what is due, the csv files, and what must not stop a training."""
+"""Recorder: which diagnostics serve, what is due, the csv files, and what must not stop a run."""
 
 import resource
-import subprocess
-import sys
-from functools import partial
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from event_files import events, scalars
+from measures import Scale, named
 from oracles import randomize
-from test_board import events, scalars
 
 from lstmlab import GatedRNN, Head, Recurrent, variant
-from lstmlab.diagnostics import Diagnostic, ErrorFlow, GateActivations, Probe
+from lstmlab.diagnostics import ErrorFlow, GateActivations, Probe
 from lstmlab.learners import BPTT
+from lstmlab.recording.board import Board
 from lstmlab.recording.recorder import Recorder
 
 B, T, F, N, K = 2, 6, 2, 4, 1
-
-
-class Scale(Diagnostic):
-    """The largest weight; it fails when it is told to."""
-
-    name = "scale"
-    fails: Exception | None = None
-
-    def measure(self, model, probe):
-        if self.fails:
-            raise self.fails
-        return pd.DataFrame(
-            {
-                "largest": [max(float(np.abs(w).max()) for w in model.trainable_variables)],
-                "steps": probe.w.sum(),
-            }
-        )
-
-    def show(self, board, table, sequences):
-        board.scalar("scale/largest", table["largest"][0], sequences)
 
 
 def recurrent(rng, name="lstm1997"):
@@ -90,9 +69,8 @@ def test_of_a_recurrent_the_table_as_measured_with_the_count_in_front(rng, tmp_p
 def test_what_is_due_and_not_yet_measured(rng, tmp_path):
     model = recurrent(rng)
     recorder = Recorder(
-        tmp_path, {"often": Scale(every=100), "seldom": Scale(every=1000)}, probe(rng)
+        tmp_path, {"often": Scale(every=100), "seldom": named("rare", every=1000)}, probe(rng)
     )
-    recorder.diagnostics["seldom"].name = "rare"
     recorder.start(model)
     for before, now in (
         (None, 0),
@@ -147,8 +125,7 @@ def test_what_serves_no_layer_is_left_out_with_a_line(rng, tmp_path, capsys):
 
 
 def test_a_diagnostic_that_fails_costs_one_line_and_not_the_others(rng, tmp_path, capsys):
-    model, bad, good = recurrent(rng), Scale(), Scale()
-    bad.name = "bad"
+    model, bad, good = recurrent(rng), named("bad"), Scale()
     recorder = Recorder(tmp_path, {"bad": bad, "scale": good}, probe(rng))
     recorder.start(model)
     recorder.measure(model, 0)
@@ -203,36 +180,26 @@ def test_a_folder_that_is_not_writable_costs_one_line(rng, tmp_path, capsys):
         recorder.measure(model, now)
     recorder.close()
     assert capsys.readouterr().err == (
-        f"diagnostics: nothing more is written to {tmp_path}/file/run/tb, the training goes on: Not a directory\n"
+        f"diagnostics: nothing more is written to {tmp_path}/file/run/tb, "
+        "the training goes on: Not a directory\n"
     )
     assert recorder.measured_at == {"scale": 100, "gates": 100}
 
 
-FULL = """
-import sys, numpy as np
-from lstmlab.recording.board import Board
-board = Board(sys.argv[1])
-for k in range(300):
-    board.scalar("a", k, k)
-    board.histogram("h", np.random.default_rng(k).normal(size=100), k)
-    board.flush()
-board.close()
-print("trained to the end")
-"""
-
-
-def test_a_disk_that_becomes_full_costs_one_line_and_leaves_what_was_written(tmp_path):
-    """Full, for this process: no file may grow beyond 20,000 bytes."""
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        preexec_fn=limit,
-    )
-    assert done.stdout == "trained to the end\n"
-    lines = [line for line in done.stderr.splitlines() if line.startswith("diagnostics:")]
+def test_a_disk_that_becomes_full_costs_one_line_and_leaves_what_was_written(tmp_path, rng, capsys):
+    """Full, for a while: no file of this process may grow beyond 20,000 bytes."""
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    board = Board(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
+    try:
+        for k in range(300):
+            board.scalar("a", k, k)
+            board.histogram("h", rng.normal(size=100), k)
+            board.flush()
+        board.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "diagnostics:" in line]
     assert len(lines) == 1
     assert lines[0].startswith(
         f"diagnostics: nothing more is written to {tmp_path}, the training goes on: "

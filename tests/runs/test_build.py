@@ -1,4 +1,7 @@
-"""A finished run opened again answers as it did; a folder that cannot be opened says why in one line."""
+"""A finished run opened again answers as it did.
+
+A folder that cannot be opened says why in one line.
+"""
 
 import shutil
 
@@ -60,12 +63,14 @@ def test_what_cannot_be_opened_is_told_in_one_line(ended, tmp_path):
     settings = tmp_path / "other_net" / ".hydra" / "config.yaml"
     settings.write_text(settings.read_text().replace("units: 4", "units: 6"))
     refused["other_net"] = (
-        r"expected a run that lstmlab \S+ can open\. Received: folder='.*other_net', version\.lstmlab=\S+: "
+        r"expected a run that lstmlab \S+ can open\. "
+        r"Received: folder='.*other_net', version\.lstmlab=\S+: "
     )
     with h5py.File(tmp_path / "damaged" / "model.weights.h5", "w"):
         pass
     refused["damaged"] = (
-        r"expected a run that lstmlab \S+ can open\. Received: folder='.*damaged', version\.lstmlab=\S+: "
+        r"expected a run that lstmlab \S+ can open\. "
+        r"Received: folder='.*damaged', version\.lstmlab=\S+: "
     )
     for name, text in refused.items():
         with pytest.raises(ValueError, match=f"^reopen: {text}") as e:

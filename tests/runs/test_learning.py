@@ -1,4 +1,7 @@
-"""Whole runs that learn something: rate, initial weights, learner, task and criterion together. Not a speed test."""
+"""Whole runs that learn something: rate, initial weights, learner, task and criterion together.
+
+Not a speed test.
+"""
 
 import pandas as pd
 import pytest
@@ -15,7 +18,7 @@ def run(folder, *settings: str) -> dict:
 
 
 def test_embedded_reber_is_solved(tmp_path):
-    row = run(tmp_path, "experiment=hs97/embedded_reber", "trainer.budget=60000")
+    row = run(tmp_path, "experiment=hs97/1_embedded_reber", "trainer.budget=60000")
     assert (row["status"], row["solved"], row["test_wrong"], row["test_size"]) == (
         "solved",
         True,
@@ -39,33 +42,37 @@ def test_cascade_correlation_solves_what_it_can(experiment, tmp_path):
 
 
 EASY = {  # experiment, and what makes it short; the criterion stays the paper's
-    "adding": ("experiment=hs97/adding_100", "task.T=24", "trainer.budget=150000"),
-    "noise_free_lag": ("experiment=hs97/noise_free_lag", "task.p=10", "trainer.budget=20000"),
-    # nothing tells that the end has come, so the net has to count: a full gradient does it at once (docs/decisions.md)
+    "adding": ("experiment=hs97/4_adding_100", "task.T=24", "trainer.budget=150000"),
+    "noise_free_lag": ("experiment=hs97/2a_noise_free_lag", "task.p=10", "trainer.budget=20000"),
+    # nothing tells that the end has come, so the net has to count: a full gradient does it at once
+    # (docs/decisions.md)
     "no_local_regularities": (
         "task=no_local_regularities", "task.p=5", "cell=vanilla", "cell.units=16", "learner=bptt", "optimizer=adam",
         "optimizer.learning_rate=0.01", "trainer.batch_size=10", "trainer.budget=20000",
     ),
     "very_long_lag": (
-        "experiment=hs97/very_long_lag_50_50", "task.p=4", "task.q=10", "task.extra=30", "optimizer.learning_rate=0.1",
+        "experiment=hs97/2c_very_long_lag", "task.p=4", "task.q=10", "task.extra=30", "optimizer.learning_rate=0.1",
         "trainer.budget=40000",
     ),
-    "two_sequence, 3a": ("experiment=hs97/two_sequence_3a_100_3", "task.T=20", "trainer.budget=40000"),
-    "two_sequence, 3b": ("experiment=hs97/two_sequence_3b_100_3", "task.T=20", "trainer.budget=40000"),
-    "two_sequence, 3c": ("experiment=hs97/two_sequence_3c_100_3", "task.T=20", "trainer.budget=100000"),
+    "two_sequence, 3a": ("experiment=hs97/3a_two_sequence", "task.T=20", "trainer.budget=40000"),
+    "two_sequence, 3b": ("experiment=hs97/3b_two_sequence", "task.T=20", "trainer.budget=40000"),
+    "two_sequence, 3c": ("experiment=hs97/3c_two_sequence", "task.T=20", "trainer.budget=100000"),
     "multiplication": (
-        "experiment=hs97/multiplication_140", "task.T=24", "optimizer.learning_rate=0.5", "trainer.budget=500000",
+        "experiment=hs97/5_multiplication", "task.T=24", "optimizer.learning_rate=0.5", "trainer.budget=500000",
     ),
-    "temporal_order, 6a": ("experiment=hs97/temporal_order_6a", "task.T=20", "trainer.budget=60000"),
+    "temporal_order, 6a": ("experiment=hs97/6a_temporal_order", "task.T=20", "trainer.budget=60000"),
     "temporal_order, 6b": (
-        "experiment=hs97/temporal_order_6b", "task.T=20", "optimizer.learning_rate=0.5", "trainer.budget=200000",
+        "experiment=hs97/6b_temporal_order", "task.T=20", "optimizer.learning_rate=0.5", "trainer.budget=200000",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("easy", EASY.values(), ids=EASY)
 def test_tasks_of_1997_are_solved_by_their_own_criterion(easy, tmp_path):
-    """One trial each at a short lag. Before it has learned nearly all is wrong; in the end next to nothing of the test set."""
+    """One trial each at a short lag.
+
+    Before it has learned nearly all is wrong; in the end next to nothing of the test set.
+    """
     row = run(tmp_path, *easy)
     history = pd.read_csv(tmp_path / "history.csv")
     assert row["status"] == "solved"

@@ -80,7 +80,10 @@ def test_saved_weights_give_the_test_result(full, tmp_path):
 
 
 def test_what_a_task_adds_to_the_row_from_its_test_set(tmp_path, monkeypatch):
-    """It is told which sequences are right and the losses of the net and of its baselines, and has the last word."""
+    """A task's summary sees which sequences are right and the losses of network and baselines.
+
+    Its columns come last.
+    """
     told = []
 
     def baselines(task, x, w):
@@ -127,7 +130,10 @@ def mkdir(parent, name):
 
 
 def test_solved_is_exact_to_the_sequence(tmp_path):
-    """A criterion that everything meets is met at its first full window: 30 sequences, not one window of 100."""
+    """A criterion that everything meets is met at its first full window.
+
+    30 sequences, not one window of 100.
+    """
     easy = (
         "task.criterion.sequences=30",
         "task.criterion.wrong=29",
@@ -194,7 +200,8 @@ def test_not_finite_is_found_where_it_begins():
         ("probe=0", "expected a positive integer, sequences in the probe batch. Received: probe=0"),
         (
             "threads=x",
-            f"expected an integer in 1..{os.cpu_count()}, CPU threads of one run. Received: threads='x'",
+            f"expected an integer in 1..{os.cpu_count()}, CPU threads of one run. "
+            "Received: threads='x'",
         ),
         ("threads=100000", "CPU threads of one run. Received: threads=100000"),
         (
@@ -218,7 +225,7 @@ def test_not_finite_is_found_where_it_begins():
         ("trainer.budget=abc", "expected a positive integer. Received: trainer.budget='abc'"),
         ("trainer.window=75", "expected a multiple of .* = 50. Received: trainer.window=75"),
         ("optimizer.learning_rate=fast", "optimizer: .*Received.*learning_rate=fast"),
-        ("cell.block_size=3", "block_size must divide units=4; expected .*Received: block_size=3"),
+        ("cell.block_size=3", "expected a divisor of units=4, .*Received: block_size=3"),
         ("cell.units=-4", "expected .*Received: units=-4"),
         ("cell.feedback=some", "expected .*Received: feedback='some'"),
         ("cell.input_gate.bias.first=x", "expected a number. Received: first='x'"),

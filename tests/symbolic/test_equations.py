@@ -9,8 +9,11 @@ import tensorflow as tf
 from oracles import randomize
 
 from lstmlab import Coupled, Gate, GatedCell, variant, variants
-from lstmlab.symbolic.equations import Block, Factor, Term, environment, equations, jacobian, legend
-from lstmlab.symbolic.symbols import LETTERS, before, symbol
+from lstmlab.cells.gates import LETTERS
+from lstmlab.symbolic.equations import equations, legend
+from lstmlab.symbolic.jacobian import jacobian
+from lstmlab.symbolic.numbers import symbol_values
+from lstmlab.symbolic.symbols import VALUES, Derivative, Factor, Term, before, symbol
 
 B, F, N = 3, 3, 4
 BLOCKS = (None, 2)  # as in the file, and cells that share gates
@@ -125,7 +128,7 @@ def _is_hidden(cell, name: str) -> bool:
 @every_cell
 def test_every_block_against_automatic_differentiation(name, overrides, rng):
     cell, x, states = at_a_step(name, overrides, rng)
-    blocks, numbers = jacobian(cell), environment(cell, x, states)
+    blocks, numbers = jacobian(cell), symbol_values(cell, x, states)
     assert {part for _, part in blocks} == set(pieces(cell, states)), (
         "every part of the step before"
     )
@@ -138,11 +141,39 @@ def test_every_block_against_automatic_differentiation(name, overrides, rng):
         assert (np.abs(expected).max() > 0) == bool(blocks[key].terms) or "stabiliser" in key, key
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("peephole", {"block_size": 2}),
+        ("fgr", {}),
+        ("gru_reset_after", {}),
+        ("slstm", {"block_size": 2}),
+        ("vanilla", SWITCHES["refined, reset behind"]),
+        ("vanilla", SWITCHES["layer normalisation, reset"]),
+    ],
+)
+def test_latex_is_only_for_show(name, overrides, rng, monkeypatch):
+    """Every LaTeX string is changed, and the numbers stay right."""
+    cell, x, states = at_a_step(name, overrides, rng)
+    numbers, blocks = symbol_values(cell, x, states), jacobian(cell)
+    for shown in (LETTERS, VALUES):
+        for key, letter in list(shown.items()):
+            monkeypatch.setitem(shown, key, f"{letter} ")
+    for key, block in jacobian(cell).items():
+        terms = tuple(
+            term._replace(factors=tuple(f._replace(symbol=f"{f.symbol} ") for f in term.factors))
+            for term in block.terms
+        )
+        changed = block._replace(terms=terms)
+        assert changed.latex() != blocks[key].latex()
+        np.testing.assert_array_equal(changed.value(numbers), blocks[key].value(numbers))
+
+
 @every_cell
 def test_the_carousel_is_what_is_left_where_the_nets_read_nothing(name, overrides, rng):
     """With see=stop_gradient, the truncation of 1997; from the stabiliser, which no net reads, its own terms."""
     cell, x, states = at_a_step(name, overrides, rng)
-    blocks, numbers = jacobian(cell), environment(cell, x, states)
+    blocks, numbers = jacobian(cell), symbol_values(cell, x, states)
     for key, expected in differentiated(cell, x, states, blocks, see=tf.stop_gradient).items():
         kept = "stabiliser" if key[1] == "stabiliser" else "carousel"
         terms = tuple(term for term in blocks[key].terms if term.way == kept)
@@ -157,7 +188,7 @@ def test_only_the_forget_gate_or_its_absence_scales_the_old_state(name, override
     terms = [
         term
         for term in jacobian(cell)
-        .get(("cell_state", "cell_state"), Block("", "", (N, N), ()))
+        .get(("cell_state", "cell_state"), Derivative("", "", (N, N), ()))
         .terms
         if not term.path
     ]
@@ -168,7 +199,7 @@ def test_only_the_forget_gate_or_its_absence_scales_the_old_state(name, override
     [factor] = term.factors
     values, _ = cell.step(x, states)
     forget = values.get("forget_gate", tf.ones((B, cell.blocks), "float64")).numpy()
-    kept = factor.value(environment(cell, x, states)) * np.ones((B, 1, 1))
+    kept = factor.value(symbol_values(cell, x, states)) * np.ones((B, 1, 1))
     np.testing.assert_allclose(
         kept, np.repeat(forget, cell.block_size, axis=1)[:, :, None] * np.eye(N), rtol=1e-12
     )
@@ -278,20 +309,24 @@ def test_blocks_in_symbols():
 
 
 def test_a_term_by_hand():
-    term = Term(-1, (Factor("a"), Factor("R", False)), ("candidate",))
+    term = Term(-1, (Factor("key a", "a"), Factor("key R", "R", False)), ("candidate",))
     numbers = {
-        "a": np.array([[2.0, 3.0]]),
-        "R": np.array([[1.0, 4.0], [5.0, 6.0]]),
-        "s_t": np.zeros((1, 2)),
+        "key a": np.array([[2.0, 3.0]]),
+        "key R": np.array([[1.0, 4.0], [5.0, 6.0]]),
+        "cell_state": np.zeros((1, 2)),
     }
     np.testing.assert_array_equal(term.value(numbers), [[[-2.0, -8.0], [-15.0, -18.0]]])
-    block = Block("s_t", "y_{t-1}", (2, 2), (term, Term(1, (Factor("R", False),), ())))
+    block = Derivative(
+        "s_t", "y_{t-1}", (2, 2), (term, Term(1, (Factor("key R", "R", False),), ()))
+    )
     np.testing.assert_array_equal(block.value(numbers), [[[-1.0, -4.0], [-10.0, -12.0]]])
     assert (
         block.latex()
         == r"\frac{\partial s_t}{\partial y_{t-1}} = - \operatorname{diag}(a) \, R + R"
     )
-    np.testing.assert_array_equal(Block("", "", (2, 3), ()).value(numbers), np.zeros((1, 2, 3)))
+    np.testing.assert_array_equal(
+        Derivative("", "", (2, 3), ()).value(numbers), np.zeros((1, 2, 3))
+    )
 
 
 def test_every_file_is_covered_or_refused_in_one_line():
@@ -307,7 +342,7 @@ def test_every_file_is_covered_or_refused_in_one_line():
     for asked in (equations, jacobian, legend):
         with pytest.raises(
             ValueError,
-            match=r"^equations: expected a GatedCell, whose switches tell them\. Received: cell=CascadeCell$",
+            match=r"^equations: expected a GatedCell, from whose switches they follow\. Received: cell=CascadeCell$",
         ):
             asked(CascadeCell(3))
 
@@ -323,9 +358,9 @@ def test_slopes_of_other_activations_are_asked_for(rng):
     cell, x, states = at_a_step("vanilla", {"candidate_activation": "softsign"}, rng)
     with pytest.raises(
         ValueError,
-        match=r"^environment: expected one of \['linear', .*\. Received: activation='softsign'$",
+        match=r"^symbol_values: expected one of \['linear', .*\. Received: activation='softsign'$",
     ):
-        environment(cell, x, states)
+        symbol_values(cell, x, states)
 
     def slope(activation, net):
         net = tf.constant(net)
@@ -334,7 +369,7 @@ def test_slopes_of_other_activations_are_asked_for(rng):
             value = activation(net)
         return tape.gradient(value, net).numpy()
 
-    blocks, numbers = jacobian(cell), environment(cell, x, states, slope)
+    blocks, numbers = jacobian(cell), symbol_values(cell, x, states, slope)
     for key, expected in differentiated(cell, x, states, blocks).items():
         np.testing.assert_allclose(blocks[key].value(numbers), expected, rtol=1e-9, atol=1e-13)
 
@@ -365,8 +400,8 @@ def test_the_stabiliser_on_either_side_and_with_nothing_stored(rng):
         [[True] * 4, [True] * 4, [True, False] * 2], named["normaliser"], 0.0
     )
     states = [named[part] for part in cell.state_names]
-    blocks, numbers = jacobian(cell), environment(cell, x, states)
-    kappa, mu = numbers[r"\kappa_t"], numbers[r"\mu_t"]
+    blocks, numbers = jacobian(cell), symbol_values(cell, x, states)
+    kappa, mu = numbers["kappa"], numbers["mu"]
     assert {(a, b) for a, b in zip(kappa.ravel(), mu.ravel(), strict=True)} == {
         (1.0, 0.0),
         (0.0, 1.0),
@@ -387,7 +422,7 @@ def test_single_precision(rng):
         tf.constant(rng.normal(size=(B, F)), "float32"),
         [tf.constant(rng.normal(size=(B, N)), "float32")] * 2,
     )
-    blocks, numbers = jacobian(cell), environment(cell, x, states)
+    blocks, numbers = jacobian(cell), symbol_values(cell, x, states)
     for key, expected in differentiated(cell, x, states, blocks).items():
         np.testing.assert_allclose(blocks[key].value(numbers), expected, rtol=1e-4, atol=1e-6)
     assert keras.backend.floatx() == "float32"

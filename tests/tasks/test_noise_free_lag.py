@@ -100,8 +100,8 @@ def test_published_rows_have_the_weights_of_table_2():
     for row in NoiseFreeLag.published:
         p, weights = row["where"]["task.p"], row["where"]["weights"]
         memory = (p + 1) ** 2 + 3 * (p + 1)
-        expected = {"chunker": 2 * (p + 2) ** 2 + p + 2, "truncated1997": memory, "growing": memory}
-        assert weights == expected.get(row["where"]["learner"], (p + 2) ** 2)
+        expected = {"chunker": 2 * (p + 2) ** 2 + p + 2, "LSTM": memory}
+        assert weights == expected.get(row["method"], (p + 2) ** 2)
 
 
 def test_pieces_cut_anywhere(drawn):

@@ -1,0 +1,49 @@
+"""Which steps, lags and cells to look at. Steps are counted from 0."""
+
+import numpy as np
+
+from lstmlab.diagnostics.base import Probe
+
+
+def first_steps(marks: np.ndarray, number: int = 1) -> np.ndarray:
+    """[B]: the number-th marked step of each sequence, marks bool [B, T]; -1 where there is none."""
+    counted = np.cumsum(marks, axis=1)
+    return np.where(counted[:, -1] >= number, np.argmax(counted == number, axis=1), -1)
+
+
+def last_steps(marks: np.ndarray) -> np.ndarray:
+    """[B]: the last marked step of each sequence, marks bool [B, T]; -1 where there is none."""
+    return np.where(marks, np.arange(marks.shape[1]), -1).max(axis=1)
+
+
+def last_errors(probe: Probe) -> np.ndarray:
+    """[B]: the last valid step with an error; -1 where there is none."""
+    return last_steps((probe.w > 0) & probe.valid)
+
+
+def spans(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
+    """first [B], last [B]: the steps between which something has to be remembered.
+
+    first: the first event before the last error; where there is none, the first step. last: the
+    last error; -1 without one.
+    """
+    last = last_errors(probe)
+    earlier = probe.events & (np.arange(probe.w.shape[1]) < last[:, None])
+    return np.maximum(first_steps(earlier), 0), last
+
+
+def evenly(number: int, most: int) -> np.ndarray:
+    """At most `most` of 0 .. number - 1, spread evenly."""
+    return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(int))
+
+
+def thinned(longest: int, most: int = 500) -> np.ndarray:
+    """The lags 0 .. longest at which a curve is kept, at most `most` of them.
+
+    All of them if they are fewer; otherwise all up to 64, and geometrically spaced ones beyond.
+    """
+    if longest < most:
+        return np.arange(longest + 1)
+    near = min(64, most // 2)
+    far = np.geomspace(near, longest, most - near).round().astype(int)
+    return np.unique(np.r_[: near + 1, far])

@@ -1,0 +1,71 @@
+"""The command `lstmlab-explain`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from lstmlab.explain.explanation import made, of_cell, of_run
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command: write one page for each run, or one for a cell.
+
+    Args:
+        argv: The arguments. Default: those of the command line.
+    """
+    options = _parser().parse_intermixed_args(argv)
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    problems = 0
+    for job in _jobs(options):
+        try:
+            print(f"written: {job()}")
+        except (OSError, ValueError) as error:
+            problems += 1
+            print(f"lstmlab-explain: {error}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lstmlab-explain",
+        description="What the gates of a network do: a page of equations and derivatives and, "
+        "for a finished run, measurements.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="+",
+        metavar="RUN",
+        help="folders of finished runs; or cell=NAME, a cell of conf/cell/, and settings, "
+        "as in cell=peephole units=2",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (default: the run's folder, or here)",
+    )
+    return parser
+
+
+def _jobs(options: argparse.Namespace) -> list[Callable[[], Path]]:
+    """Functions that write one page each and return its path."""
+    first, *rest = options.what
+    if first.startswith("cell="):
+        return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
+    several = options.out is not None and len(options.what) > 1
+    return [
+        partial(of_run, run, options.out / Path(run).name if several else options.out)
+        for run in options.what
+    ]
+
+
+def _write_cell(name: str, settings: Sequence[str], out: Path | None) -> Path:
+    page = of_cell(name, settings)
+    path = (Path() if out is None else made(out)) / f"explain-{name}.html"
+    path.write_text(page.text(), encoding="utf-8")
+    return path

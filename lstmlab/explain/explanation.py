@@ -1,0 +1,138 @@
+"""The page of a cell, in symbols only, and the page of a run, with its measurements.
+
+What needs TensorFlow or Hydra is imported when a page is made.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lstmlab import __version__, config
+from lstmlab.errors import refusal
+from lstmlab.explain.page import Page
+from lstmlab.results import ROW
+
+OWNER = "explain"
+PAGE = "explain.html"
+
+
+def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
+    """Return the page of a cell in symbols.
+
+    Args:
+        name: An option of conf/cell/.
+        settings: Changes to it, as `lstmlab` reads them: 'units=4', 'forget_gate=null'.
+
+    Raises:
+        ValueError: There is no such cell or setting, or the cell is not given in symbols.
+    """
+    _load()
+    from lstmlab.explain.symbols import symbolic
+
+    cell = config.changed("cell", name, settings)
+    page = Page(f"The cell {name}{' with ' if settings else ''}{', '.join(settings)}")
+    page.paragraph(
+        f"{cell.units} cells. Typeset from the cell's switches; nothing is measured here."
+    )
+    symbolic(page, cell)
+    return page
+
+
+def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write explain.html, its pictures (PNG) and its tables (csv), all named explain_*.
+
+    A run of another version of lstmlab is explained like any other, with one line on stderr. If the
+    weights of a run are not finite, its page has only the symbols, with one line on stderr.
+
+    Args:
+        folder: The folder of a finished run.
+        out: Where to write. Default: into that folder.
+
+    Returns:
+        The path of explain.html.
+
+    Raises:
+        ValueError: The folder holds no run, or one without weights; this version does not accept
+            its config or weights; or `out` is not a folder and cannot be made one.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        received = f"folder={str(folder)!r}, which is not a folder"
+        raise refusal(OWNER, "a folder with a run", received)
+    if not (folder / ROW).exists():
+        received = f"folder={str(folder)!r}, with none"
+        raise refusal(OWNER, f"a folder with a run, {ROW}", received)
+
+    _load()
+    from lstmlab.explain.run import title, what_was_run
+    from lstmlab.runs.build import reopen
+
+    run = reopen(folder)
+    _check_version(folder, run.row)
+    out = made(Path(folder if out is None else out))
+
+    page = Page(title(run.row))
+    what_was_run(page, run)
+    _explain(page, run, folder, out)
+    (out / PAGE).write_text(page.text(), encoding="utf-8")
+    return out / PAGE
+
+
+def _explain(page: Page, run: Any, folder: Path, out: Path) -> None:
+    """The symbols and, with finite weights, the measurements; or why there are none."""
+    from lstmlab.explain.measured import measured
+    from lstmlab.explain.run import not_finite
+    from lstmlab.explain.symbols import symbolic
+
+    broken = not_finite(run.model.weights)
+    try:
+        symbolic(page, run.model.cell, measured=not broken)
+    except ValueError as error:
+        page.paragraph(f"Nothing in symbols, and no gate to measure: {error}", note=True)
+        return
+    if broken:
+        page.paragraph(f"The {broken}: nothing can be measured.", note=True)
+        _warn(f"{folder}: the {broken}: nothing can be measured, only symbols are on the page")
+        return
+    measured(page, run.model, run.probe, out)
+
+
+def made(out: Path) -> Path:
+    """Return a folder after making it, and all above it, where it does not exist.
+
+    Raises:
+        ValueError: It cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        received = f"--out={str(out)!r}: {error.strerror}"
+        raise refusal(OWNER, "a folder that exists or can be made", received) from error
+    return out
+
+
+def _load() -> None:
+    """Import TensorFlow without what it prints on stderr, which no setting turns off."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import_module("lstmlab.diagnostics")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _check_version(folder: Path, row: dict) -> None:
+    written = row.get("version.lstmlab", "unknown")
+    if written != __version__:
+        this = f"this is version {__version__}"
+        _warn(f"{folder} was written by version {written} of lstmlab; {this}")
+
+
+def _warn(line: str) -> None:
+    print(f"lstmlab-explain: {line}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""The sections of a page in symbols: the equations of a cell, and its one-step Jacobian."""
+
+from typing import Any
+
+from lstmlab.cells.gates import GATES
+from lstmlab.explain.page import Formula, Page, path_in_words, words
+from lstmlab.explain.why import forget_gate, paragraphs, title
+from lstmlab.symbolic import symbols
+from lstmlab.symbolic.equations import equations, legend
+from lstmlab.symbolic.jacobian import jacobian
+
+NAMES = {
+    "waiting": "what waits for the reset gate",
+    "normalised_state": "what is read out",
+    "hidden": "what the pre-activations read next",
+}
+
+
+def symbolic(page: Page, cell: Any, measured: bool = False) -> None:
+    """Write the equations of a cell, its one-step Jacobian, and which gate forgets.
+
+    Args:
+        page: The page.
+        cell: A GatedCell.
+        measured: Whether the gates get a table with measurements later on.
+
+    Raises:
+        ValueError: The cell is not given in symbols; nothing is written.
+    """
+    lines, meanings, blocks = equations(cell), legend(cell), jacobian(cell)
+    page.heading("The equations with these switches")
+    page.table(["value", "equation"], [[_value(line.name), Formula(line.latex)] for line in lines])
+    page.table(["symbol", "meaning"], [[Formula(sign), text] for sign, text in meanings.items()])
+
+    page.heading("How one step depends on the step before, in symbols")
+    for text in _about_paths(cell):
+        page.paragraph(text)
+    for block in blocks.values():
+        page.table(["derivative", "terms", "path"], _lines(block))
+
+    page.heading(title(cell))
+    for pieces in paragraphs(cell):
+        page.paragraph(*pieces)
+    if cell.gates and not measured:
+        rows = [[words(gate), multiplied(cell, gate)] for gate in cell.gates]
+        page.table(["gate", "multiplies"], rows)
+
+
+def multiplied(cell: Any, gate: str) -> str | Formula:
+    """Return what a gate multiplies."""
+    if GATES[gate].moves:
+        return f"no state: it adjusts the {words(GATES[gate].moves)}"
+    return Formula(symbols.multiplied(cell, gate))
+
+
+def _about_paths(cell: Any) -> list[str]:
+    """Which paths there are from one step to the next, in words."""
+    if forget_gate(cell) == "closed":
+        paths = "Every one passes through a pre-activation and is added."
+    else:
+        paths = (
+            "The carousel leads from state to state, with the forget gate as its factor or, "
+            "without one, the factor 1; every other term passes through a pre-activation and is "
+            "added."
+        )
+    texts = [f"Each derivative is a sum of terms, one for each path. {paths}"]
+    if cell.normaliser == "state":
+        texts.append(
+            "The stabiliser is not a pre-activation: it sets the unit in which state and "
+            "normaliser are kept, and does not change their ratio."
+        )
+    if cell.is_own_output:
+        texts.append(
+            "The output is the state: what the pre-activations read from the step before is the "
+            "old state itself."
+        )
+    return texts
+
+
+def _lines(block: Any) -> list[list]:
+    """One row for each term of a block of the Jacobian."""
+    left = Formula(rf"\frac{{\partial {block.target}}}{{\partial {block.source}}} =")
+    if not block.terms:
+        return [[left, Formula("0"), ""]]
+    rows = []
+    for k, term in enumerate(block.terms):
+        sign = "-" if term.sign < 0 else "+" if k else ""
+        typeset = Formula(f"{sign} {term.latex()}")
+        rows.append(["" if k else left, typeset, path_in_words(term.way)])
+    return rows
+
+
+def _value(name: str) -> str:
+    """The name of a value, in words."""
+    if name in NAMES:
+        return NAMES[name]
+    return path_in_words(name) if name.startswith("net_") else words(name)

@@ -1,0 +1,73 @@
+"""The summary of one run, as printed at its end, and its picture."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from lstmlab.report import pictures
+from lstmlab.report.statistics import yardsticks
+from lstmlab.report.tables import short, to_beat
+from lstmlab.results import Run
+
+
+def summary(folder: str | Path) -> str:
+    """Return the result of one run in a few lines.
+
+    Args:
+        folder: The folder of the run.
+    """
+    row, folder = Run(folder).read_row(), short(Path(folder))
+    lines = [
+        ("result", _verdict(row)),
+        ("test", _test(row)),
+        ("test loss", _losses(row)),
+        ("published", row.get("published_source")),
+        ("run", f"{folder}/"),
+    ]
+    if (folder / "picture.png").exists():
+        lines.append(("picture", f"{folder}/picture.png"))
+    if (folder / "tb").exists():
+        program = str(short(Path(sys.executable).parent / "tensorboard"))
+        lines.append(("TensorBoard", shlex.join([program, "--logdir", f"{folder}/tb"])))
+    return "\n".join(f"{name:<12} {text}" for name, text in lines if text)
+
+
+def picture(folder: str | Path) -> Path | None:
+    """Draw picture.png of one run (see `pictures.of_run`).
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        The path of the picture; None if nothing was measured.
+    """
+    run = Run(folder)
+    return pictures.of_run(run, _verdict(run.read_row()))
+
+
+def _verdict(row: dict) -> str:
+    """How the run ended, and after how many sequences."""
+    published = row.get("published_sequences")
+    beside = f" (published mean: {published:,})" if published else ""
+    if row["status"] == "solved":
+        return f"solved after {row['sequences_to_solution']:,} sequences{beside}"
+    if row["status"] == "budget":
+        return f"not solved in {row['sequences']:,} sequences{beside}"
+    return f"{row['status']} after {row.get('sequences') or 0:,} sequences"
+
+
+def _test(row: dict) -> str | None:
+    if row.get("test_wrong") is None:
+        return None
+    published = row.get("published_test_wrong")
+    beside = f" (published: {published} wrong)" if published is not None else ""
+    wrong = f"{row['test_wrong']} of {row['test_size']} wrong{beside}"
+    return f"{wrong}, mean absolute error {row['test_error']:.4f}"
+
+
+def _losses(row: dict) -> str | None:
+    """The network's mean loss on the test set, and those that it has to beat there."""
+    if row.get("test_loss") is None:
+        return None
+    beat = to_beat({name: row[name] for name in yardsticks(row)})
+    return f"{row['test_loss']:.4g}" + (f" (to beat: {beat})" if beat else "")

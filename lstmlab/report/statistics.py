@@ -1,0 +1,132 @@
+"""From the rows of many runs to one line of statistics for each group of trials."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from lstmlab.results import FINISHED
+
+NAMES = ["task", "cell", "learner"]
+NOT_SETTINGS = ("version.", "diagnostic.", "task.pair")
+NUMBERS = (
+    "sequences",
+    "sequences_to_solution",
+    "test_wrong",
+    "test_size",
+    "test_loss",
+    "seconds",
+    "published_sequences",
+)
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one line for each task, cell and learner, and for each setting that differs within.
+
+    A trial is a run that was solved, used up its budget, or failed in training; `unfinished`
+    counts all others.
+
+    Args:
+        rows: One row for each run, as `lstmlab.results.load` returns them.
+
+    Returns:
+        The names and the differing settings of each group, and its statistics. share, low, high:
+        the share solved and its 95 % Wilson interval. sequences_*: over the solved trials.
+        test_wrong_mean: over the trials that were tested. *_loss_mean: over the trials with a test
+        loss, of the network ('test') and of what it has to beat; NaN where a task has no such loss.
+    """
+    return pd.DataFrame([{**names, **_line(part)} for names, part in groups(rows)])
+
+
+def groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
+    """Return the rows that belong together: [(names and differing settings, their rows)]."""
+    columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
+    rows = rows.reindex(columns=list(columns))
+    rows[NAMES] = rows[NAMES].astype(object).fillna("?")
+    numbers = [*NUMBERS, *yardsticks(rows)]
+    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
+
+    found = []
+    for names, group in rows.groupby(NAMES):
+        settings = _differing(group)
+        parts = group.groupby(settings, dropna=False) if settings else [((), group)]
+        for values, part in parts:
+            pairs = zip(settings, values, strict=True)
+            label = ", ".join(f"{name}={value}" for name, value in pairs)
+            found.append(({**dict(zip(NAMES, names, strict=True)), "settings": label}, part))
+    return found
+
+
+def trials(part: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows that count as trials: finished runs, and those that failed in training."""
+    failed_in_training = (part["status"] == "failed") & (part["sequences"] > 0)
+    return part[part["status"].isin(FINISHED) | failed_in_training]
+
+
+def yardsticks(columns: Iterable[str]) -> list[str]:
+    """Return the losses that a network has to beat: each NAME_loss but its own, 'test_loss'.
+
+    Names with a dot are settings, not losses.
+    """
+    losses = [name for name in columns if name.endswith("_loss") and "." not in name]
+    return [name for name in losses if name != "test_loss"]
+
+
+def wilson(successes: int, among: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share; NaN without trials.
+
+    References:
+        Wilson 1927.
+    """
+    if among == 0:
+        return np.nan, np.nan
+    interval = binomtest(successes, among).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def _differing(group: pd.DataFrame) -> list[str]:
+    """The settings (columns with a dot) that differ between rows; rows without settings aside."""
+    settings = [c for c in group.columns if "." in c and not c.startswith(NOT_SETTINGS)]
+    known = group[group[settings].notna().any(axis=1)]
+    # null in head.activation means the task's own; a run that was never built still has it
+    return [c for c in settings if known[c].nunique(dropna=c == "head.activation") > 1]
+
+
+def _line(part: pd.DataFrame) -> dict:
+    """The statistics of one group."""
+    counted = trials(part)
+    solved = counted[counted["status"] == "solved"]
+    tested = counted.dropna(subset=["test_size"])
+    losses = counted.dropna(subset=["test_loss"])[["test_loss", *yardsticks(part)]].mean()
+
+    low, high = wilson(len(solved), len(counted))
+    sequences = solved["sequences_to_solution"]
+    return {
+        "trials": len(counted),
+        "unfinished": len(part) - len(counted),
+        "solved": len(solved),
+        "share": len(solved) / len(counted) if len(counted) else np.nan,
+        "low": low,
+        "high": high,
+        "sequences_mean": sequences.mean(),
+        "sequences_median": sequences.median(),
+        "sequences_min": sequences.min(),
+        "sequences_max": sequences.max(),
+        "test_wrong_mean": tested["test_wrong"].mean(),
+        "test_size": tested["test_size"].max(),
+        **losses.add_suffix("_mean"),
+        "seconds_median": counted["seconds"].median(),
+        **_published(part),
+    }
+
+
+def _published(part: pd.DataFrame) -> dict:
+    """The published figures of a group, where its rows have them."""
+    nothing = pd.Series(dtype=object)
+    sources = part.get("published_source", nothing).dropna()
+    return {
+        "published_sequences": part["published_sequences"].max(),
+        "published_solved": part.get("published_solved", nothing).max(),
+        "published_source": sources.iloc[0] if len(sources) else None,
+    }

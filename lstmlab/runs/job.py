@@ -1,0 +1,45 @@
+"""One job of a sweep, as a program: `python -m lstmlab.runs.job FOLDER [PARENT]`.
+
+It runs the config in FOLDER/.hydra/ in this process, and stops, as on Ctrl-C, when the process
+PARENT that started it is gone.
+"""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import cast
+
+from omegaconf import OmegaConf
+
+from lstmlab.runs.signals import stop_without
+from lstmlab.runs.train import RunError, run
+
+
+def main() -> None:
+    """Entry point of the program; exit code 0, 1 (failed) or 130 (interrupted)."""
+    folder, parents = Path(sys.argv[1]), sys.argv[2:]
+    config = OmegaConf.load(folder / ".hydra" / "config.yaml")
+    choices = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime.choices
+    try:
+        _listen(parents)
+        plain = cast(dict, OmegaConf.to_container(config, resolve=True))
+        run(plain, folder, dict(choices), progress=False)
+    except RunError as error:
+        sys.exit(f"lstmlab: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _listen(parents: list[str]) -> None:
+    """Let signals, and the end of the parent, interrupt this process."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a sweep in the background ignores SIGINT
+        signal.signal(stop, signal.default_int_handler)
+    for parent in parents:
+        threading.Thread(target=stop_without, args=(int(parent),), daemon=True).start()
+    # a sweep starts its jobs with SIGINT blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+if __name__ == "__main__":
+    main()

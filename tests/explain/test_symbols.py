@@ -1,0 +1,172 @@
+"""The page of a cell: every formula is typeset, and what is said of it in words is so."""
+
+import html
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from explained import Tags, small
+
+from lstmlab import explain, variant, variants
+from lstmlab.explain.page import Formula, Page
+from lstmlab.explain.symbols import symbolic
+from lstmlab.explain.why import beside, paragraphs
+from lstmlab.symbolic.equations import equations, legend
+from lstmlab.symbolic.jacobian import jacobian
+
+
+@pytest.mark.parametrize("name", variants())
+def test_every_formula_of_every_cell_is_typeset(name):
+    cell = variant(name, block_size=2)
+    formulas = [line.latex for line in equations(cell)] + list(legend(cell))
+    formulas += [
+        text
+        for block in jacobian(cell).values()
+        for text in (block.latex(), *(term.latex() for term in block.terms))
+    ]
+    for latex in formulas:
+        shown = Formula(latex).mathml()
+        assert "\\" not in shown
+        assert "<mo />" not in shown, latex
+        Tags(shown)
+    page = explain.of_cell(name, ["block_size=2"])
+    assert all(Formula(line.latex).mathml() in page.text() for line in equations(cell))
+    Tags(page.text())
+
+
+def moved_together(rng, cell) -> dict[str, bool]:
+    """{gate: whether it opens as e_t falls} of gates that move with the forget gate.
+
+    A nudge of one pre-activation moves them together.
+    """
+    _, probe = small(rng, cell)
+    states = [tf.constant(rng.uniform(0.2, 0.9, size=(3, size))) for size in cell.state_size]
+
+    def gates(nudged):
+        def net(x, hidden):
+            nets, waiting = cell.net(x, hidden)
+            return {name: value + 1e-3 * (name == nudged) for name, value in nets.items()}, waiting
+
+        values, _ = cell.step(tf.constant(probe.x[:, 0]), states, net=net)
+        return {
+            name: values[name].numpy()
+            for name, gate in cell.gates.items()
+            if getattr(gate, "peephole", "") != "current"
+        }
+
+    found, still = {}, gates(None)
+    for nudged in cell.own if "forget_gate" in still else ():
+        change = {
+            name: value - still[name]
+            for name, value in gates(nudged).items()
+            if name not in ("refine_gate", nudged)
+        }
+        change[nudged] = np.ones_like(still["forget_gate"])
+        e = gates(nudged)["forget_gate"] - still["forget_gate"]
+        found |= {
+            name: (value * e < 0).all() for name, value in change.items() if (value * e != 0).all()
+        }
+    return {
+        name: bool(opens)
+        for name, opens in found.items()
+        if name not in ("forget_gate", "refine_gate")
+    }
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in variants() if variant(name).normaliser != "state"]
+)
+def test_that_another_gate_forgets_too_is_said_where_one_net_moves_both(name, rng):
+    cell = variant(name, units=2, dtype="float64")
+    expected = moved_together(rng, cell)
+    assert beside(cell) == expected
+    page = Page("made up")
+    symbolic(page, cell)
+    text = html.unescape(page.text())
+    for gate in ("input_gate", "reset_gate", "output_gate"):
+        words = gate.replace("_", " ")
+        assert (f"opening the {words} means forgetting" in text) == (expected.get(gate) is True)
+        assert (f"opening the {words} means keeping" in text) == (expected.get(gate) is False)
+    assert ("<h2>Why the forget gate forgets, and no other gate</h2>" in text) == (
+        "forget_gate" in cell.gates and not expected
+    )
+
+
+def test_what_is_said_of_cells_without_a_gate_before_the_state():
+    for settings, said, never in (
+        (
+            ["lstm1997"],
+            "along the carousel the old state is multiplied by 1",
+            "There is no carousel",
+        ),
+        (["elman"], "There is no carousel: the old state has no factor", "other gates"),
+        (
+            ["vanilla", "forget_gate=closed"],
+            "Why nothing is kept here except through the pre-activations",
+            "The carousel leads",
+        ),
+        (
+            ["vanilla", "forget_gate=null"],
+            "Why no gate of this cell forgets",
+            "Why the forget gate",
+        ),
+    ):
+        text = html.unescape(explain.of_cell(settings[0], settings[1:]).text())
+        assert said in text
+        assert never not in text
+
+
+def test_of_a_normalised_state_both_shares_are_given(rng):
+    """z_t = s_t / n_t: its shares of old and new, as typeset, from the values of a step.
+
+    Raising net_i by 1 makes the odds e times as large.
+    """
+    cell = variant("slstm", units=2, dtype="float64", heads=1)
+    _, probe = small(rng, cell)
+    shown = " ".join(
+        piece.latex for pieces in paragraphs(cell) for piece in pieces if isinstance(piece, Formula)
+    )
+    assert (
+        r"z_t = \frac{\bar{f}_t \odot n_{t-1}}{n_t} \odot z_{t-1} + \frac{\bar{i}_t}{n_t} \odot g_t"
+        in shown
+    )
+    assert r"\bar{f}_t = \exp(\log \, f_t + m_{t-1} - m_t)" in shown
+    states = dict(zip(cell.state_names, cell.get_initial_state(batch_size=3), strict=True))
+    states |= {
+        name: tf.constant(rng.uniform(0.2, 0.9, size=(3, 2)))
+        for name in ("cell_state", "normaliser")
+    }
+    odds = []
+    for raised in (0.0, 1.0):
+
+        def net(x, hidden, by=raised):
+            nets, waiting = cell.net(x, hidden)
+            return {**nets, "input_gate": nets["input_gate"] + by}, waiting
+
+        values, _ = cell.step(
+            tf.constant(probe.x[:, 0], "float64"),
+            [states[name] for name in cell.state_names],
+            net=net,
+        )
+        old, new = (
+            values["forget_gate"] * states["normaliser"] / values["normaliser"],
+            values["input_gate"] / values["normaliser"],
+        )
+        z = old * states["cell_state"] / states["normaliser"] + new * values["candidate"]
+        np.testing.assert_allclose(z, values["cell_state"] / values["normaliser"], rtol=1e-12)
+        np.testing.assert_allclose(old + new, 1.0, rtol=1e-12)
+        odds.append((new / old).numpy())
+    np.testing.assert_allclose(odds[1] / odds[0], np.e, rtol=1e-12)
+    assert "both gates determine what is left" in explain.of_cell("slstm").text()
+
+
+def test_a_prime_stands_beside_its_letter():
+    assert (
+        Formula("f'_t")
+        .mathml()
+        .endswith(
+            '<msub><mrow><mi>f</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow>'
+            "<mi>t</mi></msub></mrow></math>"
+        )
+    )
+    assert Formula(r"E^{2} h'(s)").mathml().count("<msup>") == 1

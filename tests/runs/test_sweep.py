@@ -1,0 +1,124 @@
+"""A sweep's jobs against processes that end as they please.
+
+Whole sweeps are in tests/test_app.py.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lstmlab.results import Run
+from lstmlab.runs import sweep
+from lstmlab.runs.sweep import STOP, Leader
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """A run that has begun, in a folder of its own within the sweep's folder."""
+    (tmp_path / "0").mkdir()
+    run = Run(tmp_path / "0")
+    run.begin(
+        {"status": "running", "cell": "vanilla", "task": "adding", "learner": "bptt", "seed": 7}
+    )
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before():
+    """A job of a sweep blocks SIGINT in its thread."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def process(monkeypatch, code: str) -> list[str]:
+    """Let every job be a process that runs `code`; the folders of those that were started."""
+    started: list[str] = []
+
+    def start(folder):
+        started.append(folder.name)
+        return subprocess.Popen([sys.executable, "-c", code])
+
+    monkeypatch.setattr(sweep, "_start", start)
+    return started
+
+
+def test_a_process_that_ends_without_a_last_word_was_killed(run, monkeypatch, capsys):
+    process(monkeypatch, "import sys; sys.exit(3)")
+    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    row = run.read_row()
+    assert row["status"] == "killed"
+    assert row["reason"] == "the process ended with exit code 3 before it could write its end"
+    line = capsys.readouterr().out
+    assert line.startswith(
+        "killed      cell=vanilla task=adding learner=bptt seed=7, after 0 sequences, 0 s, "
+    )
+    assert line.rstrip().endswith(row["reason"])
+
+
+def test_the_row_of_a_job_that_ended_by_itself_stays(run, monkeypatch):
+    process(monkeypatch, "pass")
+    run.write_row({"status": "solved", "sequences_to_solution": 12})
+    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    assert run.read_row() == {"status": "solved", "sequences_to_solution": 12}
+
+
+def test_a_stopped_sweep_starts_no_job(run, monkeypatch):
+    started = process(monkeypatch, "pass")
+    (run.folder.parent / STOP).touch()
+    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    assert started == []
+    assert run.read_row()["status"] == "interrupted"
+    assert run.read_row()["reason"] == "the sweep was stopped before this job began"
+
+
+def test_a_sweep_that_stops_interrupts_its_job(run, monkeypatch):
+    """The job says that it is ready by making the file that stops the sweep.
+
+    Then it waits for SIGINT.
+    """
+    stop = run.folder.parent / STOP
+    process(
+        monkeypatch,
+        "import pathlib, signal, sys\n"
+        "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
+        f"pathlib.Path({str(stop)!r}).touch()\n"
+        "signal.pause()",
+    )
+    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    row = run.read_row()
+    assert row["status"] == "interrupted"
+    assert row["reason"] == "the sweep was stopped; the process ended with exit code 130"
+
+
+def test_a_leader_that_is_gone_stops_its_jobs(tmp_path, monkeypatch):
+    leader = Leader(tmp_path)
+    assert (leader.gone(), leader.stops()) == (False, False)
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert (leader.gone(), leader.stops()) == (leader.pid != 1,) * 2
+
+
+def test_one_that_leads_itself_is_never_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "led", [tmp_path])
+    leader = Leader(tmp_path)
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert not leader.gone()
+    (tmp_path / STOP).touch()
+    assert leader.stops()
+
+
+def test_the_end_of_a_sweep(run, capsys):
+    sweep.end(run.folder.parent / "empty", None)  # no job: nothing to say
+    assert capsys.readouterr().out == ""
+    with pytest.raises(RuntimeError, match=r"^1 of 1 jobs did not finish; the list above"):
+        sweep.end(run.folder.parent, None)
+    assert run.read_row()["reason"] == "the sweep ended before it"
+    with pytest.raises(RuntimeError, match=r"^the sweep broke off: no more; 0 jobs had finished"):
+        sweep.end(run.folder.parent, ValueError("no more. And that was all"))
+    (run.folder.parent / STOP).touch()
+    with pytest.raises(KeyboardInterrupt):
+        sweep.end(run.folder.parent, None)

@@ -1,0 +1,100 @@
+"""The reader of conf/ against the files themselves, and against a small conf/ made here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lstmlab import config
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def test_options_are_the_files():
+    for group in ("task", "cell", "learner", "optimizer"):
+        assert config.options(group) == sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    deep = config.options("experiment")
+    assert any("/" in name for name in deep)
+    assert all((CONF / "experiment" / f"{name}.yaml").exists() for name in deep)
+
+
+def test_what_an_option_says():
+    text = (CONF / "task" / "adding.yaml").read_text(encoding="utf-8")
+    assert config.text("task", "adding") == text
+    assert config.settings("task", "adding") == yaml.safe_load(text)
+    assert config.target("task", "adding").__name__ == "Adding"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("addin", r"^task: expected one of adding, .* \(nearest: adding\)\. Received: task=addin$"),
+        ("zzz", r"^task: expected one of adding, .*[a-z]\. Received: task=zzz$"),
+    ],
+)
+def test_an_option_that_is_not_there(option, message):
+    with pytest.raises(ValueError, match=message):
+        config.text("task", option)
+
+
+def test_made_is_what_the_classes_make():
+    found = config.made(
+        {"a": [{"_target_": "fractions.Fraction", "numerator": 1, "denominator": 3}], "b": {"c": 2}}
+    )
+    assert str(found["a"][0]) == "1/3"
+    assert found["b"] == {"c": 2}
+
+
+def test_changed_settings():
+    task = config.changed("task", "adding", ["T=50", "criterion.wrong=3"])
+    assert (task.T, task.criterion["wrong"]) == (50, 3)
+    cell = config.changed("cell", "gru", ["units=3", "output_activation=relu"])
+    assert cell.units == 3
+    assert cell.get_config()["output_activation"] == "relu", (
+        "an argument that the file does not name"
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "option", "override", "message"),
+    [
+        ("task", "adding", "T", r"^adding: a setting is written as name=value\. Received: T$"),
+        ("task", "adding", "TT=3", r"^adding: expected one of T, .*Received: TT=3$"),
+        (
+            "task",
+            "adding",
+            "criterion.wron=3",
+            r"\(nearest: criterion\.wrong\)\. Received: criterion",
+        ),
+        ("task", "adding", "criterion={wron: 3}", r"wron"),
+        ("task", "adding", "T=[5", r"^adding: expected a value as `lstmlab` reads it"),
+        ("task", "adding", "T=5,6", r"^adding: expected one value, for a list \[value, value\]"),
+        ("task", "adding", "T=5", r"^Adding: expected an integer >= \d+.*Received: task\.T=5$"),
+        ("cell", "gru", "unit=3", r"^gru: expected one of units, .*\(nearest: units\)"),
+    ],
+)
+def test_what_changed_refuses(group, option, override, message):
+    with pytest.raises(ValueError, match=message):
+        config.changed(group, option, [override])
+
+
+def test_composed_as_the_command_does_it():
+    whole, choices = config.compose("task.T=50", "cell=vanilla", "seed=3")
+    assert (whole["task"]["T"], whole["seed"], choices["cell"]) == (50, 3, "vanilla")
+    assert "hydra" not in whole
+
+
+def test_a_config_of_today_stays_as_it_is():
+    whole, _ = config.compose("learner=rtrl")
+    assert config.current(whole) == whole
+
+
+def test_reading_options_loads_no_hydra():
+    code = (
+        "import sys; from lstmlab import config; config.made(config.settings('optimizer', 'sgd'));"
+        "print([name for name in ('hydra', 'omegaconf', 'antlr4') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
