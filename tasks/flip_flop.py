@@ -77,7 +77,7 @@ class FlipFlop(Task):
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         p = np.float32(1 / self.interval)
-        # The code of a pulse grows with its step and is odd for +1, so the greatest code is the latest
+        # The code of a pulse grows with its step and is odd for +1: the greatest code is the latest
         # pulse; 0 is no pulse. `kept` are the last codes of the piece before.
         kept = np.zeros((n, self.channels), "int32")
         for length in lengths:

@@ -63,7 +63,7 @@ TITLES = {
 }
 HEAD = """# Tasks
 
-<!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks and conf/published.csv: change those -->
+<!-- made by docs/scripts/write_tasks.py from the docstrings of the tasks and conf/published.csv -->
 
 Each task is one question put to a network: what is shown, what is asked, and when it counts as
 solved. `lstmlab task=adding task.T=200` trains on one. `lstmlab-tasks adding T=200` prints its card
@@ -74,12 +74,11 @@ On a card, *Lag* is the least number of steps between an input that an answer ne
 *Chance* is the loss of the best constant output and, after it, that of the best output that knows
 only the present input: a network that stays there has not remembered anything. Losses are means
 over the steps with an error: the squared error averaged over the outputs, or the crossentropy in
-nats.
-Settings are shown with their defaults; on the command line they begin with `task.`.
+nats. Settings are shown with their defaults; on the command line they begin with `task.`.
 
-The tables *Published* are made from [conf/published.csv](../conf/published.csv), the one place in which published figures are
-written; `lstmlab-tasks NAME` prints the same table. *Run by* is what to type behind `lstmlab`, with `-m` where a setting has
-several values.
+The tables *Published* are made from [conf/published.csv](../conf/published.csv), the only place in
+which published figures are written; `lstmlab-tasks NAME` prints the same table. *Run by* is what to
+type after `lstmlab`, with `-m` where a setting has several values.
 """
 
 
@@ -179,7 +178,7 @@ def figures(name: str) -> list[str]:
 def overview(tasks: dict[str, Task]) -> str:
     """A line per task with its numbers at the defaults."""
     rows = [
-        "| task | steps | inputs | outputs | lag | loss | chance | present input only |",
+        "| task | steps | inputs | outputs | lag | loss | chance | only the present input |",
         "|" + "---|" * 8,
     ]
     for name, task in tasks.items():

@@ -99,7 +99,7 @@ def deal(found: Found, shares: dict[str, float], split: int) -> np.ndarray:
     kind = found.labels[first] if found.labels is not None else np.zeros(len(first), int)
     order = shuffled[np.argsort(kind[shuffled], kind="stable")]
 
-    # The first of each class is for training; of the rest, validation and test take every so many.
+    # The first of each class is for training; validation and test take theirs evenly from the rest.
     rest = order[np.r_[False, np.diff(kind[order]) == 0]]
     part = np.zeros(len(first), int)
     for name in ("test", "validation"):
