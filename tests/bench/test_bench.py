@@ -127,7 +127,7 @@ def test_sampling_of_all_tasks(capsys, monkeypatch):
     [
         (["layers"], "argument what: invalid choice: 'layers' (choose from"),
         (["keras", "--shapes", "huge"], "argument --shapes: invalid choice: 'huge' (choose from"),
-        (["sampling", "--tasks", "addin"], "expected a task of adding, "),
+        (["sampling", "--tasks", "addin"], "task: expected one of adding, "),
         (
             ["keras", "--rounds", "0"],
             "argument --rounds: expected a positive integer. Received: '0'",

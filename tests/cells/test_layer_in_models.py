@@ -325,3 +325,13 @@ def test_constraints_hold_after_a_step(rng):
     assert model.layers[0].cell.kernel.numpy().min() < 0
     model.fit(x, x[:, 0, :1], epochs=1, verbose=0)
     assert model.layers[0].cell.kernel.numpy().min() == 0
+
+
+def test_keras_knows_the_layer_when_lstmlab_is_imported_first():
+    """`import lstmlab, keras` is enough for saved models to load."""
+    code = (
+        "import lstmlab, keras; "
+        "print(keras.saving.get_registered_object('lstmlab>GatedRNN').__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "GatedRNN", done.stderr

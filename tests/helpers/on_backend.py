@@ -163,7 +163,7 @@ def model():
     return built
 
 
-def used(built) -> dict:
+def used(built, only_called: bool = False) -> dict:
     """Two calls of the model, the second from the states of the first; what it shows.
 
     Its weights after a step of fit.
@@ -179,6 +179,8 @@ def used(built) -> dict:
     top = built.get_layer("top")
     top.reset_state()
     found = {f"call {k}": keras.ops.convert_to_numpy(built(x)) for k in range(2)}
+    if only_called:
+        return found
     top.reset_state()
     for layer, values in lstmlab.traces(built, x, batch_size=B).items():
         found |= {f"{layer} shows {name}": value for name, value in values.items()}
@@ -202,13 +204,12 @@ def main(folder: Path, few: bool) -> None:
     assert (
         "tensorflow" not in sys.modules
     )  # Keras itself imports it to save, wherever it is installed
-    if not few:
-        return
     own = model()
     own.save(folder / "own.keras")
     np.savez(folder / "used.npz", **used(own))
     for name in ("own", "theirs"):
-        np.savez(folder / f"{name}.npz", **used(keras.models.load_model(folder / f"{name}.keras")))
+        loaded = keras.models.load_model(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.npz", **used(loaded, only_called=few))
 
 
 if __name__ == "__main__":
