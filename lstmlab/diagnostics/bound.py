@@ -125,6 +125,7 @@ def recurrent_weights(cell: Any) -> np.ndarray:
     for product in cell.recurrence.products:
         weight = getattr(cell, product.weight)
         identity = tf.eye(cell.units, dtype=weight.dtype)
+        # row j of the product with the identity is what cell j sends to all others
         total += np.asarray(cell.recurrence(product, weight, identity), "float64").T
     return total
 
@@ -139,6 +140,7 @@ def _is_plain(cell: Any) -> bool:
 def _slopes(cell: Any, x: np.ndarray, found: Products) -> np.ndarray:
     """|f'(net)| of the steps 1 to T* of all sequences [steps, n]."""
     steps = np.arange(found.states.shape[1])
+    # the slope at step 0 multiplies nothing: the derivatives begin at the state after it
     taken = (steps <= found.last[:, None]) & (steps > 0)
     before = tf.constant(found.states[taken], cell.compute_dtype)
     inputs = tf.constant(x[:, : len(steps)][taken], cell.compute_dtype)

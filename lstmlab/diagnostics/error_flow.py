@@ -100,6 +100,7 @@ def flows(model: Any, x: Any, y: Any, w: Any) -> dict[str, Any]:
     lag = tf.reduce_max(tf.where(w > 0, steps, -1), axis=1)[:, None] - steps
     w = tf.where(lag == 0, w, 0)
 
+    # (1), (3) and, where the learner says what it uses, (6): the same batch under each filter
     cuts: list[dict] = [{}, {"see": tf.stop_gradient}]
     filters, horizon = model.learner.traits.filters, model.learner.traits.horizon
     if filters is not None and filters not in cuts:
@@ -145,6 +146,7 @@ def _derivatives(model: Any, x: Any, y: Any, w: Any, cuts: list[dict]) -> dict[s
 
         return see
 
+    # a learner may cut the candidate's input elsewhere than that of the gates
     see = [cut.get("see", tf.identity) for cut in cuts]
     candidates = [cut.get("see_candidate", one) for cut, one in zip(cuts, see, strict=True)]
     see_candidate = None if candidates == see else joined(candidates)
@@ -166,6 +168,7 @@ def _by_lag(norms: Callable, x: np.ndarray, y: np.ndarray, w: np.ndarray) -> pd.
 
     tables = []
     for path, norm in flow.items():
+        # sequences that are shorter than a lag have no part in its mean
         there = np.where(at >= 0, np.take_along_axis(norm.numpy(), np.maximum(at, 0), axis=1), 0)
         mean = there.sum(axis=0, dtype="float64") / (at >= 0).sum(axis=0)
         rows = {"lag": lag, "path": path, "norm": mean.astype(norm.numpy().dtype)}

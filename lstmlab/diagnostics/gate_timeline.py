@@ -183,6 +183,7 @@ def _steps(
     """The steps at the offsets from `step` [B]: [B, offsets], and whether the sequence has them."""
     at = step[:, None] + offsets
     there = (step >= 0)[:, None] & (at >= 0) & (at < valid.shape[1])
+    # clipped only to be an index: `there` says which of these count
     at = np.clip(at, 0, valid.shape[1] - 1)
     return at, there & np.take_along_axis(valid, at, axis=1)
 

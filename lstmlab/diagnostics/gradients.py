@@ -49,6 +49,7 @@ class GradientNorm(Diagnostic):
         gradients = self.compiled(model, _mean_gradients)(*batch)
 
         now = _in_float64(gradients), _in_float64(model.trainable_variables)
+        # the first measurement is compared with itself: nothing has moved
         before, self._before = self._before or now, now
         with np.errstate(over="ignore", invalid="ignore"):  # of what is not finite
             clipping = _Clipping(getattr(model, "optimizer", None), now[0])

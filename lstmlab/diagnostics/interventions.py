@@ -150,6 +150,7 @@ def intervene(
     if events.shape != w.shape:
         raise refusal(owner, f"events [B, T] = {w.shape}", f"events={events.shape}")
 
+    # valid: every step that is followed by an error, or has one
     valid = np.flip(np.cumsum(np.flip(w > 0, axis=1), axis=1), axis=1) > 0
     probe = Probe(x, y, w, valid, events)
     where = _where(owner, probe, _checked_interval(owner, interval))
@@ -249,6 +250,7 @@ class _Effects:
         found = self.function(self.probe.x, self.where, self.begin, self.end, clamped, held)
 
         gates = {name: value.numpy() for name, value in found["gates"].items()}
+        # a sequence whose interval is its first step has nothing to retain
         known = self.end > self.begin
         retained = {
             "retention": float(found["retention"].numpy()[:, known].mean(dtype="float64")),

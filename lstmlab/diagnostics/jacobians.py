@@ -106,6 +106,7 @@ def jacobians(model: Any, x: Any, w: Any = None) -> pd.DataFrame:
 
 def _table(found: Products) -> pd.DataFrame:
     """The medians over the sequences as rows."""
+    # the norm of a diagonal matrix is its largest element
     curves = {("carousel", "norm"): found.forget.max(axis=2)}
     for name in VALUES:
         sizes = of_finite(norms, found.matrices[name])
@@ -118,6 +119,7 @@ def _table(found: Products) -> pd.DataFrame:
         middle = over_sequences(np.median, found.there, values)
         tables += rows(middle, found.lags, path=path, measure=measure)
 
+    # magnitudes come sorted from the smallest up
     spectrum = of_finite(magnitudes, found.one_step)
     ends = spectrum[..., -1], np.median(spectrum, axis=-1), spectrum[..., 0]
     for measure, values in zip(SPECTRUM, ends, strict=True):

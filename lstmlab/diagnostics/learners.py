@@ -195,6 +195,7 @@ class _Double:
         except ValueError as error:
             self.leave_out(name, error)
             return
+        # one compiled function serves both where a learner does not work in pieces
         finest = _in_single_steps(learner)
         whole = self._compiled(learner)
         self.steps[name] = whole, whole if finest is learner else self._compiled(finest)
@@ -251,6 +252,7 @@ def _batches(double: _Double, probe: Probe) -> dict[int, tuple]:
 
     batches = {}
     for lag, begin in begins.items():
+        # shift each sequence to its beginning; what runs over its end is padded with zeros
         at = begin[:, None] + steps
         there, at = at < len(steps), np.minimum(at, len(steps) - 1)
         parts = [part[rows[:, None], at] * there[..., None] for part in (x, y)]
@@ -277,7 +279,7 @@ def _compared(
     for lag in found:
         for name, group in groups.items():
             of_head = name == "all" or group.stop > groups["cell"].stop
-            if lag and of_head:
+            if lag and of_head:  # its weights get their gradient at the step of the error
                 continue
             of_exact = _slice(exact[lag], exact[before] if before else None, group)
             earlier = found[before] if before else [None] * len(found[lag])

@@ -170,6 +170,7 @@ def _retention(kept: np.ndarray, probe: Probe) -> dict[str, Any]:
 def _drift(s: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
     """(7) and (8); valid [B, T] begins each sequence and has no holes."""
     t, steps = np.arange(s.shape[1], dtype="float64"), valid.sum(axis=1)
+    # least squares: sum (t - mean t) s / sum (t - mean t)^2
     centred = np.where(valid, t - ((steps - 1) / 2)[:, None], 0.0)
     slopes = _ratio(np.einsum("bt,btn->bn", centred, s), np.sum(centred**2, axis=1)[:, None])
 
