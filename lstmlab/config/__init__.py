@@ -1,0 +1,25 @@
+"""The only reader of conf/: its options, what they are made into, names that changed, and messages.
+
+Everything here is imported from the room itself. Importing it loads no Hydra.
+"""
+
+from lstmlab.config.make import changed, compose, instantiate, made
+from lstmlab.config.messages import one_line
+from lstmlab.config.options import (
+    folder,
+    found,
+    nearest,
+    options,
+    records,
+    renamed,
+    settings,
+    target,
+    text,
+    unknown_option,
+)
+from lstmlab.config.renamed import current
+
+__all__ = [
+    "changed", "compose", "current", "folder", "found", "instantiate", "made", "nearest",
+    "one_line", "options", "records", "renamed", "settings", "target", "text", "unknown_option",
+]  # fmt: skip

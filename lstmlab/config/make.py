@@ -1,0 +1,172 @@
+"""What options of conf/ are made into. Functions that need Hydra import it when they are called."""
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from lstmlab.config.options import found, nearest, text
+from lstmlab.errors import refusal
+
+
+def made(node: Any) -> Any:
+    """Make an object from plain settings, without Hydra.
+
+    `_target_` names its class, the other settings are its arguments.
+    """
+    if isinstance(node, list):
+        return [made(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {name: made(part) for name, part in node.items() if name != "_target_"}
+    return found(node["_target_"])(**arguments) if "_target_" in node else arguments
+
+
+def instantiate(config: dict, group: str, **more: Any) -> Any:
+    """Make the object that a composed config describes for a group.
+
+    Args:
+        config: The whole config, as plain containers.
+        group: The group, such as 'cell'.
+        more: Arguments beside those of the config.
+
+    Raises:
+        ValueError: In one line, what is wrong with a setting.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    settings = config.get(group)
+    if not isinstance(settings, dict):
+        raise refusal("train", f"an option of the group {group!r}", {group: settings})
+    try:
+        return instantiate(settings, _convert_="all", **more)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise ValueError(_foreign(group, settings) or _named(group, cause)) from cause
+
+
+def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) -> Any:
+    """Make the object that an option describes, with settings changed as on a command line.
+
+    Args:
+        group: The group, such as 'task'.
+        option: The option, such as 'adding'.
+        overrides: Settings such as 'T=50' or 'criterion.wrong=3'.
+        seed: What `${seed}` stands for in the file.
+
+    Raises:
+        ValueError: In one line: an unknown option or setting, with the nearest there is, or what
+            the class refuses.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    whole = OmegaConf.create({"seed": seed, group: OmegaConf.create(text(group, option))})
+    plain = cast(dict, OmegaConf.to_container(whole[group]))
+    for override in overrides:
+        _check_known(option, override, plain)
+    OmegaConf.set_struct(whole, True)
+    try:
+        for name, value in _parsed(option, overrides):
+            new = not _is_there(name, plain)
+            OmegaConf.update(whole, f"{group}.{name}", value, merge=True, force_add=new)
+        return instantiate(whole[group], _convert_="all")
+    except (InstantiationException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        raise ValueError(" ".join(str(cause).split())) from cause
+
+
+def _check_known(option: str, override: str, plain: dict) -> None:
+    """Raise ValueError for a setting that neither the option's file nor its class has."""
+    name, equals, _ = override.partition("=")
+    if not equals:
+        raise ValueError(f"{option}: a setting is written as name=value. Received: {override}")
+    within, _, _ = name.rpartition(".")
+    arguments = inspect.signature(found(plain["_target_"])).parameters
+    takes_more = _is_there(f"{within}._target_", plain) if within else name in arguments
+    if not takes_more and not _is_there(name, plain):
+        known = _leaves(plain)
+        known += [name for name in arguments if name not in plain and name != "kwargs"]
+        raise refusal(option, f"one of {', '.join(known)}{nearest(name, known)}", override)
+
+
+def _is_there(name: str, plain: dict) -> bool:
+    """Whether a dotted name leads to something in nested settings."""
+    node: Any = plain
+    for part in name.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def compose(*overrides: str) -> tuple[dict, dict]:
+    """Compose the whole config as `lstmlab` does.
+
+    Returns:
+        The config as plain containers, and the option chosen in each group.
+    """
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    with initialize_config_module("lstmlab.conf", version_base="1.3"):
+        config = compose("config", list(overrides), return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    return cast(dict, OmegaConf.to_container(config, resolve=True)), choices
+
+
+def _parsed(option: str, overrides: Sequence[str]) -> list[tuple[str, Any]]:
+    """Return names and values, by the rules of the command line of `lstmlab`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        asked = "a value as `lstmlab` reads it, quoted where it needs it: \"separator=';'\""
+        raise refusal(option, asked, str(error.override)) from None
+    for one in parsed:
+        if one.is_sweep_override():
+            raise refusal(option, "one value, for a list [value, value]", str(one.input_line))
+    return [(one.key_or_group, one.value()) for one in parsed]
+
+
+def _leaves(settings: dict, before: str = "") -> list[str]:
+    """Return the names of settings, those within others with a dot."""
+    leaves = []
+    for key, value in settings.items():
+        if key == "_target_":
+            continue
+        inner = isinstance(value, dict) and value
+        leaves += _leaves(cast(dict, value), f"{before}{key}.") if inner else [f"{before}{key}"]
+    return leaves
+
+
+def _foreign(group: str, settings: dict) -> str | None:
+    """Name settings that the class does not have, as when only _target_ was changed."""
+    target = settings.get("_target_")
+    try:
+        known = inspect.signature(found(str(target))).parameters
+    except (ImportError, AttributeError, ValueError, TypeError):
+        return None
+    unknown = [
+        f"{group}.{name}" for name in settings if name not in known and not name.startswith("_")
+    ]
+    if not unknown:
+        return None
+    own = f"lstmlab '~{group}' +{group}._target_={target} +{group}.NAME=VALUE"
+    return (
+        f"{group}: not all of these are settings of {target}; expected only its own, "
+        f"for a class of your own as in {own}. Received: {', '.join(unknown)}"
+    )
+
+
+def _named(group: str, cause: BaseException) -> str:
+    """Return the cause in one line that begins with the class that complains, or the group."""
+    line = " ".join(str(cause).split()) or type(cause).__name__
+    return line if re.match(r"\w+: ", line) else f"{group}: {line}"

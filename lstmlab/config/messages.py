@@ -1,0 +1,81 @@
+"""What Hydra says of a command line, as one line that names setting, value and what is expected."""
+
+import re
+import sys
+from typing import Any
+
+from lstmlab.config.options import options, renamed, unknown_option
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line for the person who typed the command."""
+    from hydra.errors import (
+        ConfigCompositionException,
+        MissingConfigException,
+        OverrideParseException,
+    )
+
+    line = _flat(str(error)) or type(error).__name__
+    if isinstance(error, MissingConfigException):
+        return _missing(error)
+    if isinstance(error, OverrideParseException):
+        written = "a setting is written as name=value, a sweep as name=value1,value2"
+        return f"{written}. Received: {error.override!r}"
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error)
+    if line.startswith("Config group override must be"):
+        chosen = "a part is chosen by the name of its option, and left out with '~part'"
+        return f"{chosen}. Received: {' '.join(sys.argv[1:])}"
+    if isinstance(error, OSError) and error.filename:
+        received = f"{error.filename} ({error.strerror})"
+        return f"outputs: expected a folder that can be written. Received: {received}"
+    return line
+
+
+def _missing(error: Any) -> str:
+    """Say which option is not there."""
+    name = (error.missing_cfg_file or "").removeprefix("/")
+    group, _, option = name.partition("/")
+    known = options(group) if group else []
+    return unknown_option(group, option, known) if known else _flat(str(error))
+
+
+def _composition(error: Any) -> str:
+    """Say which setting cannot be composed, and why."""
+    line = _flat(str(error))
+    several = re.match(r"Ambiguous value for argument '([^']+)'", line)
+    if several:
+        said = "several values make a sweep, which is `lstmlab -m`; expected one value"
+        return f"{said}. Received: {several.group(1)}"
+    unlike = re.match(r"Error merging override ([^=]+)=", line)
+    if unlike:
+        name, typed = unlike.group(1), _as_typed(unlike.group(1))
+        whole = f"'~{name}' '+{name}=VALUE' replaces it whole"
+        return f"{name}: expected the kind of value it has now; {whole}. Received: {typed}"
+    override = re.search(r"[Cc]ould not override '([^']+)'", line)
+    if override is None:
+        return f"{line}. Received: {' '.join(sys.argv[1:])}"
+    cause = _flat(str(error.__cause__ or ""))
+    if re.search(r"Key '([^']+)' is not in struct", cause or line):
+        return _no_such_setting(override.group(1))
+    return f"{override.group(1)}: {cause or line}"
+
+
+def _no_such_setting(name: str) -> str:
+    """Say that a setting is not there, with its new name if it has one."""
+    names, split = renamed()["settings"], renamed()["split"]
+    if name in split:
+        return f"{name}: expected {split[name]}. Received: {_as_typed(name)}"
+    if new := names.get(name):
+        return f"{name} is now called {new}; expected {new}=VALUE. Received: {_as_typed(name)}"
+    expected = "one that `lstmlab --cfg job` lists"
+    return f"no such setting; expected {expected}. Received: {_as_typed(name)}"
+
+
+def _as_typed(setting: str) -> str:
+    """Return setting=value as it was typed."""
+    return next((a for a in sys.argv[1:] if a.lstrip("+~").partition("=")[0] == setting), setting)
+
+
+def _flat(line: str) -> str:
+    return " ".join(line.split())
