@@ -229,7 +229,6 @@ def test_conf_holds_no_code():
         ("learners.base", "from lstmlab.learners.bptt import BPTT", ["lstmlab.learners.base imports lstmlab.learners.bptt"]),
         ("diagnostics.example", "from lstmlab.diagnostics.error_flow import x", ["lstmlab.diagnostics.example imports "
                                                                                 "lstmlab.diagnostics.error_flow"]),
-        ("task", "def stream():\n    import tensorflow", []),
         ("task", "def sample():\n    import tensorflow", ["lstmlab.task imports tensorflow"]),
         ("runs.train", "import tensorflow.data", ["lstmlab.runs.train imports tensorflow"]),
         ("report.tables", "import keras", ["lstmlab.report.tables imports keras"]),
