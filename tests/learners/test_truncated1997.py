@@ -103,7 +103,8 @@ def test_a_cell_that_hides_what_it_reads_back_is_refused(cell):
 
 def test_dropout_is_refused():
     with pytest.raises(
-        ValueError, match=r"^Truncated1997: expected dropout=0 .* no dropout is applied here. Received: dropout=0.1, "
+        ValueError,
+        match=r"^Truncated1997: expected dropout=0 .* no dropout is applied here. Received: dropout=0.1, ",
     ):
         Truncated1997().check(GatedCell(4, dropout=0.1))
 
