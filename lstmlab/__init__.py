@@ -9,21 +9,20 @@ Legend of symbols, the same in code, docs and pictures (1997: the letter in Hoch
 
     B    batch: sequences processed together     T    time steps of a sequence (padded length)
     F    input features                          K    outputs of the head
-    n    memory cells                            m    blocks, n / block_size; a block shares its
-    gates P    trainable weights                       R    trials: runs that differ only in their
-    seed x_t  input at step t                         net  pre-activation: what reaches the
-    activation of
-                                                      a gate or of the candidate
-    i_t  input gate  (1997: y^in)                f_t  forget gate (2000: y^phi; 1997: the constant
-    1) o_t  output gate (1997: y^out)               g_t  candidate   (1997: g(net_c))
-    r_t  refine gate (2020)                      q_t  reset gate  (GRU; elsewhere r_t)
+    n    memory cells                            m    blocks, n / block_size (they share gates)
+    P    trainable weights                       R    trials: runs that differ only in the seed
+    x_t  input at step t                         net  pre-activation of a gate or candidate
+    i_t  input gate    (1997: y^in)              f_t  forget gate  (2000: y^phi; 1997: 1)
+    o_t  output gate   (1997: y^out)             g_t  candidate    (1997: g(net_c))
+    r_t  refine gate   (2020)                    q_t  reset gate   (GRU; elsewhere r_t)
     e_t  refined forget gate, the factor of s_tm1
     n_t  normaliser of the state, m_t its stabiliser (sLSTM)
     W_a, R_a  weights into net a from x_t and from hidden_tm1
-    b_a, u_a  its bias and its peephole weights; c: bias behind a reset gate
-    s_t  cell state  (1997: s_c; elsewhere c_t)  y_t  cell output (1997: y^c; elsewhere h_t)
-    w    weight of the error at a step, [B, T]   lag  steps between an event and the error that
-                                                      depends on it
+    b_a, u_a  its bias and its peephole weights; c: the bias behind a reset gate
+    s_t  cell state    (1997: s_c; elsewhere c_t)
+    y_t  cell output   (1997: y^c; elsewhere h_t)
+    w    weight of the error at a step, [B, T]
+    lag  steps between an event and the error that depends on it
     _tm1 a value of the step before (t - 1)
 """
 

@@ -123,7 +123,8 @@ class Recurrent(keras.Model):
             ValueError: The learner cannot carry on from a piece.
         """
         self.learner.check_chunk(steps)
-        self.learner_state = Kept(self.learner.init(self, streams=batch))
+        state = self.learner.init(self, streams=batch)
+        self.learner_state = Kept({**state, **self.learner_state.read()})
 
     def train_step(self, data: tuple) -> dict[str, Tensor]:
         _, y, w, *_ = data

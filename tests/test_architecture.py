@@ -217,6 +217,7 @@ FORBIDDEN = {
     ): "lstmlab.diagnostics.memory",
     ("diagnostics.common.products", "from lstmlab.diagnostics.base import Diagnostic"): None,
     ("runs.train", "import tensorflow.data"): "tensorflow",
+    ("task", "def sample():\n    import tensorflow"): "tensorflow",
     ("report.tables", "import keras"): "keras",
     ("report.pictures", "from lstmlab.report.tables import table"): "lstmlab.report.tables",
     ("report.pictures", "import tensorflow"): "tensorflow",

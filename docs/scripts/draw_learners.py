@@ -21,7 +21,7 @@ IMAGES = Path(__file__).parents[1] / "images"
 COLOURS = {
     name: f"C{k}"
     for k, name in enumerate(
-        ("truncated1997", "uoro", "snap1", "rtrl", "bptt", "elman", "truncated_bptt")
+        ("truncated1997_forward", "uoro", "snap1", "rtrl", "bptt", "elman", "truncated_bptt")
     )
 }
 

@@ -14,10 +14,10 @@ import pandas as pd
 
 # name: class, module below lstmlab.learners, settings, and the exponent of its multiplications per step against the cells
 LEARNERS: dict[str, tuple[str, str, dict, int]] = {
-    "truncated1997": ("Truncated1997", "truncated1997", {"scope": "all", "form": "traces"}, 2),
+    "truncated1997_forward": ("Truncated1997Forward", "truncated1997_forward", {}, 2),
     "uoro": ("UORO", "uoro", {"seed": 0}, 2),
     "snap1": ("SnAp", "snap", {"order": 1}, 3),
-    "rtrl": ("RTRL", "rtrl", {"limit": 10**10}, 4),
+    "rtrl": ("RTRL", "rtrl", {"max_sensitivities": 10**10}, 4),
     "bptt": ("BPTT", "bptt", {}, 2),
 }
 CELLS = ("vanilla", "lstm1997")
@@ -43,7 +43,7 @@ def run(
     """Every measurement as one row: part, cell, learner, units, steps, round, seconds of a call, peak_mb of the process.
 
     memory: one process each, which does nothing else. length, width: one process for each learner, in which the lengths or
-    widths take turns. ratio: truncated1997 and bptt take turns in one process. A measurement that cannot be done is named on
+    widths take turns. ratio: truncated1997_forward and bptt take turns in one process. A measurement that cannot be done is named on
     stderr and left out. csv: a file that holds all rows so far, at every moment.
     """
     rows: list[dict] = []
@@ -59,7 +59,7 @@ def _processes(learners, cells, lengths, widths) -> Iterator[tuple[str, list[dic
     for cell in cells:
         pair = [
             _item(cell, learner, UNITS, SMALL)
-            for learner in ("bptt", "truncated1997")
+            for learner in ("bptt", "truncated1997_forward")
             if learner in learners
         ]
         if len(pair) == 2:
@@ -81,7 +81,7 @@ def tables(raw: pd.DataFrame) -> str:
         if (raw["part"] == part).any():
             texts.append(f"{title}\n\n{of(raw).to_markdown(index=False, floatfmt='.2f')}")
     texts += [
-        f"{cell}, {UNITS} cells, {SMALL} steps: a step of truncated1997 (traces) costs {middle:.2f} x that of bptt "
+        f"{cell}, {UNITS} cells, {SMALL} steps: a step of truncated1997_forward costs {middle:.2f} x that of bptt "
         f"(quartiles {low:.2f}, {high:.2f})"
         for cell, (low, middle, high) in ratios(raw).items()
     ]
@@ -161,12 +161,12 @@ def exponent(per_step: pd.Series) -> float:
 
 
 def ratios(raw: pd.DataFrame) -> dict[str, list[float]]:
-    """Per cell: quartiles of the time of truncated1997 by that of bptt, taken within each round."""
+    """Per cell: quartiles of the time of truncated1997_forward by that of bptt, taken within each round."""
     found = {}
     for cell, times in raw[raw["part"] == "ratio"].groupby("cell", sort=False):
         table = times.pivot_table(index="round", columns="learner", values="seconds")
         found[str(cell)] = list(
-            (table["truncated1997"] / table["bptt"]).quantile([0.25, 0.5, 0.75])
+            (table["truncated1997_forward"] / table["bptt"]).quantile([0.25, 0.5, 0.75])
         )
     return found
 

@@ -140,7 +140,7 @@ def test_what_it_does_not_know(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-LINES = {"vanilla": {"truncated1997": 2.0, "rtrl": 4.0}}  # cell -> learner -> exponent
+LINES = {"vanilla": {"truncated1997_forward": 2.0, "rtrl": 4.0}}  # cell -> learner -> exponent
 
 
 def raw_of_learners() -> pd.DataFrame:
@@ -175,7 +175,7 @@ def raw_of_learners() -> pd.DataFrame:
         ]
     rows += [
         ("ratio", "vanilla", name, 4, 1000, k, (k + 1) * time, 500.0)
-        for name, time in (("truncated1997", 1.1), ("bptt", 1.0))
+        for name, time in (("truncated1997_forward", 1.1), ("bptt", 1.0))
         for k in range(3)
     ]
     return pd.DataFrame(rows, columns=list(bench_learners.COLUMNS))
@@ -199,7 +199,7 @@ def test_tables_of_learners():
     assert bench_learners.ratios(raw)["vanilla"] == pytest.approx([1.1] * 3)
     text = bench_learners.tables(raw)
     assert (
-        "vanilla, 4 cells, 1000 steps: a step of truncated1997 (traces) costs 1.10 x that of bptt"
+        "vanilla, 4 cells, 1000 steps: a step of truncated1997_forward costs 1.10 x that of bptt"
         in text
     )
     assert text.count("| cell") == 2
@@ -218,7 +218,7 @@ def test_exponent_needs_two_widths():
 
 def test_what_each_process_measures():
     listed = list(
-        bench_learners._processes(["truncated1997", "bptt"], ["vanilla"], [30, 20], [8, 4])
+        bench_learners._processes(["truncated1997_forward", "bptt"], ["vanilla"], [30, 20], [8, 4])
     )
     assert [part for part, _ in listed] == [
         "ratio",
@@ -233,7 +233,7 @@ def test_what_each_process_measures():
     ]
     assert [item["steps"] for item in listed[3][1]] == [20, 30]
     assert [(item["units"], item["steps"]) for item in listed[4][1]] == [(4, 200), (8, 200)]
-    assert [item["learner"] for item in listed[0][1]] == ["bptt", "truncated1997"]
+    assert [item["learner"] for item in listed[0][1]] == ["bptt", "truncated1997_forward"]
     assert "ratio" not in [
         part for part, _ in bench_learners._processes(["bptt"], ["vanilla"], [20], [4])
     ]

@@ -415,7 +415,7 @@ def test_what_is_refused():
         (lambda: SequenceChunker(threshold=0), r"SequenceChunker: expected a number in \(0, 1\). Received: .*threshold=0"),
         (lambda: ChunkerLevels(threshold=1.0), r"ChunkerLevels: expected a number in \(0, 1\). Received: .*threshold=1.0"),
         (lambda: SequenceChunker(horizon=0), "positive integer. Received: learner.horizon=0"),
-        (lambda: SequenceChunker(units=0), "positive integer. Received: learner.units=0"),
+        (lambda: SequenceChunker(units=0), "positive integer or null. Received: learner.units=0"),
         (lambda: SequenceChunker(distill="all"), r"\('state', 'hidden', 'none'\). Received: learner.distill='all'"),
         (lambda: SequenceChunker(judge="both"), r"\('automatizer', 'system'\). Received: learner.judge='both'"),
         (lambda: SequenceChunker(distill_weight=-1), "number >= 0. Received: learner.distill_weight=-1"),

@@ -95,15 +95,16 @@ def test_a_cell_that_hides_what_it_reads_back_is_refused(cell):
     with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
         Truncated1997().check(cell)
     assert str(e.value) == (
-        "Truncated1997: the cell must say what its nets read back; expected a lstmlab.GatedCell "
-        f"(learner=bptt serves any Keras cell). Received: cell={type(cell).__name__}"
+        "Truncated1997: expected a cell that lets what it reads back be filtered, a "
+        f"lstmlab.GatedCell (learner=bptt serves any Keras cell). Received: cell={type(cell).__name__}"
     )
     Truncated1997().check(GatedCell(4))
 
 
 def test_dropout_is_refused():
     with pytest.raises(
-        ValueError, match=r"^Truncated1997: no dropout is applied here; .* Received: dropout=0.1, "
+        ValueError,
+        match=r"^Truncated1997: expected dropout=0 .* no dropout is applied here. Received: dropout=0.1, ",
     ):
         Truncated1997().check(GatedCell(4, dropout=0.1))
 
