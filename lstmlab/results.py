@@ -18,7 +18,10 @@ GROUPS = ("task", "cell", "learner", "trainer", "optimizer")
 
 
 def first_row(config: dict, choices: dict[str, str]) -> dict:
-    """Return the result row of a run that begins, with every column known now or filled in later.
+    """Return the result row of a run that begins, with every column that all runs have.
+
+    `lstmlab.runs.train` fills it in, and adds the columns of the task and of the learner; the table
+    of columns is in docs/results.md.
 
     Args:
         config: The composed config as plain containers.

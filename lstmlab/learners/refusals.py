@@ -26,7 +26,9 @@ def refuse_dropout(learner: Learner, cell: Any) -> None:
 def refuse_hidden(learner: Learner, cell: Any) -> None:
     """Raise ValueError for a cell that cannot filter what its pre-activations read back."""
     step = getattr(cell, "step", None)
-    if step is None or "see" not in inspect.signature(step).parameters:
+    takes = {} if step is None else inspect.signature(step).parameters
+    passes_on = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values())
+    if "see" not in takes and not passes_on:
         expected = (
             "a cell that lets what it reads back be filtered, a lstmlab.GatedCell "
             "(learner=bptt serves any Keras cell)"
