@@ -12,7 +12,7 @@ from lstmlab import checks
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Batch, Learner, Report, Traits
 from lstmlab.learners.refusals import refuse_dropout, refuse_stacked
-from lstmlab.learners.states import begun, like, time_major
+from lstmlab.learners.states import apply_where, begun, like, time_major
 from lstmlab.learners.truncated_bptt import TruncatedBPTT
 from lstmlab.task import valid_steps
 from lstmlab.typing import Cell, Head, Nest, Net, Tensor
@@ -215,7 +215,7 @@ class Chunking(Learner, abc.ABC):
 
     def change(self, net: Net, gradients: list, w_t: Tensor) -> None:
         """Change all weights once, where any row of the batch has an error at this step."""
-        tf.cond(tf.reduce_any(w_t != 0), lambda: (net.apply(gradients), 0)[1], lambda: 0)
+        apply_where(tf.reduce_any(w_t != 0), net, gradients)
 
     def look(self, pair: Pair, z: Tensor, memory: dict) -> tuple[Tensor, Tensor]:
         """Return hidden state [B, n] and prediction [B, K] of a network whose next input is z [B, F]."""

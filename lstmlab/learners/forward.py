@@ -8,7 +8,7 @@ import tensorflow as tf
 from lstmlab import checks
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Batch, Found, GradientLearner
-from lstmlab.learners.states import begun, cut, last_error, like
+from lstmlab.learners.states import apply_where, begun, cut, last_error, like
 from lstmlab.typing import Cell, Head, Nest, Net, Tensor
 
 Advanced = tuple[Tensor, Tensor, list, Nest]  # loss, prediction, gradients, memory
@@ -134,9 +134,9 @@ class Forward(GradientLearner, abc.ABC):
         stack = tf.TensorArray(y.dtype, size=count, element_shape=pieces[1].shape[1:])
 
         def body(k, loss, predictions, total, memory):  # type: ignore[no-untyped-def]  # of a loop
-            here = [part[k] for part in pieces]
-            more, prediction, gradients, after = self.advance(cell, head, *here, memory)
-            total = tf.nest.map_structure(tf.add, total, use(gradients, k, here[2]))
+            x, y, w = (part[k] for part in pieces)
+            more, prediction, gradients, after = self.advance(cell, head, x, y, w, memory)
+            total = tf.nest.map_structure(tf.add, total, use(gradients, k, w))
             return k + 1, loss + more, predictions.write(k, prediction), total, like(after, memory)
 
         start = tf.constant(0), tf.zeros((), y.dtype), stack, total, memory
@@ -162,4 +162,4 @@ class Forward(GradientLearner, abc.ABC):
         if always:
             net.apply(gradients)
         else:
-            tf.cond(tf.reduce_any(w != 0), lambda: (net.apply(gradients), 0)[1], lambda: 0)
+            apply_where(tf.reduce_any(w != 0), net, gradients)

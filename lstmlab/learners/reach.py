@@ -45,8 +45,8 @@ class Reach:
         ]
 
         self.places = np.full(self.weights, sum(bucket.weights.size for bucket in self.buckets))
-        members = [np.zeros(0, int), *(bucket.weights.ravel() for bucket in self.buckets)]
-        order_of = np.concatenate(members)
+        in_order = [np.zeros(0, int), *(bucket.weights.ravel() for bucket in self.buckets)]
+        order_of = np.concatenate(in_order)
         self.places[order_of] = np.arange(order_of.size)
 
 

@@ -79,7 +79,7 @@ class RTRL(Stepwise):
     def initial(self, cell: Cell, x: Tensor, states: Nest) -> dict[str, Nest]:
         """Return state: s [B, S]; sensitivity: M [B, S, P]."""
         state = tf.concat(initial_states(cell, x.shape[0], states), axis=1)
-        self._check_size(*state.shape, count_of(cell))
+        self._check_size(x.shape[0], state.shape[1], count_of(cell))
         sensitivity = tf.zeros((*state.shape, count_of(cell)), state.dtype)
         return {"state": state, "sensitivity": sensitivity}
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from lstmlab.typing import Nest, Tensor
+from lstmlab.typing import Nest, Net, Tensor
 
 
 class Kept:
@@ -60,3 +60,13 @@ def cut(part: Tensor, length: int) -> Tensor:
     part = tf.pad(part, [(0, 0), (0, missing), *[(0, 0)] * (part.shape.rank - 2)])
     part = tf.reshape(part, (part.shape[0], -1, length, *part.shape[2:]))
     return tf.transpose(part, [1, 0, *range(2, part.shape.rank)])
+
+
+def apply_where(there: Tensor, net: Net, gradients: list) -> None:
+    """Change the weights of the network once, if `there` [] is true."""
+
+    def change() -> int:
+        net.apply(gradients)
+        return 0
+
+    tf.cond(there, change, lambda: 0)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from lstmlab.cells.gates import Coupled, squashing_config
 from lstmlab.cells.recurrence import split, within_blocks
+from lstmlab.typing import Tensor
 
 
 class Layout(NamedTuple):
@@ -95,7 +96,8 @@ def take(cell, layout: Layout, x_t, states: list) -> Step:
     add. A gate acts on every cell of its block. Each value depends on the nets of its own block alone, so that one way back
     serves all of them.
     """
-    nets, arisen = {}, {}
+    nets: dict[str, Tensor] = {}
+    arisen: dict[str, Tensor] = {}
 
     def net(inputs, hidden):
         fresh, waiting = cell.net(inputs, hidden)
