@@ -45,13 +45,16 @@ def equations(cell: Any) -> list[Equation]:
             (softmax).
     """
     check(cell)
+    # the order of GatedCell.step, whose numbers these are: a gate that sees s_t comes after it
     early = [name for name, gate in cell.own.items() if gate.peephole != "current"]
     found = [equation for name in early for equation in (_net(cell, name), _opened(cell, name))]
     found += [
-        *_moved(cell),
-        *_normalised(cell),
+        *_moved(cell),  # (3)
+        *_normalised(cell),  # (9), (10)
+        # last: a coupled gate follows the value with which its partner multiplies
         *(_coupled(cell, name) for name in coupled(cell)),
     ]
+
     found += [*_candidate(cell), Equation("cell_state", _state(cell)), *_sum_beside(cell)]
     found += [
         equation
@@ -119,6 +122,7 @@ def _legend_of_derivatives(cell: Any) -> dict[str, str]:
 
 def _net(cell: Any, name: str) -> Equation:
     letter, gate = LETTERS[name], cell.own.get(name)
+    # W without a letter: all nets are normalised together, and N_a takes the part of net a
     terms = [rf"\mathcal{{N}}_{letter}(W x_t)" if cell.layer_normalization else f"W_{letter} x_t"]
     waits = name == "candidate" and cell.reset_gate is not None
     terms += [_behind_reset_gate(cell)] if waits else [_read_back(cell, name)]
@@ -143,6 +147,7 @@ def _behind_reset_gate(cell: Any) -> str:
     q = over_cells(cell, multiplier(cell, "reset_gate"))
     if cell.reset_after:
         return rf"{q} \odot p_t"
+    # just one: with a reset gate GatedCell lets the candidate read y and nothing else
     [(weights, _)] = reads(cell, "candidate")
     text = rf"{weights} ({q} \odot y_{{t-1}})"
     return rf"\mathcal{{N}}_g({text})" if cell.layer_normalization else text
@@ -174,7 +179,7 @@ def _normalised(cell: Any) -> list[Equation]:
 def _coupled(cell: Any, name: str) -> Equation:
     gate = coupled(cell)[name]
     value = multiplier(cell, gate.to)
-    if gate.shift:
+    if gate.shift:  # (3) of Coupled
         value = applied(cell.own[gate.to].activation, f"{net_input(gate.to)} - {gate.shift:g}")
     return Equation(name, f"{multiplier(cell, name)} = {'1 - ' if gate.complement else ''}{value}")
 
@@ -207,7 +212,7 @@ def _state(cell: Any) -> str:
 def _sum_beside(cell: Any) -> list[Equation]:
     if cell.normaliser != "state":
         return []
-    return [Equation("normaliser", r"n_t = \bar{f}_t \odot n_{t-1} + \bar{i}_t")]
+    return [Equation("normaliser", r"n_t = \bar{f}_t \odot n_{t-1} + \bar{i}_t")]  # (11)
 
 
 def _read_out(cell: Any) -> list[Equation]:
