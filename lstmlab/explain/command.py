@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments. Default: those of the command line.
     """
     options = _parser().parse_intermixed_args(argv)
+    # read when Keras and TensorFlow are loaded, which the first job does
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     problems = 0
@@ -57,6 +58,7 @@ def _jobs(options: argparse.Namespace) -> list[Callable[[], Path]]:
     first, *rest = options.what
     if first.startswith("cell="):
         return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
+    # the files of all runs have the same names: each run gets a folder of its own in --out
     several = options.out is not None and len(options.what) > 1
     return [
         partial(of_run, run, options.out / Path(run).name if several else options.out)

@@ -30,6 +30,7 @@ def forgets(interventions: pd.DataFrame, forget_gate: str) -> list[Claim | Fact]
         "absent": "Along the carousel the old state is multiplied by 1 at every step, by no gate.",
         "closed": "There is no carousel: the old state is multiplied by 0 at every step.",
     }
+    # an absent or a closed gate cannot be held, and has no rows
     has = "input_gate" in set(interventions["gate"])
     added = [_added(_row(interventions, "input_gate", "closed"))] if has else []
     return [Fact(constant[forget_gate]), _unchanged(interventions), *added]
@@ -105,6 +106,7 @@ def _largest(interventions: pd.DataFrame) -> str:
     """The row that changes the retention most, in words, and how it does so."""
     change = _change(interventions)
     row = interventions.loc[change.idxmax()]
+    # the forget gate acts as a factor; a change that is rounding needs no explanation
     by_addition = row["gate"] != "forget_gate" and change.max() >= ROUNDING
     added = ", by addition, through what the pre-activations read back (outputs, peepholes)"
     return _moved(row) + (added if by_addition else "")

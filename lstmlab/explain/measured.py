@@ -142,6 +142,7 @@ def _interventions(page: Page, cell: Any, table: pd.DataFrame) -> None:
         "retention_carousel": "along the carousel",
     }
     there = [name for name in columns if f"{name}_after" in table]
+    # every row has the same values before: one measurement with no gate held
     first = table.iloc[0]
     rows = [["none", "", "0", *(number(first[f"{name}_before"]) for name in there)]]
     for row in table.to_dict("records"):

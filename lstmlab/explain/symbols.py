@@ -27,6 +27,7 @@ def symbolic(page: Page, cell: Any, measured: bool = False) -> None:
     Raises:
         ValueError: The cell is not given in symbols; nothing is written.
     """
+    # all before the first heading: of a cell that is refused nothing is written
     lines, meanings, blocks = equations(cell), legend(cell), jacobian(cell)
     page.heading("The equations with these switches")
     page.table(["value", "equation"], [[_value(line.name), Formula(line.latex)] for line in lines])
