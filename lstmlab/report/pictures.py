@@ -76,6 +76,7 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
         labels.append(f"{label}\n{len(solved)} of {len(trials)} solved")
 
     axes.set_yticks(range(len(labels)), labels)
+    # upside down: the first group on top, as in the table
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("training sequences")
     _whole_decades(axes.xaxis, np.concatenate([line.get_xdata() for line in axes.lines]))
@@ -108,6 +109,7 @@ def _whole_decades(axis: Any, values: Any) -> None:
     else:
         axis.axes.set_yscale("log")
         axis.axes.set_ylim(*limits)
+    # matplotlib labels the minor ticks too where a log axis is short
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
 
@@ -123,6 +125,7 @@ def _learning(part: SubFigure, history: pd.DataFrame, row: dict) -> None:
 
     wrong = axes.twinx()
     wrong.plot(history["sequences"], history["recent_wrong"], color="C3")
+    # a plain log scale has no place for 0 wrong, which is what training is after
     wrong.set_yscale("symlog", linthresh=10)
     wrong.set_ylim(0, 2 * max(5, history["recent_wrong"].max()))
     wrong.yaxis.set_major_formatter(WHOLE)
@@ -139,6 +142,7 @@ def _learning(part: SubFigure, history: pd.DataFrame, row: dict) -> None:
 def _example(part: SubFigure, example: pd.DataFrame, row: dict) -> None:
     """The inputs of one probe sequence above its gates and cell states, at the last measurement."""
     last = example[example["sequences"] == example["sequences"].max()]
+    # input_gate_1 begins like an input
     inputs = [c for c in last if c.startswith("input_") and "_gate" not in c]
     gates = [c for c in last if c.rsplit("_", 1)[0].endswith("_gate")]
     states = [c for c in last if c.startswith("cell_state_")]
@@ -243,9 +247,11 @@ def _net(part: SubFigure, net: pd.DataFrame, row: dict) -> None:
     axes = part.subplots()
     sources, targets = list(dict.fromkeys(net["from"])), list(dict.fromkeys(net["to"]))
     units = [name for name in targets if name.startswith("unit")]
+    # units in one order on both axes
     sources = [name for name in sources if not name.startswith("unit")] + units
 
     largest = net.groupby("to")["weight"].transform(lambda weights: weights.abs().max())
+    # replace: a row of zeros has no largest weight to divide by
     side = 100 * np.sqrt(net["weight"].abs() / largest.replace(0, 1)) / max(len(targets), 1) * 1.2
     places = net["from"].map(sources.index), net["to"].map(targets.index)
     axes.scatter(*places, s=side**2, c=np.where(net["weight"] > 0, "C0", "C3"), marker="s")

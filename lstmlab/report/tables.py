@@ -30,6 +30,7 @@ def markdown(lines: pd.DataFrame) -> str:
                 "published": _published(line),
             }
         )
+    # no numparse: the numbers are written out, and tabulate would write them anew
     return pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)
 
 
