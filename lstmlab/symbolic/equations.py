@@ -77,6 +77,7 @@ def legend(cell: Any) -> dict[str, str]:
         words["R_a"] = f"weights from what is read back into net a{from_where}"
     if any(product.kind == "by_element" for product in cell.recurrence.products):
         words["r_a"] = "weights of a net that reads only its own cells"
+
     if cell.peepholes:
         words["u_a"] = "peephole weights: how gate a sees the state"
     if cell.reset_after and cell._initial_bias("candidate") is not None:
@@ -86,6 +87,7 @@ def legend(cell: Any) -> dict[str, str]:
             f"gives the value of a block to each of its {cell.block_size} cells; "
             "transposed: sums over them"
         )
+
     return words | _legend_of_signs(cell) | _legend_of_derivatives(cell)
 
 
@@ -111,6 +113,7 @@ def _legend_of_derivatives(cell: Any) -> dict[str, str]:
         words[r"i'_t, \, f'_t, \, \ldots"] = "slope of that value's activation at its net input"
     if not is_linear(cell.output_activation):
         words[r"h, \, h'"] = "the output activation and its slope"
+
     if cell.normaliser:
         words[r"\bar{i}_t, \, \bar{f}_t"] = "the gates as they multiply, after the normaliser"
         words[r"(\log i)'_t"] = "slope of the logarithm of that gate at its net input"
@@ -128,6 +131,7 @@ def _net(cell: Any, name: str) -> Equation:
     terms += [_behind_reset_gate(cell)] if waits else [_read_back(cell, name)]
     if cell._initial_bias(name) is not None:
         terms.append(f"b_{letter}")
+
     if gate is not None and gate.peephole is not None:
         state = "s_t" if gate.peephole == "current" else "s_{t-1}"
         seen = rf"u_{letter} \odot {state}"

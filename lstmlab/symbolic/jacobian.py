@@ -58,6 +58,7 @@ def jacobian(cell: Any) -> dict[tuple[str, str], Derivative]:
         **({} if cell.is_own_output else {"output": cell.units}),
         **sizes,
     }
+
     return {
         (value, part): Derivative(
             symbol(cell, value),
@@ -168,6 +169,7 @@ class _Derivation:
                 chain([q], self._reads("candidate")),
                 chain([Factor("waiting", "p_t")], of_q, through="candidate"),
             )
+
         [(latex, source)] = reads(cell, "candidate")
         weights = self._weights("candidate", source, latex)
         y_tm1 = Factor(key_before("output"), "y_{t-1}")
@@ -207,6 +209,7 @@ class _Derivation:
             {"stabiliser": [Term(1, (), ("stabiliser",))]}, of_log["forget_gate"]
         )  # of log f_t + m_tm1
         behind = plus(carried, chain([], of_log["input_gate"], sign=-1))
+
         # (10): the gate that sets m_t is e^0 = 1, a constant: i moves only where f sets m_t
         # (kappa), f only where i does (mu); while nothing is stored f is held at 1, and mu is 0
         kappa, mu = Factor("kappa", r"\kappa_t"), Factor("mu", r"\mu_t")

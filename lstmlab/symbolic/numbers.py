@@ -137,12 +137,14 @@ class _Step:
         found[key_slope("candidate")] = self.slope(
             cell.candidate_activation, self.nets["candidate"]
         )
+
         for name, gate in coupled(cell).items():
             if gate.shift:
                 partner = cell.own[gate.to]
                 found[key_slope(name)] = self.slope(
                     partner.activation, self.nets[gate.to] - gate.shift
                 )
+
         for name, move in MOVES.items():
             if name in cell.gates:
                 moved = GATES[name].moves
@@ -158,10 +160,12 @@ class _Step:
         found: dict[str, np.ndarray] = {}
         if cell.normaliser is None:
             return {}
+
         for name in ("input_gate", "forget_gate"):
             logs[name] = _called(cell.own[name].log, self.nets[name])
             # Slope of log(logistic function); that of log(exp) is 1 and has no factor.
             found[key_slope(f"log {name}")] = _logistic(-self.nets[name])
+
         if cell.normaliser == "state":
             stored = self.past["normaliser"] != 0
             carried = logs["forget_gate"] + self.past["stabiliser"] > logs["input_gate"]
@@ -178,10 +182,12 @@ class _Step:
             n = self.given["normaliser"] @ self.spread.T
             value = value / n  # (12)
             found |= {"one over normaliser": 1 / n, "quotient over normaliser": value / n}
+
         if cell.layer_normalization:
             gain = _numpy(cell.state_gain)
             found[key_normalisation("cell_state")] = _of_normalisation(value, gain)
             value = _standard(value)[0] * gain + _numpy(cell.state_offset)
+
         return {
             **found,
             "read-out": value,
@@ -198,6 +204,7 @@ class _Step:
         cell, found = self.cell, {}
         for row, name in enumerate(cell.peepholes):
             found[key_peephole(name)] = (_numpy(cell.peephole)[row][:, None] * self.spread).T
+
         matrices = {alone: self._matrices(alone) for alone in (False, True)}
         for net in cell.nets:
             alone = net in matrices[True]

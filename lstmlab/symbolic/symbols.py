@@ -197,6 +197,7 @@ def reads(cell: Any, net: str) -> list[tuple[str, str]]:
         products = [
             product for product in cell.recurrence.products if product.alone == products[0].alone
         ]
+
     found: dict[str, str] = {}
     for product in products:
         gates = (
@@ -265,6 +266,7 @@ def check(cell: Any) -> None:
     if not hasattr(cell, "recurrence"):
         expected = "a GatedCell, from whose switches they follow"
         raise refusal("equations", expected, f"cell={type(cell).__name__}")
+
     activations = {f"{name}.activation": gate.activation for name, gate in cell.own.items()}
     for argument in ("candidate_activation", "output_activation"):
         activations[argument] = getattr(cell, argument)
