@@ -152,6 +152,7 @@ def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
         f"at lag {end} steps: carousel {carousel:.3g}, pre-activations {nets:.3g}, together "
         f"{whole:.3g} (|dE/ds|, error per unit of state)"
     )
+
     if forget_gate == "closed":
         text = "Without a carousel, all of the error arrives through the pre-activations."
         return Fact(text, numbers)
@@ -182,6 +183,7 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
             "Along the carousel every cell keeps its derivative, 1 over every lag: no gate "
             "multiplies the old state."
         )
+
     kept = logs["log10_carousel"].dropna()
     end = kept.index[-1]
     return Claim(
@@ -198,6 +200,7 @@ def _under_the_bound(logs: pd.DataFrame) -> Claim:
     apart, factor = apart[apart.index > 0], 10 ** bound.get(1, np.nan)
     worst = apart.idxmax()
     follows = "must decay" if factor < 1 else "may grow"
+
     return Claim(
         "The measured derivative does not exceed the bound of 1991, (f'max |W|)^q.",
         # the rounding of a product of steps grows with their number

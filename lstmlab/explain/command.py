@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # read when Keras and TensorFlow are loaded, which the first job does
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
     problems = 0
     for job in _jobs(options):
         try:
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description="What the gates of a network do: a page of equations and derivatives and, "
         "for a finished run, measurements.",
     )
+
     parser.add_argument(
         "what",
         nargs="+",

@@ -26,6 +26,7 @@ def forgets(interventions: pd.DataFrame, forget_gate: str) -> list[Claim | Fact]
         others = interventions[interventions["gate"] != "forget_gate"]
         responded = [_responded(others)] if len(others) else []
         return [_factor(interventions), *responded, _leaves_least(interventions)]
+
     constant = {
         "absent": "Along the carousel the old state is multiplied by 1 at every step, by no gate.",
         "closed": "There is no carousel: the old state is multiplied by 0 at every step.",
@@ -54,6 +55,7 @@ def _responded(others: pd.DataFrame) -> Claim:
     # 0 before and after is -inf both times: no change
     apart = (after - before).where(after != before, 0.0).abs()
     largest = _moved(others.loc[apart.idxmax()], "retention_carousel")
+
     return Claim(
         "No other gate, when held, changes the product of the forget gates by more than a factor "
         f"of {FACTOR:g}.",

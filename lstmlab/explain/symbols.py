@@ -64,6 +64,7 @@ def _about_paths(cell: Any) -> list[str]:
             "without one, the factor 1; every other term passes through a pre-activation and is "
             "added."
         )
+
     texts = [f"Each derivative is a sum of terms, one for each path. {paths}"]
     if cell.normaliser == "state":
         texts.append(

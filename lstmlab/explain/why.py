@@ -69,6 +69,7 @@ def paragraphs(cell: Any) -> list[list]:
         "closed": "There is no carousel: the old state has no factor, and nothing of it is kept "
         "except through a pre-activation that reads the step before.",
     }[forget_gate(cell)]
+
     moving = mover(cell.gates, "forget_gate")
     if moving is not None:
         text += f" The {moving.words} is part of this factor."
@@ -108,6 +109,7 @@ def _of_one_net(cell: Any) -> list:
     else:
         links = [line.latex for line in equations(cell) if line.name in coupled(cell)]
         before = "But one pre-activation sets both the forget gate and another gate: "
+
     formulas = [piece for link in links for piece in (Formula(link), ", ")][:-1]
     follows = [OPENING[forgets].format(words(gate)) for gate, forgets in beside(cell).items()]
     because = "because the same pre-activation sets the factor on the old state"
