@@ -24,6 +24,7 @@ def summary(folder: str | Path) -> str:
         ("published", row.get("published_source")),
         ("run", f"{folder}/"),
     ]
+
     if (folder / "picture.png").exists():
         lines.append(("picture", f"{folder}/picture.png"))
     if (folder / "tb").exists():

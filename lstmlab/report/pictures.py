@@ -101,14 +101,17 @@ def _whole_decades(axis: Any, values: Any) -> None:
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return
+
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
     limits = 10.0**low * 0.9, 10.0 ** max(high, low + 1) * 1.1
+
     if axis.axis_name == "x":
         axis.axes.set_xscale("log")
         axis.axes.set_xlim(*limits)
     else:
         axis.axes.set_yscale("log")
         axis.axes.set_ylim(*limits)
+
     # matplotlib labels the minor ticks too where a log axis is short
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
@@ -154,6 +157,7 @@ def _example(part: SubFigure, example: pd.DataFrame, row: dict) -> None:
     t = last["t"]
     _strips(panels[0], last[inputs], t)
     panels[0].set_title(_question(last), fontsize="medium")
+
     for panel, (columns, name) in zip(panels[1:], lines, strict=True):
         _curves(panel, last, columns)
         panel.set_ylabel(name)
@@ -219,6 +223,7 @@ def _flow(part: SubFigure, flow: pd.DataFrame, row: dict) -> None:
     axes, flow = part.subplots(), flow[flow["path"].isin(PATHS)]
     moments = sorted({flow["sequences"].min(), flow["sequences"].max()})
     colours = {path: f"C{k}" for k, path in enumerate(sorted(flow["path"].unique()))}
+
     for moment in moments:
         for path, curve in flow[flow["sequences"] == moment].groupby("path"):
             curve = curve[curve["norm"] > 0]
