@@ -63,6 +63,7 @@ class GateTensorBoard(keras.callbacks.Callback):
         if not isinstance(probe, Probe):
             # a wrong probe is refused here already, not when training begins
             checked(probe)
+
         self.log_dir, self.probe, self.every, self.hparams = log_dir, probe, every, hparams
         self.diagnostics, self._chosen = _diagnostics(diagnostics), not isinstance(diagnostics, str)
         self._recorder: Any = None
@@ -154,6 +155,7 @@ def _diagnostics(chosen: Any) -> dict[str, Diagnostic]:
     ):
         asked = "'light', 'full' or a list of diagnostics"
         raise refusal("GateTensorBoard", asked, {"diagnostics": chosen})
+
     names = [one.name for one in chosen]
     if len(set(names)) < len(names):
         raise refusal("GateTensorBoard", "diagnostics of different names", {"diagnostics": names})

@@ -171,6 +171,7 @@ class MeasuredLayers:
             own = self._probe(name, call)
             if own is not None:
                 found[name] = self._layer(name, call, own), own
+
         if not found:
             received = f"model={self.model.name!r}, with none left"
             raise refusal(OWNER, "a model that runs a GatedRNN", received)
