@@ -115,6 +115,7 @@ def _settings(text: str | None) -> dict[str, Any]:
 
 
 def _one_or_several(text: str) -> Any:
+    # read as conf/ is: then a value equals that in the row of a run
     values = [yaml.safe_load(part) for part in text.split()]
     return values[0] if len(values) == 1 else values
 
@@ -139,6 +140,7 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         if name != "weights"
     ]
     runs = [f"experiment={command}" for command in (row["commands"] or "").split("; ") if command]
+
     return {
         "experiment": row["experiment"] or "",
         "method": row["method"],

@@ -90,6 +90,7 @@ class Run:
             row = json.loads((self.folder / ROW).read_text(encoding="utf-8"))
             _check(row)
         except (OSError, ValueError) as error:
+            # strerror: without the number and the path
             reason = getattr(error, "strerror", None) or error
             return {"status": "unreadable", "reason": f"{ROW}: {reason}"}
         return row
@@ -138,6 +139,7 @@ def runs(folder: str | Path) -> list[Run]:
     A run is a folder with a result.json, or one that lacks it but has begun and so holds .hydra.
     """
     places = [*Path(folder).rglob(ROW), *Path(folder).rglob(".hydra")]
+    # a set: nearly every run holds both
     return [Run(place) for place in sorted({path.parent for path in places})]
 
 

@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _layers(options: argparse.Namespace) -> None:
     """One of BENCHMARKS at each shape."""
+    # before the layers import TensorFlow, which reads it then
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in options.shapes:
         shape = SHAPES[name]
@@ -157,16 +158,21 @@ def measured(
     for model in models.values():
         fit(model)  # compiles
     first = next(iter(models.values()))
+    # one count for all, that of the first layer: within a round each does the same work
     while fit(first)[0] * count < seconds:
         count *= 2
+
     taken: dict[str, list] = {name: [] for name in models}
     for _ in range(rounds):
         for name in rng.permutation(list(models)):
             taken[name].append(fit(models[name]))
+
     wall, cpu = (
         pd.DataFrame({name: np.array(times)[:, k] for name, times in taken.items()}) for k in (0, 1)
     )
+    # within a round, so that a machine that slows down slows both sides of a ratio
     ratios, cpu_ratios = (times.div(times.iloc[:, 0], axis=0) for times in (wall, cpu))
+
     columns = {
         "ms": 1000 * wall.median(),
         "ratio": ratios.median(),
@@ -226,6 +232,7 @@ def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, 
 
     return {
         "no traces": GatedRNN(units),
+        # the first layer once more: how far from 1 a ratio strays by chance
         "again": GatedRNN(units),
         "traces": seen(ops.stop_gradient),
         "traces, differentiated": seen(lambda values: values),
@@ -263,6 +270,7 @@ def sampling(tasks: dict[str, Task], rounds: int, seconds: float) -> pd.DataFram
             while total < seconds:
                 total, steps = np.add((total, steps), draw(name))
             taken[name].append(steps / total / 1e6)
+
     speeds = pd.DataFrame(taken)
     columns = {"steps": pd.Series({name: np.mean(values) for name, values in lengths.items()})}
     columns |= {"million steps/s": speeds.median(), "lower quartile": speeds.quantile(0.25)}

@@ -40,12 +40,14 @@ def presets(names: Sequence[str], budget: int, rounds: int) -> pd.DataFrame:
     for k in range(rounds):
         for name in order.permutation(list(names)):
             taken.append({"round": k, "preset": str(name), **_whole_run(str(name), budget)})
+
     raw = pd.DataFrame(taken)
     wall, cpu = (
         raw.pivot_table(index="round", columns="preset", values=what)[list(names)]
         for what in ("s", "cpu s")
     )
     ratios, cpu_ratios = (table.div(table.iloc[:, 0], axis=0) for table in (wall, cpu))
+
     columns = {"s": wall.median(), "cpu s": cpu.median(), "ratio": ratios.median()}
     columns |= {"lower quartile": ratios.quantile(0.25), "upper quartile": ratios.quantile(0.75)}
     return (
@@ -93,16 +95,20 @@ def measure(name: str, cell: str, steps: int, batch: int, rounds: int) -> dict:
     diagnostic, model = _diagnostic(name), _model(cell)
     if not diagnostic.serves(model):
         return {}
+
     rng, w = np.random.default_rng(0), np.zeros((batch, steps), "float32")
+    # one error, at the end: lags as long as the probe
     w[:, -1] = 1.0
     events = rng.random((batch, steps)) < 2 / steps
     x, y = (rng.normal(size=(batch, steps, size)).astype("float32") for size in (FEATURES, 1))
     probe = Probe(x, y, w, np.ones((batch, steps), bool), events)
+
     before, times = _peak(), []
     for _ in range(1 + rounds):
         start = time.perf_counter()
         table = diagnostic.measure(model, probe)
         times.append(time.perf_counter() - start)
+
     return {
         "first s": times[0],
         "s": float(np.median(times[1:])),
@@ -129,6 +135,7 @@ def _diagnostic(name: str) -> Any:
 def _whole_run(preset: str, budget: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         settings = [f"trainer.budget={budget}", f"diagnostic={preset}", f"outputs={folder}"]
+        # of all children that have ended: the difference is that of this run
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", "from lstmlab.app import main; main()", *settings],
@@ -153,6 +160,7 @@ def _environment() -> dict[str, str]:
 
 def _peak() -> float:
     """The peak memory of this process in MB."""
+    # Linux counts it in KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -66,6 +66,7 @@ def _processes(learners, cells, lengths, widths) -> Iterator[tuple[str, list[dic
             yield "ratio", pair
         for learner in learners:
             of_length = [_item(cell, learner, UNITS, steps) for steps in sorted(lengths)]
+            # a process each: the peak of a process never falls
             yield from (("memory", [item]) for item in of_length)
             yield "length", of_length
             yield "width", [_item(cell, learner, units, STEPS) for units in sorted(widths)]
@@ -115,6 +116,7 @@ def against_length(raw: pd.DataFrame) -> pd.DataFrame:
             per_step.div(per_step.iloc[:, -1], axis=0).median(),
             table.median().to_numpy(),
         )
+
         fit = _line(lengths, median)
         shortest = table.columns[0]
         for k, steps in enumerate(table.columns):
@@ -175,7 +177,9 @@ def _line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """a + b x by least squares of the relative deviations, with a >= 0."""
     if len(x) < 2:
         return y
+    # polyfit multiplies deviations by w: 1 / y makes them relative
     b, a = np.polyfit(x, y, 1, w=1 / y)
+    # a < 0 is no overhead: then a = 0, with the b that minimises sum (b x / y - 1)^2
     return a + b * x if a >= 0 else x * np.sum(x / y) / np.sum((x / y) ** 2)
 
 
@@ -200,6 +204,7 @@ def _apart(part: str, items: list[dict], rounds: int, seconds: float) -> list[di
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         print(f"left out: {part} of {what}: {last}", file=sys.stderr)
         return []
+
     answer = json.loads(done.stdout.splitlines()[-1])
     for line in answer["left_out"]:
         print(f"left out: {part} of {line}", file=sys.stderr)
@@ -217,11 +222,12 @@ def measure(items: list[dict], rounds: int, seconds: float) -> dict:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
     calls, rows, left_out = {}, [], []
     for k, item in enumerate(items):
         try:
             call = _call(**item)
-            taken = _seconds(call, 1)
+            taken = _seconds(call, 1)  # compiles
         except (ValueError, AttributeError, ImportError) as error:
             line = " ".join(str(error).split())
             left_out.append(
@@ -232,6 +238,7 @@ def measure(items: list[dict], rounds: int, seconds: float) -> dict:
             calls[k] = call, _count(call, seconds)
         else:
             rows.append({**item, "round": 0, "seconds": taken})
+
     rng = np.random.default_rng(0)
     for number in range(rounds):
         for k in rng.permutation(list(calls)):
@@ -251,11 +258,13 @@ def _call(cell: str, learner: str, units: int, steps: int):
     name, module, settings, _ = LEARNERS[learner]
     made = getattr(importlib.import_module(f"lstmlab.learners.{module}"), name)(**settings)
     model = Recurrent(variant(cell, units), Head(1), made, FEATURES)
+
     rng = np.random.default_rng(0)
     x, y = (
         tf.constant(rng.uniform(-1, 1, (1, steps, width)), "float32") for width in (FEATURES, 1)
     )
     w = tf.ones((1, steps))
+
     compiled = tf.function(
         lambda x, y, w: made.gradients(model.cell, model.head, x, y, w),
         jit_compile=True,

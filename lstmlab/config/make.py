@@ -40,6 +40,7 @@ def instantiate(config: dict, group: str, **more: Any) -> Any:
     if not isinstance(settings, dict):
         raise refusal("train", f"an option of the group {group!r}", {group: settings})
     try:
+        # plain lists and dictionaries: those of OmegaConf are neither
         return instantiate(settings, _convert_="all", **more)
     except InstantiationException as error:
         cause = error.__cause__ or error
@@ -64,13 +65,16 @@ def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) ->
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    # with the seed beside it, where ${seed} in the file looks for it
     whole = OmegaConf.create({"seed": seed, group: OmegaConf.create(text(group, option))})
     plain = cast(dict, OmegaConf.to_container(whole[group]))
     for override in overrides:
         _check_known(option, override, plain)
+
     OmegaConf.set_struct(whole, True)
     try:
         for name, value in _parsed(option, overrides):
+            # an argument that the file leaves out; _check_known has let it pass
             new = not _is_there(name, plain)
             OmegaConf.update(whole, f"{group}.{name}", value, merge=True, force_add=new)
         return instantiate(whole[group], _convert_="all")
@@ -86,6 +90,7 @@ def _check_known(option: str, override: str, plain: dict) -> None:
         raise ValueError(f"{option}: a setting is written as name=value. Received: {override}")
     within, _, _ = name.rpartition(".")
     arguments = inspect.signature(found(plain["_target_"])).parameters
+    # within a part with a class of its own, that class refuses what it does not know
     takes_more = _is_there(f"{within}._target_", plain) if within else name in arguments
     if not takes_more and not _is_there(name, plain):
         known = _leaves(plain)
@@ -112,6 +117,7 @@ def compose(*overrides: str) -> tuple[dict, dict]:
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
+    # the choices are in Hydra's own part of the config, which is dropped below
     with initialize_config_module("lstmlab.conf", version_base="1.3"):
         config = compose("config", list(overrides), return_hydra_config=True)
     choices = dict(config.hydra.runtime.choices)
@@ -159,6 +165,7 @@ def _foreign(group: str, settings: dict) -> str | None:
     ]
     if not unknown:
         return None
+
     own = f"lstmlab '~{group}' +{group}._target_={target} +{group}.NAME=VALUE"
     return (
         f"{group}: not all of these are settings of {target}; expected only its own, "

@@ -16,6 +16,7 @@ def one_line(error: BaseException) -> str:
     )
 
     line = _flat(str(error)) or type(error).__name__
+    # first, as it is a ConfigCompositionException and an OSError as well
     if isinstance(error, MissingConfigException):
         return _missing(error)
     if isinstance(error, OverrideParseException):
@@ -23,6 +24,7 @@ def one_line(error: BaseException) -> str:
         return f"{written}. Received: {error.override!r}"
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
+
     if line.startswith("Config group override must be"):
         chosen = "a part is chosen by the name of its option, and left out with '~part'"
         return f"{chosen}. Received: {' '.join(sys.argv[1:])}"
@@ -52,6 +54,7 @@ def _composition(error: Any) -> str:
         name, typed = unlike.group(1), _as_typed(unlike.group(1))
         whole = f"'~{name}' '+{name}=VALUE' replaces it whole"
         return f"{name}: expected the kind of value it has now; {whole}. Received: {typed}"
+
     override = re.search(r"[Cc]ould not override '([^']+)'", line)
     if override is None:
         return f"{line}. Received: {' '.join(sys.argv[1:])}"
@@ -74,6 +77,7 @@ def _no_such_setting(name: str) -> str:
 
 def _as_typed(setting: str) -> str:
     """Return setting=value as it was typed."""
+    # the errors of Hydra have the name without the value
     return next((a for a in sys.argv[1:] if a.lstrip("+~").partition("=")[0] == setting), setting)
 
 

@@ -31,11 +31,14 @@ def _learners_of_today(node: Any) -> Any:
     package, _, name = str(node.get("_target_", "")).rpartition(".")
     if package != "lstmlab.learners":
         return after
+
+    # not in renamed.yaml: these lie anywhere in a config, and `limit` became two names
     names = {"updates": "update_every", "h": "horizon"}
     if name in ("RTRL", "SnAp"):
         names["limit"] = "max_sensitivities"
     if name == "Truncated1997":
         names["limit"] = "max_trace"
+
     after = {names.get(key, key): value for key, value in after.items()}
     return _split_truncated1997(after) if name == "Truncated1997" else after
 
@@ -44,6 +47,7 @@ def _split_truncated1997(learner: dict) -> dict:
     """Choose the class: until 2026-11 one class had both forms of the rule of 1997."""
     if "form" not in learner:
         return learner
+    # each of the two classes of today refuses the settings of the other
     forward = learner["form"] == "traces"
     others = {"scope"} if forward else {"update_every", "decay", "decay_steps", "max_trace"}
     left = {name: value for name, value in learner.items() if name not in {"form", *others}}

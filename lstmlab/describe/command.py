@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="lstmlab-tasks",
         description="Lists the tasks; with a name: the card of that task, and one drawn sequence.",
     )
+
     add = parser.add_argument
     add("name", nargs="?", help="a task of conf/task/")
     add("settings", nargs="*", metavar="SETTING=VALUE", help="settings of the task, as T=50")
@@ -55,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--position", type=int, default=0, help=where)
     drawn = "write the sequence as a picture, too (png, svg, pdf)"
     add("--picture", type=Path, metavar="FILE", help=drawn)
+    # intermixed: settings may stand behind the options, too
     options = parser.parse_intermixed_args(argv)
+
     try:
         print(_list() if options.name is None else _one(options))
     except (OSError, ValueError) as error:
@@ -73,6 +76,7 @@ def _list() -> str:
 def _one(options: argparse.Namespace) -> str:
     """The card of a task, its settings and one sequence."""
     task = build(options.name, options.settings, options.seed)
+    # the first line of the file is its _target_, which is no setting
     settings = config.text("task", options.name).partition("\n")[2].rstrip()
     parts = [
         inspect.getdoc(type(task)) or "",
@@ -80,6 +84,7 @@ def _one(options: argparse.Namespace) -> str:
         f"Settings of task={options.name}, with their defaults:\n{settings}",
         describe(task, options.seed, options.position),
     ]
+
     if options.picture is not None:
         picture(task, options.seed, options.position).savefig(options.picture)
         parts.append(f"picture: {options.picture}")

@@ -79,6 +79,7 @@ def _curve(panel: Axes, steps: np.ndarray, values: np.ndarray, label: str, colou
         markersize=5,
         drawstyle="steps-mid" if len(steps) <= 300 else "default",
     )
+
     margin = 0.12 * float(values.max() - values.min()) or 0.5
     panel.set_ylim(values.min() - margin, values.max() + margin)
     panel.set_ylabel(label, fontsize=9)
@@ -110,6 +111,7 @@ def _dots(
         room = min(480 / total, 360 / lines)  # points between neighbours, to the side and above
         size = float(np.clip(room, 4.0 if len(at) < FEW else 2.0, 7.0))
         panel.plot(at, line, "s", color=colour, markersize=size, mew=0)
+
     panel.set_ylim(lines - 0.4, -0.6)
     panel.set_ylabel(label, fontsize=9)
     _ticks(panel, names)
@@ -122,6 +124,7 @@ def _heat(
     most = float(np.abs(values).max()) or 1.0
     image = np.zeros((values.shape[1], steps[-1] - steps[0] + 1))
     image[:, steps - steps[0]] = values.T
+
     panel.imshow(
         image,
         aspect="auto",
@@ -131,6 +134,7 @@ def _heat(
         extent=(steps[0] + 0.5, steps[-1] + 1.5, values.shape[1] - 0.5, -0.5),
         interpolation="nearest" if len(steps) < 400 else "antialiased",
     )
+
     panel.set_ylabel(f"{label or 'inputs'}, ±{written(most)}", fontsize=9)
     _ticks(panel, names)
 

@@ -82,7 +82,7 @@ def one_step(terms: pd.DataFrame) -> Claim:
         terms: The table of diagnostics.common.terms.
     """
     rows = terms[terms["value"] == "cell_state"]
-    along = rows[rows["way"] == "carousel"]["norm"].max()
+    along = rows[rows["way"] == "carousel"]["norm"].max()  # NaN without a carousel
     others = rows[rows["way"] != "carousel"]
     if others.empty:
         text = "The carousel is the only path from state to state."
@@ -116,7 +116,7 @@ def retention(jacobians: pd.DataFrame) -> Claim:
     if "carousel" in logs:
         product = logs["carousel"].reindex(measured.index).dropna()
 
-    if len(product) < 2:
+    if len(product) < 2:  # without a carousel only lag 0 has a product, and there it is 1
         end = measured.index[-1]
         return Claim(
             "Without a carousel nothing holds the state: the derivative over the longest lag is "
@@ -152,6 +152,7 @@ def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
         f"at lag {end} steps: carousel {carousel:.3g}, pre-activations {nets:.3g}, together "
         f"{whole:.3g} (|dE/ds|, error per unit of state)"
     )
+
     if forget_gate == "closed":
         text = "Without a carousel, all of the error arrives through the pre-activations."
         return Fact(text, numbers)
@@ -182,6 +183,7 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
             "Along the carousel every cell keeps its derivative, 1 over every lag: no gate "
             "multiplies the old state."
         )
+
     kept = logs["log10_carousel"].dropna()
     end = kept.index[-1]
     return Claim(
@@ -194,11 +196,14 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
 def _under_the_bound(logs: pd.DataFrame) -> Claim:
     measured, bound = logs["log10_norm"], logs["log10_bound_spectral"]
     apart = (measured - bound).dropna()
+    # from lag 1 on: at lag 0 both are 1 and say nothing
     apart, factor = apart[apart.index > 0], 10 ** bound.get(1, np.nan)
     worst = apart.idxmax()
     follows = "must decay" if factor < 1 else "may grow"
+
     return Claim(
         "The measured derivative does not exceed the bound of 1991, (f'max |W|)^q.",
+        # the rounding of a product of steps grows with their number
         bool((apart <= apart.index * np.log10(1 + ROUNDING)).all()),
         f"f'max |W| = {factor:.3g}, so it {follows}; closest at lag {worst} steps: measured "
         f"{_power(measured[worst])}, bound {_power(bound[worst])} (no unit)",

@@ -17,8 +17,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments. Default: those of the command line.
     """
     options = _parser().parse_intermixed_args(argv)
+    # read when Keras and TensorFlow are loaded, which the first job does
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
     problems = 0
     for job in _jobs(options):
         try:
@@ -36,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description="What the gates of a network do: a page of equations and derivatives and, "
         "for a finished run, measurements.",
     )
+
     parser.add_argument(
         "what",
         nargs="+",
@@ -57,6 +60,7 @@ def _jobs(options: argparse.Namespace) -> list[Callable[[], Path]]:
     first, *rest = options.what
     if first.startswith("cell="):
         return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
+    # the files of all runs have the same names: each run gets a folder of its own in --out
     several = options.out is not None and len(options.what) > 1
     return [
         partial(of_run, run, options.out / Path(run).name if several else options.out)

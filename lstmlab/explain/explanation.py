@@ -72,6 +72,7 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
 
     run = reopen(folder)
     _check_version(folder, run.row)
+    # only now: for a run that is refused no folder is made
     out = made(Path(folder if out is None else out))
 
     page = Page(title(run.row))

@@ -26,10 +26,12 @@ def forgets(interventions: pd.DataFrame, forget_gate: str) -> list[Claim | Fact]
         others = interventions[interventions["gate"] != "forget_gate"]
         responded = [_responded(others)] if len(others) else []
         return [_factor(interventions), *responded, _leaves_least(interventions)]
+
     constant = {
         "absent": "Along the carousel the old state is multiplied by 1 at every step, by no gate.",
         "closed": "There is no carousel: the old state is multiplied by 0 at every step.",
     }
+    # an absent or a closed gate cannot be held, and has no rows
     has = "input_gate" in set(interventions["gate"])
     added = [_added(_row(interventions, "input_gate", "closed"))] if has else []
     return [Fact(constant[forget_gate]), _unchanged(interventions), *added]
@@ -53,6 +55,7 @@ def _responded(others: pd.DataFrame) -> Claim:
     # 0 before and after is -inf both times: no change
     apart = (after - before).where(after != before, 0.0).abs()
     largest = _moved(others.loc[apart.idxmax()], "retention_carousel")
+
     return Claim(
         "No other gate, when held, changes the product of the forget gates by more than a factor "
         f"of {FACTOR:g}.",
@@ -105,6 +108,7 @@ def _largest(interventions: pd.DataFrame) -> str:
     """The row that changes the retention most, in words, and how it does so."""
     change = _change(interventions)
     row = interventions.loc[change.idxmax()]
+    # the forget gate acts as a factor; a change that is rounding needs no explanation
     by_addition = row["gate"] != "forget_gate" and change.max() >= ROUNDING
     added = ", by addition, through what the pre-activations read back (outputs, peepholes)"
     return _moved(row) + (added if by_addition else "")

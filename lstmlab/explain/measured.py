@@ -82,6 +82,7 @@ def _terms(page: Page, cell: Any, found: Any) -> None:
         ]
         for row in found.table.to_dict("records")
     ]
+
     of, by = "derivative of", "with respect to (step before)"
     page.table([of, by, "term, without its sign", "path", "norm"], rows)
     page.paragraph(
@@ -142,6 +143,8 @@ def _interventions(page: Page, cell: Any, table: pd.DataFrame) -> None:
         "retention_carousel": "along the carousel",
     }
     there = [name for name in columns if f"{name}_after" in table]
+
+    # every row has the same values before: one measurement with no gate held
     first = table.iloc[0]
     rows = [["none", "", "0", *(number(first[f"{name}_before"]) for name in there)]]
     for row in table.to_dict("records"):

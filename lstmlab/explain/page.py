@@ -33,6 +33,7 @@ figure { margin: 1rem 0; } figcaption { color: #555; font-size: .93rem; }
 """
 
 # MathML of a letter with a prime as its superscript, with or without a subscript
+# groups: the element, the letter, the subscript; (?!</\1>) keeps a match in one element
 PRIMED = re.compile(
     r"<(msubsup|msup)>(<m[io][^>]*>[^<]*</m[io]>)((?:(?!</\1>).)*?)<mi>&#x02032;</mi></\1>"
 )

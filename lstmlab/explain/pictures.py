@@ -59,6 +59,7 @@ def drawn(rows: pd.DataFrame, names: dict[str, str], label: str) -> Figure:
     """
     figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=110)
     axes = figure.subplots()
+    # counted over all names: a curve keeps its colour where another has no points
     for colour, (kind, name) in enumerate(names.items()):
         curve = rows[(rows["kind"] == kind) & (rows["value"] > FLOOR)].sort_values("lag")
         if len(curve) > 1:

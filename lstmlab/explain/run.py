@@ -34,7 +34,7 @@ def what_was_run(page: Page, run: Any) -> None:
     page.table(["run", ""], lines)
 
     learner = run.model.learner
-    if type(learner).predict is not Learner.predict:
+    if type(learner).predict is not Learner.predict:  # such as a chunker, which has several nets
         name = type(learner).__name__
         more = f"{name} answers with more than this cell and its head"
         page.paragraph(f"{more}; what follows is about these two only.", note=True)

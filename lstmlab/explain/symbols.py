@@ -27,6 +27,7 @@ def symbolic(page: Page, cell: Any, measured: bool = False) -> None:
     Raises:
         ValueError: The cell is not given in symbols; nothing is written.
     """
+    # all before the first heading: of a cell that is refused nothing is written
     lines, meanings, blocks = equations(cell), legend(cell), jacobian(cell)
     page.heading("The equations with these switches")
     page.table(["value", "equation"], [[_value(line.name), Formula(line.latex)] for line in lines])
@@ -63,6 +64,7 @@ def _about_paths(cell: Any) -> list[str]:
             "without one, the factor 1; every other term passes through a pre-activation and is "
             "added."
         )
+
     texts = [f"Each derivative is a sum of terms, one for each path. {paths}"]
     if cell.normaliser == "state":
         texts.append(

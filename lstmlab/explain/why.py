@@ -30,7 +30,7 @@ def beside(cell: Any) -> dict[str, bool]:
     if forget_gate(cell) != "a gate":
         return {}
     if cell.normaliser is not None:
-        return {"input_gate": True}
+        return {"input_gate": True}  # the larger its share, the smaller that of the forget gate
 
     source, falls = {}, {}
     for name, gate in cell.gates.items():
@@ -38,6 +38,7 @@ def beside(cell: Any) -> dict[str, bool]:
         source[name] = gate.to if is_coupled else name
         falls[name] = is_coupled and gate.complement
     return {
+        # of two gates of one net, opposite signs: one opens as the other closes
         name: falls[name] != falls["forget_gate"]
         for name in cell.gates
         if name != "forget_gate" and source[name] == source["forget_gate"]
@@ -68,6 +69,7 @@ def paragraphs(cell: Any) -> list[list]:
         "closed": "There is no carousel: the old state has no factor, and nothing of it is kept "
         "except through a pre-activation that reads the step before.",
     }[forget_gate(cell)]
+
     moving = mover(cell.gates, "forget_gate")
     if moving is not None:
         text += f" The {moving.words} is part of this factor."
@@ -98,6 +100,7 @@ def of_held(cell: Any) -> str:
 def _of_one_net(cell: Any) -> list:
     """That the pre-activation of the forget gate sets another gate too."""
     if cell.normaliser == "gates":
+        # the fractions of (9), which the line names do not tell from (2)
         links = [line.latex for line in equations(cell) if r"\frac" in line.latex]
         before = (
             "But both gates are divided by their sum, so that the pre-activation of either one "
@@ -106,6 +109,7 @@ def _of_one_net(cell: Any) -> list:
     else:
         links = [line.latex for line in equations(cell) if line.name in coupled(cell)]
         before = "But one pre-activation sets both the forget gate and another gate: "
+
     formulas = [piece for link in links for piece in (Formula(link), ", ")][:-1]
     follows = [OPENING[forgets].format(words(gate)) for gate, forgets in beside(cell).items()]
     because = "because the same pre-activation sets the factor on the old state"
@@ -117,12 +121,14 @@ def _of_a_ratio(cell: Any) -> list[list]:
     lines = {line.name: line.latex for line in equations(cell)}
     shares = r"\bar{f}_t \odot n_{t-1}", r"\bar{i}_t"
     old, new = (over_cells(cell, rf"\frac{{{value}}}{{n_t}}") for value in shares)
+    # (5) / (11) of GatedCell: f s_tm1 / n_t = (f n_tm1 / n_t) z_tm1, as z = s / n
     ratio = rf"z_t = {old} \odot z_{{t-1}} + {new} \odot g_t"
 
     text = (
         ". The two shares add up to 1: both gates determine what is left of the old value, and "
         "opening the input gate means forgetting."
     )
+    # the odds are i / (f n_tm1), and i = e^net
     if cell.input_gate.get_config()["activation"] == "exponential":
         text += (
             " Raising its pre-activation by 1 multiplies the odds of the new value against the old "

@@ -187,6 +187,7 @@ class Board:
         """End the files; whatever is written later begins new ones."""
         for folder in list(self._writers):
             self.disk.write(self._close, folder)
+        # those that are left after a failure of the disk, when nothing is closed any more
         self._writers.clear()
 
     def _write(self, folder: Path, summary: Callable, *arguments: Any) -> None:
@@ -233,6 +234,7 @@ def image(figure: "Figure") -> np.ndarray:
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     canvas.print_raw(buffer)
     width, height = canvas.get_width_height()
+    # bytes in the order of RGBA -> [height, width, 4] -> without A
     return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
 
 
@@ -251,6 +253,7 @@ def _bands(rows: dict[str, np.ndarray]) -> np.ndarray:
 
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=cells)[:, 0]
     for panel, (name, values) in zip(panels, rows.items(), strict=True):
+        # one scale for all images: those of two moments can be compared
         bright = panel.imshow(
             values, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest"
         )
@@ -274,6 +277,7 @@ def story(diagnostics: Iterable[Diagnostic] = ()) -> list[tuple[str, list[Chart]
     The charts are those of the training, of every diagnostic of the package, and of `diagnostics`.
     """
     sources: list[type[Diagnostic] | Diagnostic] = [*kinds().values(), *diagnostics]
+    # a set: several diagnostics may ask for the same chart
     charts = {*TRAINING, *(chart for source in sources for chart in source.charts)}
     told = sorted(charts, key=lambda chart: (chart.chapter, chart.place, chart.title))
     return [(chapter, list(group)) for chapter, group in groupby(told, attrgetter("chapter"))]

@@ -61,7 +61,9 @@ class GateTensorBoard(keras.callbacks.Callback):
         if hparams is not None and not isinstance(hparams, dict):
             raise refusal("GateTensorBoard", "a dictionary or None", {"hparams": hparams})
         if not isinstance(probe, Probe):
+            # a wrong probe is refused here already, not when training begins
             checked(probe)
+
         self.log_dir, self.probe, self.every, self.hparams = log_dir, probe, every, hparams
         self.diagnostics, self._chosen = _diagnostics(diagnostics), not isinstance(diagnostics, str)
         self._recorder: Any = None
@@ -95,6 +97,7 @@ class GateTensorBoard(keras.callbacks.Callback):
         )
         for name, value in self._logs.items():
             self._recorder.board.scalar(f"training/{name}", value, step)
+        # a row for each metric: with validation_freq some epochs have fewer
         rows = [(step, epoch + 1, name, value) for name, value in self._logs.items()]
         table = pd.DataFrame(rows, columns=["step", "epoch", "metric", "value"])
         self._recorder.append("history", table)
@@ -129,6 +132,7 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     def _measure(self, whole: bool = False) -> None:
         """Measure; `doubling` diagnostics only if `whole`, and when the count is a power of two."""
+        # n & (n - 1) is 0 for powers of two, and for n = 0, the measurement before training
         whole = whole or self._count & (self._count - 1) == 0
         among = [
             name
@@ -151,6 +155,7 @@ def _diagnostics(chosen: Any) -> dict[str, Diagnostic]:
     ):
         asked = "'light', 'full' or a list of diagnostics"
         raise refusal("GateTensorBoard", asked, {"diagnostics": chosen})
+
     names = [one.name for one in chosen]
     if len(set(names)) < len(names):
         raise refusal("GateTensorBoard", "diagnostics of different names", {"diagnostics": names})

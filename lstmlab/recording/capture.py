@@ -59,6 +59,7 @@ class CapturedCall(NamedTuple):
 
         y = np.zeros((*mask.shape, self.layer.units), every.dtype)
         rows, at = np.nonzero(source >= 0)
+        # several steps may repeat one output; y[...] += would count the last of them only
         np.add.at(y, (rows, source[rows, at]), every[rows, at])
         return y
 
@@ -104,6 +105,7 @@ class Capture:
             ValueError: The model does not take this batch.
         """
         batch = [tree.map_structure(_tensor, part) for part in (x, y, w)]
+        # the metrics too: Keras counts each loss in one when it computes it
         with untouched(self.model, *self.model.metrics_variables):
             try:
                 captured = tree.map_structure(_numpy, self._captured(*batch))
@@ -116,6 +118,7 @@ class Capture:
 
     def _capture(self, x: Any, y: Any, w: Any) -> list[tuple]:
         """For each call of a GatedRNN, the fields of CapturedCall after `layer`."""
+        # this runs while the graph is traced; later calls meet the same layers in the same order
         self._layers = []
         calls: list[tuple] = []
         taps: list[list] = []
@@ -136,6 +139,7 @@ class Capture:
 
         with tf.GradientTape(watch_accessed_variables=False) as tape, listening(tap):
             prediction = self.model(x, training=False)
+            # not compute_loss: that of a subclass may have no argument `training`
             error = self.model._compute_loss(x, y, prediction, w, training=False)
         derivatives = tape.gradient(error, taps, unconnected_gradients="zero")
         return [

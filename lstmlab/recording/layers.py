@@ -171,6 +171,7 @@ class MeasuredLayers:
             own = self._probe(name, call)
             if own is not None:
                 found[name] = self._layer(name, call, own), own
+
         if not found:
             received = f"model={self.model.name!r}, with none left"
             raise refusal(OWNER, "a model that runs a GatedRNN", received)
@@ -190,6 +191,7 @@ class MeasuredLayers:
         from_zero = not any(map(np.any, states))
 
         layer = self._layers.get(name)
+        # once Started, always Started: zeros are states like others, and the object stays
         if layer is None or not (from_zero or isinstance(layer.cell, Started)):
             cell = call.layer.cell if from_zero else Started(call.layer.cell, states)
             head = LinearHead(call.layer.units, dtype=call.layer.dtype_policy)
@@ -215,6 +217,7 @@ class MeasuredLayers:
         # the steps that a mask keeps, moved to the front
         rows, count = mask.any(axis=1), mask.sum(axis=1)
         longest = count.max()
+        # [B, longest, 1], stretched over the features of x and y
         order = np.argsort(~mask, axis=1, kind="stable")[:, :longest, None]
         valid = np.arange(longest) < count[:, None]
         x, y = (np.take_along_axis(part, order, axis=1) * valid[..., None] for part in (x, y))

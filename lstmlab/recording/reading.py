@@ -64,7 +64,7 @@ def _check_version(folder: Path) -> None:
     try:
         row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         written = row.get("version.lstmlab", "unknown")
-    except FileNotFoundError:
+    except FileNotFoundError:  # the folder of a GateTensorBoard has no such row
         return
     except (ValueError, AttributeError):
         written = "unknown"
@@ -86,6 +86,7 @@ def _table(path: Path) -> pd.DataFrame:
     rows = list(csv.reader(io.StringIO(whole + end)))
     if not rows:
         return pd.DataFrame()
+    # checked here: pandas would fill up a short row in silence
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             received = f"{path}, damaged: {len(row)} in line {number}"
@@ -123,7 +124,7 @@ def _scalars_of(path: Path) -> Iterator[tuple]:
         for value in event.summary.value:
             # only the first value of a tag names its plugin
             plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
-            if value.HasField("simple_value"):
+            if value.HasField("simple_value"):  # TensorFlow 1
                 yield value.tag, event.step, event.wall_time, value.simple_value
             elif value.HasField("tensor") and plugin == "scalars":
                 yield value.tag, event.step, event.wall_time, float(make_ndarray(value.tensor))

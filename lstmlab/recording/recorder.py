@@ -72,6 +72,7 @@ class Recorder:
         self._boards = {name: self.board.sub(name) if several else self.board for name in found}
 
         self._serving: dict[str, dict[str, Diagnostic]] = {}
+        # a copy: _leave_out takes names out of this dictionary
         for name, diagnostic in list(self.diagnostics.items()):
             served = [layer for layer, (net, _) in found.items() if diagnostic.serves(net)]
             # a copy for each layer: a diagnostic keeps what it compiled for one network
@@ -109,6 +110,7 @@ class Recorder:
         if not due:
             return
 
+        # anew: the states and the derivatives at each layer follow the training
         found = self._layers(self.probe)
         for name in due:
             first = name not in self.measured_at

@@ -16,6 +16,7 @@ def main() -> None:
         default="outputs",
         help="folder with runs, at any depth (default: outputs)",
     )
+
     try:
         print(write(parser.parse_args().folder))
     except (OSError, ValueError) as error:

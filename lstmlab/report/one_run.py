@@ -24,9 +24,11 @@ def summary(folder: str | Path) -> str:
         ("published", row.get("published_source")),
         ("run", f"{folder}/"),
     ]
+
     if (folder / "picture.png").exists():
         lines.append(("picture", f"{folder}/picture.png"))
     if (folder / "tb").exists():
+        # the one of this environment, which need not be on the PATH
         program = str(short(Path(sys.executable).parent / "tensorboard"))
         lines.append(("TensorBoard", shlex.join([program, "--logdir", f"{folder}/tb"])))
     return "\n".join(f"{name:<12} {text}" for name, text in lines if text)

@@ -76,6 +76,7 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
         labels.append(f"{label}\n{len(solved)} of {len(trials)} solved")
 
     axes.set_yticks(range(len(labels)), labels)
+    # upside down: the first group on top, as in the table
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("training sequences")
     _whole_decades(axes.xaxis, np.concatenate([line.get_xdata() for line in axes.lines]))
@@ -100,14 +101,18 @@ def _whole_decades(axis: Any, values: Any) -> None:
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return
+
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
     limits = 10.0**low * 0.9, 10.0 ** max(high, low + 1) * 1.1
+
     if axis.axis_name == "x":
         axis.axes.set_xscale("log")
         axis.axes.set_xlim(*limits)
     else:
         axis.axes.set_yscale("log")
         axis.axes.set_ylim(*limits)
+
+    # matplotlib labels the minor ticks too where a log axis is short
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
 
@@ -123,6 +128,7 @@ def _learning(part: SubFigure, history: pd.DataFrame, row: dict) -> None:
 
     wrong = axes.twinx()
     wrong.plot(history["sequences"], history["recent_wrong"], color="C3")
+    # a plain log scale has no place for 0 wrong, which is what training is after
     wrong.set_yscale("symlog", linthresh=10)
     wrong.set_ylim(0, 2 * max(5, history["recent_wrong"].max()))
     wrong.yaxis.set_major_formatter(WHOLE)
@@ -139,6 +145,7 @@ def _learning(part: SubFigure, history: pd.DataFrame, row: dict) -> None:
 def _example(part: SubFigure, example: pd.DataFrame, row: dict) -> None:
     """The inputs of one probe sequence above its gates and cell states, at the last measurement."""
     last = example[example["sequences"] == example["sequences"].max()]
+    # input_gate_1 begins like an input
     inputs = [c for c in last if c.startswith("input_") and "_gate" not in c]
     gates = [c for c in last if c.rsplit("_", 1)[0].endswith("_gate")]
     states = [c for c in last if c.startswith("cell_state_")]
@@ -150,6 +157,7 @@ def _example(part: SubFigure, example: pd.DataFrame, row: dict) -> None:
     t = last["t"]
     _strips(panels[0], last[inputs], t)
     panels[0].set_title(_question(last), fontsize="medium")
+
     for panel, (columns, name) in zip(panels[1:], lines, strict=True):
         _curves(panel, last, columns)
         panel.set_ylabel(name)
@@ -215,6 +223,7 @@ def _flow(part: SubFigure, flow: pd.DataFrame, row: dict) -> None:
     axes, flow = part.subplots(), flow[flow["path"].isin(PATHS)]
     moments = sorted({flow["sequences"].min(), flow["sequences"].max()})
     colours = {path: f"C{k}" for k, path in enumerate(sorted(flow["path"].unique()))}
+
     for moment in moments:
         for path, curve in flow[flow["sequences"] == moment].groupby("path"):
             curve = curve[curve["norm"] > 0]
@@ -243,9 +252,11 @@ def _net(part: SubFigure, net: pd.DataFrame, row: dict) -> None:
     axes = part.subplots()
     sources, targets = list(dict.fromkeys(net["from"])), list(dict.fromkeys(net["to"]))
     units = [name for name in targets if name.startswith("unit")]
+    # units in one order on both axes
     sources = [name for name in sources if not name.startswith("unit")] + units
 
     largest = net.groupby("to")["weight"].transform(lambda weights: weights.abs().max())
+    # replace: a row of zeros has no largest weight to divide by
     side = 100 * np.sqrt(net["weight"].abs() / largest.replace(0, 1)) / max(len(targets), 1) * 1.2
     places = net["from"].map(sources.index), net["to"].map(targets.index)
     axes.scatter(*places, s=side**2, c=np.where(net["weight"] > 0, "C0", "C3"), marker="s")

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from lstmlab.results import FINISHED
 
 NAMES = ["task", "cell", "learner"]
+# these may differ within one group of trials: task.pair follows the seed
 NOT_SETTINGS = ("version.", "diagnostic.", "task.pair")
 NUMBERS = (
     "sequences",
@@ -44,7 +45,9 @@ def groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
     # rows of runs that never began lack most columns
     rows = rows.reindex(columns=list(columns))
+    # groupby would drop rows without a name, and no run is dropped
     rows[NAMES] = rows[NAMES].astype(object).fillna("?")
+    # a figure that cannot be read as a number counts as unknown
     numbers = [*NUMBERS, *yardsticks(rows)]
     rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
 

@@ -13,6 +13,7 @@ def markdown(lines: pd.DataFrame) -> str:
     """Return the lines of `statistics.table` as a Markdown table."""
     with_settings, with_losses = lines["settings"].any(), lines["test_loss_mean"].notna().any()
     to_beat = yardsticks(name.removesuffix("_mean") for name in lines)
+
     shown = []
     for line in lines.to_dict("records"):
         shown.append(
@@ -30,6 +31,7 @@ def markdown(lines: pd.DataFrame) -> str:
                 "published": _published(line),
             }
         )
+    # no numparse: the numbers are written out, and tabulate would write them anew
     return pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)
 
 

@@ -45,13 +45,16 @@ def equations(cell: Any) -> list[Equation]:
             (softmax).
     """
     check(cell)
+    # the order of GatedCell.step, whose numbers these are: a gate that sees s_t comes after it
     early = [name for name, gate in cell.own.items() if gate.peephole != "current"]
     found = [equation for name in early for equation in (_net(cell, name), _opened(cell, name))]
     found += [
-        *_moved(cell),
-        *_normalised(cell),
+        *_moved(cell),  # (3)
+        *_normalised(cell),  # (9), (10)
+        # last: a coupled gate follows the value with which its partner multiplies
         *(_coupled(cell, name) for name in coupled(cell)),
     ]
+
     found += [*_candidate(cell), Equation("cell_state", _state(cell)), *_sum_beside(cell)]
     found += [
         equation
@@ -74,6 +77,7 @@ def legend(cell: Any) -> dict[str, str]:
         words["R_a"] = f"weights from what is read back into net a{from_where}"
     if any(product.kind == "by_element" for product in cell.recurrence.products):
         words["r_a"] = "weights of a net that reads only its own cells"
+
     if cell.peepholes:
         words["u_a"] = "peephole weights: how gate a sees the state"
     if cell.reset_after and cell._initial_bias("candidate") is not None:
@@ -83,6 +87,7 @@ def legend(cell: Any) -> dict[str, str]:
             f"gives the value of a block to each of its {cell.block_size} cells; "
             "transposed: sums over them"
         )
+
     return words | _legend_of_signs(cell) | _legend_of_derivatives(cell)
 
 
@@ -108,6 +113,7 @@ def _legend_of_derivatives(cell: Any) -> dict[str, str]:
         words[r"i'_t, \, f'_t, \, \ldots"] = "slope of that value's activation at its net input"
     if not is_linear(cell.output_activation):
         words[r"h, \, h'"] = "the output activation and its slope"
+
     if cell.normaliser:
         words[r"\bar{i}_t, \, \bar{f}_t"] = "the gates as they multiply, after the normaliser"
         words[r"(\log i)'_t"] = "slope of the logarithm of that gate at its net input"
@@ -119,11 +125,13 @@ def _legend_of_derivatives(cell: Any) -> dict[str, str]:
 
 def _net(cell: Any, name: str) -> Equation:
     letter, gate = LETTERS[name], cell.own.get(name)
+    # W without a letter: all nets are normalised together, and N_a takes the part of net a
     terms = [rf"\mathcal{{N}}_{letter}(W x_t)" if cell.layer_normalization else f"W_{letter} x_t"]
     waits = name == "candidate" and cell.reset_gate is not None
     terms += [_behind_reset_gate(cell)] if waits else [_read_back(cell, name)]
     if cell._initial_bias(name) is not None:
         terms.append(f"b_{letter}")
+
     if gate is not None and gate.peephole is not None:
         state = "s_t" if gate.peephole == "current" else "s_{t-1}"
         seen = rf"u_{letter} \odot {state}"
@@ -143,6 +151,7 @@ def _behind_reset_gate(cell: Any) -> str:
     q = over_cells(cell, multiplier(cell, "reset_gate"))
     if cell.reset_after:
         return rf"{q} \odot p_t"
+    # just one: with a reset gate GatedCell lets the candidate read y and nothing else
     [(weights, _)] = reads(cell, "candidate")
     text = rf"{weights} ({q} \odot y_{{t-1}})"
     return rf"\mathcal{{N}}_g({text})" if cell.layer_normalization else text
@@ -174,7 +183,7 @@ def _normalised(cell: Any) -> list[Equation]:
 def _coupled(cell: Any, name: str) -> Equation:
     gate = coupled(cell)[name]
     value = multiplier(cell, gate.to)
-    if gate.shift:
+    if gate.shift:  # (3) of Coupled
         value = applied(cell.own[gate.to].activation, f"{net_input(gate.to)} - {gate.shift:g}")
     return Equation(name, f"{multiplier(cell, name)} = {'1 - ' if gate.complement else ''}{value}")
 
@@ -207,7 +216,7 @@ def _state(cell: Any) -> str:
 def _sum_beside(cell: Any) -> list[Equation]:
     if cell.normaliser != "state":
         return []
-    return [Equation("normaliser", r"n_t = \bar{f}_t \odot n_{t-1} + \bar{i}_t")]
+    return [Equation("normaliser", r"n_t = \bar{f}_t \odot n_{t-1} + \bar{i}_t")]  # (11)
 
 
 def _read_out(cell: Any) -> list[Equation]:

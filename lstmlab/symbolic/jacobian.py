@@ -58,6 +58,7 @@ def jacobian(cell: Any) -> dict[tuple[str, str], Derivative]:
         **({} if cell.is_own_output else {"output": cell.units}),
         **sizes,
     }
+
     return {
         (value, part): Derivative(
             symbol(cell, value),
@@ -76,6 +77,7 @@ def parts(cell: Any) -> dict[str, int]:
     An output that is the state is called cell_state.
     """
     fed_back = cell.gates if cell.hidden_size > cell.units else ()
+    # a closed forget gate keeps no state, unless a peephole looks at the old one
     sizes = (
         {"cell_state": cell.units} if cell.is_own_output or "cell_state" in cell.state_names else {}
     )
@@ -99,6 +101,8 @@ class _Derivation:
         }
         self._move()
         self._normalise()
+
+        # only now: a coupled gate follows the value with which its partner multiplies
         for name, gate in coupled(cell).items():
             own = (
                 self.of[gate.to]
@@ -106,10 +110,12 @@ class _Derivation:
                 else chain([self._slope(gate.to, name)], self.nets[gate.to])
             )
             self.of[name] = chain([], own, sign=-1 if gate.complement else 1)
+
         self.of["candidate"] = chain([self._slope("candidate")], self._net_of_candidate())
         self.of["cell_state"] = self._state()
         if cell.normaliser == "state":
             self.of["normaliser"] = self._sum()
+        # (6): the output gate that sees s_t, whose derivative is known only now
         for name in set(cell.own) - set(self.nets):
             self.of[name] = chain([self._slope(name)], plus(self._net(name), self._looks(name)))
         self.of["output"] = self._output()
@@ -129,6 +135,7 @@ class _Derivation:
         normalised = self._normalisation(name)
         found: ByPart = {}
         for weights, source in reads(self.cell, name):
+            # where the output is the state, `parts` has only the name cell_state
             part = "cell_state" if self.cell.is_own_output and source == "output" else source
             found[part] = [
                 Term(1, _given(normalised, self._weights(name, source, weights), *factors), (name,))
@@ -162,6 +169,7 @@ class _Derivation:
                 chain([q], self._reads("candidate")),
                 chain([Factor("waiting", "p_t")], of_q, through="candidate"),
             )
+
         [(latex, source)] = reads(cell, "candidate")
         weights = self._weights("candidate", source, latex)
         y_tm1 = Factor(key_before("output"), "y_{t-1}")
@@ -181,23 +189,29 @@ class _Derivation:
         cell = self.cell
         if cell.normaliser is None:
             return
+
         i, f = Factor("input_gate", r"\bar{i}_t"), Factor("forget_gate", r"\bar{f}_t")
         of_log = {}
         for name in ("input_gate", "forget_gate"):
             slope = Factor(key_slope(f"log {name}"), rf"(\log {LETTERS[name]})'_t")
             known = _exponential(cell.own[name])  # the slope is 1
             of_log[name] = chain([None if known else slope], self.nets[name])
-        if cell.normaliser == "gates":  # i / (i + f): its logarithm moves by what f is
+
+        if cell.normaliser == "gates":  # (9), i / (i + f): its logarithm moves by what f is
             difference = plus(of_log["input_gate"], chain([], of_log["forget_gate"], sign=-1))
             self.of |= {
                 "input_gate": chain([i, f], difference),
                 "forget_gate": chain([i, f], difference, sign=-1),
             }
             return
+
         carried = plus(
             {"stabiliser": [Term(1, (), ("stabiliser",))]}, of_log["forget_gate"]
         )  # of log f_t + m_tm1
         behind = plus(carried, chain([], of_log["input_gate"], sign=-1))
+
+        # (10): the gate that sets m_t is e^0 = 1, a constant: i moves only where f sets m_t
+        # (kappa), f only where i does (mu); while nothing is stored f is held at 1, and mu is 0
         kappa, mu = Factor("kappa", r"\kappa_t"), Factor("mu", r"\mu_t")
         self.of["input_gate"] = chain([i, kappa], behind, sign=-1)
         self.of["forget_gate"] = chain([f, mu], behind)
@@ -230,6 +244,7 @@ class _Derivation:
         cell, derivative = self.cell, self.of["cell_state"]
         if cell.normaliser == "state":
             n = over_cells(cell, "n_t")
+            # (12): d(s / n) = ds / n - (z / n) dn with z = s / n
             by_n = Factor("quotient over normaliser", rf"\frac{{z_t}}{{{n}}}")
             by_s = Factor("one over normaliser", rf"\frac{{1}}{{{n}}}")
             moved = chain([by_n], self._spread(self.of["normaliser"]), sign=-1)
@@ -238,6 +253,7 @@ class _Derivation:
             derivative = chain(
                 [Factor(key_normalisation("cell_state"), r"\mathcal{N}'_s", False)], derivative
             )
+
         value = read_out(cell)
         if is_linear(cell.output_activation):
             return self._gated("output_gate", Factor("read-out", value), derivative)
@@ -275,6 +291,7 @@ class _Derivation:
         return Factor(key_normalisation(net), rf"\mathcal{{N}}'_{LETTERS[net]}", False)
 
     def _spread(self, derivative: ByPart) -> ByPart:
+        # E [n, m]: from blocks to cells
         return (
             chain([Factor("spread", "E", False)], derivative)
             if self.cell.block_size > 1

@@ -29,6 +29,7 @@ EPSILON = 1e-5  # of layer normalisation, as in GatedCell
 
 
 def _logistic(net: np.ndarray) -> np.ndarray:
+    # 1 / (1 + e^-net), in a form that overflows on neither side
     return np.exp(-np.logaddexp(0.0, -net))
 
 
@@ -37,6 +38,7 @@ def _bump(net: np.ndarray) -> np.ndarray:
     return _logistic(net) * _logistic(-net)
 
 
+# tanh x = 2 sigma(2x) - 1, so that tanh, g1997 and h1997 have the slopes of sigma
 SLOPES: dict[Callable, Callable] = {
     keras.activations.linear: np.ones_like,
     keras.activations.sigmoid: _bump,
@@ -88,10 +90,12 @@ def symbol_values(
         return nets, waiting  # the step adds what the peepholes see to this very dictionary
 
     values, after = cell.step(inputs, states, net=net)
+    # behind a reset gate, the step keeps this net to itself
     nets["candidate"] = cell._net_of_candidate(nets, waits[0], states[0], values)
     if cell.reset_after:
         bias = 0 if cell.recurrent_bias is None else cell.recurrent_bias
         values["waiting"] = waits[0] + bias
+
     past = {name: _numpy(state) for name, state in zip(cell.state_names, states, strict=True)}
     if "stabiliser" in past:
         values["stabiliser"] = after[-1]
@@ -110,6 +114,7 @@ class _Step:
 
     def __init__(self, cell: Any, past: dict, nets: dict, values: dict, slope: Callable):
         self.cell, self.past, self.nets, self.given, self.slope = cell, past, nets, values, slope
+        # E [n, m]: row k has its 1 at the block of cell k
         self.spread = np.kron(np.eye(cell.blocks), np.ones((cell.block_size, 1)))
 
     def values(self) -> dict:
@@ -132,15 +137,18 @@ class _Step:
         found[key_slope("candidate")] = self.slope(
             cell.candidate_activation, self.nets["candidate"]
         )
+
         for name, gate in coupled(cell).items():
             if gate.shift:
                 partner = cell.own[gate.to]
                 found[key_slope(name)] = self.slope(
                     partner.activation, self.nets[gate.to] - gate.shift
                 )
+
         for name, move in MOVES.items():
             if name in cell.gates:
                 moved = GATES[name].moves
+                # the slopes are at the gate before the move; the step gives it only as moved
                 before = _called(cell.own[moved].activation, self.nets[moved])
                 by_moved, by_mover = move.values(before, self.given[name])
                 found |= {move.by_moved.key: by_moved, move.by_mover.key: by_mover}
@@ -152,10 +160,12 @@ class _Step:
         found: dict[str, np.ndarray] = {}
         if cell.normaliser is None:
             return {}
+
         for name in ("input_gate", "forget_gate"):
             logs[name] = _called(cell.own[name].log, self.nets[name])
             # Slope of log(logistic function); that of log(exp) is 1 and has no factor.
             found[key_slope(f"log {name}")] = _logistic(-self.nets[name])
+
         if cell.normaliser == "state":
             stored = self.past["normaliser"] != 0
             carried = logs["forget_gate"] + self.past["stabiliser"] > logs["input_gate"]
@@ -170,12 +180,14 @@ class _Step:
         found: dict[str, np.ndarray] = {}
         if cell.normaliser == "state":
             n = self.given["normaliser"] @ self.spread.T
-            value = value / n
+            value = value / n  # (12)
             found |= {"one over normaliser": 1 / n, "quotient over normaliser": value / n}
+
         if cell.layer_normalization:
             gain = _numpy(cell.state_gain)
             found[key_normalisation("cell_state")] = _of_normalisation(value, gain)
             value = _standard(value)[0] * gain + _numpy(cell.state_offset)
+
         return {
             **found,
             "read-out": value,
@@ -192,11 +204,13 @@ class _Step:
         cell, found = self.cell, {}
         for row, name in enumerate(cell.peepholes):
             found[key_peephole(name)] = (_numpy(cell.peephole)[row][:, None] * self.spread).T
+
         matrices = {alone: self._matrices(alone) for alone in (False, True)}
         for net in cell.nets:
             alone = net in matrices[True]
             for _, source in reads(cell, net):
                 rows = matrices[alone]
+                # normalisation mixes all nets: each depends on what any of them reads
                 whole = (
                     np.concatenate(list(rows.values())) if cell.layer_normalization else rows[net]
                 )
@@ -223,11 +237,13 @@ class _Step:
                 hidden = ops.convert_to_tensor(each, weight.dtype)
                 read = cell.recurrence(product, weight, hidden)
                 for name, value in split(read, product.nets).items():
+                    # [hidden, size] -> [size, hidden]; with gates_to_gates two weights drive a net
                     found[name] = found.get(name, 0) + _numpy(value).T
         return found
 
     def _normalisation(self, net: str, matrices: dict, alone: bool) -> np.ndarray:
         """One pre-activation's rows of the derivative of layer normalisation, at what is read."""
+        # with reset_after the gate multiplies behind the product, and so behind the normalisation
         gated = alone and not self.cell.reset_after
         hidden = self.past["hidden"] * (self.given["reset_gate"] @ self.spread.T if gated else 1)
         gain = _numpy(self.cell.candidate_recurrent_gain if alone else self.cell.recurrent_gain)

@@ -104,6 +104,7 @@ class Term(NamedTuple):
 
     def value(self, numbers: dict) -> np.ndarray:
         """[..., rows, columns], from the numbers of `symbol_values`."""
+        # weights [rows, columns] serve all steps; matmul broadcasts them against [B, ...]
         return self.sign * reduce(np.matmul, (factor.value(numbers) for factor in self.factors))
 
 
@@ -192,9 +193,11 @@ def reads(cell: Any, net: str) -> list[tuple[str, str]]:
     """
     products = [product for product in cell.recurrence.products if net in product.nets]
     if cell.layer_normalization and products:
+        # normalised together: each net depends on what any of them reads
         products = [
             product for product in cell.recurrence.products if product.alone == products[0].alone
         ]
+
     found: dict[str, str] = {}
     for product in products:
         gates = (
@@ -203,6 +206,7 @@ def reads(cell: Any, net: str) -> list[tuple[str, str]]:
             else []
         )
         for source in [*([] if product.kind == "gates" else ["output"]), *gates]:
+            # normalised together, several products read one source: R_* stands for all
             found[source] = _weights(cell, net, product, source)
     return [(weights, source) for source, weights in found.items()]
 
@@ -212,6 +216,7 @@ def _weights(cell: Any, net: str, product: Product, source: str) -> str:
     together = cell.layer_normalization and not product.alone
     to = "*" if together else LETTERS[net]
     if product.kind == "by_element" and not together:
+        # E^T [m, n]: a gate reads every cell of its block
         spread = TRANSPOSED if cell.nets[net] < cell.units else ""
         return rf"{spread} \operatorname{{diag}}(r_{to})".strip()
     if cell.hidden_size == cell.units:
@@ -261,6 +266,7 @@ def check(cell: Any) -> None:
     if not hasattr(cell, "recurrence"):
         expected = "a GatedCell, from whose switches they follow"
         raise refusal("equations", expected, f"cell={type(cell).__name__}")
+
     activations = {f"{name}.activation": gate.activation for name, gate in cell.own.items()}
     for argument in ("candidate_activation", "output_activation"):
         activations[argument] = getattr(cell, argument)
