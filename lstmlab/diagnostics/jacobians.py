@@ -125,5 +125,6 @@ def _table(found: Products) -> pd.DataFrame:
     for measure, values in zip(SPECTRUM, ends, strict=True):
         middle = over_sequences(np.median, found.there, values)
         columns = {"lag": found.lags, "path": "one_step", "measure": measure, "value": middle}
+        # NaN where the Jacobian of every sequence has exploded
         tables.append(pd.DataFrame(columns).dropna())
     return pd.concat(tables, ignore_index=True)
