@@ -251,4 +251,5 @@ def apart(initializers: Sequence) -> list:
 
 
 def _is_finite(value: Any) -> bool:
+    # True is a Real too, but no bias
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
