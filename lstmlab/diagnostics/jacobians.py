@@ -109,7 +109,7 @@ def _table(found: Products) -> pd.DataFrame:
     # the norm of a diagonal matrix is its largest element
     curves = {("carousel", "norm"): found.forget.max(axis=2)}
     for name in VALUES:
-        # (1), (2): what is kept of a matrix is its shape; its scale is in logs
+        # (1), (2): the matrices are without their scale, which is in logs
         sizes = of_finite(norms, found.matrices[name])
         radii = of_finite(lambda m: magnitudes(m)[:, -1], found.matrices[name])
         curves[name, "norm"] = found.logs[name] + log10(sizes)
