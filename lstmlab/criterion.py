@@ -99,6 +99,7 @@ class SlidingWindow:
         """
         wrongs = np.concatenate([self._wrongs, ~task.correct(y, prediction, w)])
         errors = np.concatenate([self._errors, sequence_errors(y, prediction, w, self.measure)])
+        # sequences seen before the first of `wrongs`
         first = self._seen - len(self._wrongs)
         self._seen += len(y)
 
@@ -107,6 +108,7 @@ class SlidingWindow:
             few_wrong = _window_sums(wrongs, self.sequences) <= self.wrong
             met = few_wrong & (_window_sums(errors, self.sequences) < bound)
             if met.any():
+                # window k ends with sequence first + k + `sequences`, counted from 1
                 self.solved_at = first + int(np.argmax(met)) + self.sequences
 
         self._wrongs, self._errors = wrongs[-self.sequences :], errors[-self.sequences :]
@@ -186,12 +188,14 @@ class WholeSets:
         """
         self._seen, self._tried = self._seen + len(y), self._tried + 1
         wrong, errors = 0, np.zeros(0)
+        # from here on y, prediction and w are those of the sets
         for y, prediction, w in evaluate(self.sets, self._tried if self.redraw else 0):
             wrong += int((~task.correct(y, prediction, w)).sum())
             errors = np.concatenate([errors, sequence_errors(y, prediction, w, self.measure)])
             if len(errors) >= ENOUGH and self.wrong == 0 < wrong:
                 break
 
+        # a share is a float, see _count_or_share
         allowed = self.wrong * len(errors) if isinstance(self.wrong, float) else self.wrong
         small = self.error_below is None or errors.mean() < self.error_below
         self.recent_wrong = wrong
@@ -241,6 +245,7 @@ def criterion(rule: str, **arguments: Any) -> SlidingWindow | WholeSets | Budget
     """
     made = RULES[one_of("criterion", "criterion.rule", rule, sorted(RULES))]
     known = inspect.signature(made).parameters
+    # by hand: the TypeError of made(**arguments) would not name the setting
     for name in arguments:
         if name not in known:
             expected = f"settings of the rule {rule!r} ({', '.join(known) or 'none'})"
@@ -264,5 +269,6 @@ def _count_or_share(owner: str, wrong: int | float) -> int | float:
 
 def _window_sums(values: np.ndarray, length: int) -> np.ndarray:
     """Sum of each run of `length` values, one for each end position from length - 1 on."""
+    # differences of running sums: the time does not grow with `length`
     totals = np.concatenate([[0.0], np.cumsum(values)])
     return totals[length:] - totals[:-length]

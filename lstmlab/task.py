@@ -11,6 +11,7 @@ from lstmlab.errors import refusal
 from lstmlab.published import entries
 
 HOUSE = "lstmlab.tasks."  # our own tasks take their published figures from conf/published.csv
+# the place of a stream is a key of its numbers: a new one goes to the end
 STREAMS = ("weights", "train", "test", "probe", "sets", "chunks")
 # Sequences that are drawn together: BLOCK, or fewer if they would need more bytes than BLOCK_BYTES.
 BLOCK, BLOCK_BYTES = 1000, 2**26
@@ -70,6 +71,7 @@ class Losses:
             if self.kind == "squared":
                 each = np.mean((y - prediction) ** 2, axis=-1)
             else:
+                # a probability of 0 costs 69 nats and not infinity
                 each = -np.sum(y * np.log(np.maximum(prediction, 1e-30)), axis=-1)
             self._sums[name] = self._sums.get(name, 0.0) + float(np.sum(w * each, dtype="float64"))
         self._weight += float(np.sum(w, dtype="float64"))
@@ -128,6 +130,7 @@ class Task(abc.ABC):
                 f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither"
             )
         name = cls.__module__
+        # not hasattr: a task made from another one does not inherit its figures
         if name.startswith(HOUSE) and "published" not in cls.__dict__:
             cls.published = entries(name.removeprefix(HOUSE))
 
@@ -234,12 +237,14 @@ class Task(abc.ABC):
             ValueError: For another stream, or a position outside it.
         """
         integer("Task", "position", position, least=0)
+
         blocks: Iterable[Sequences]
         left = position
         if stream == "train":
             number, left = divmod(position, self.block)
             blocks = [self.sample(generator(seed, "train", number), self.block)]
         elif stream == "chunks":
+            # each sequence has random numbers of its own, see `chunks`
             rng, left = generator(seed, "chunks", position), 0
             blocks = [next(self.pieces(rng, 1, [self.steps]))]
         elif stream == "probe":
@@ -264,6 +269,7 @@ class Task(abc.ABC):
     @property
     def fitting(self) -> int:
         """Sequences that fit into the memory of one block."""
+        # 4 bytes for each number of x and y, which are float32
         return max(1, BLOCK_BYTES // (4 * self.steps * (self.features + self.outputs)))
 
     def chunks(self, seed: int, batch_size: int, chunk: int) -> Iterator[tuple]:
@@ -279,13 +285,16 @@ class Task(abc.ABC):
         """
         full, rest = divmod(self.steps, chunk)
         lengths = repeat(chunk) if self.endless else [chunk] * full + [rest] * (rest > 0)
+        # for an endless task `rows` never ends, and `first` stays 0
         for first in count(0, batch_size):
             generators = [generator(seed, "chunks", first + row) for row in range(batch_size)]
             rows = zip(*(self.pieces(rng, 1, lengths) for rng in generators), strict=False)
             for number, together in enumerate(rows):
+                # [1, steps, ...] of each row -> [B, steps, ...]
                 piece = [np.concatenate(parts) for parts in zip(*together, strict=True)]
                 missing = chunk - piece[0].shape[1]
                 parts = [
+                    # w has no third axis
                     np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim]) if missing else part
                     for part in piece
                 ]
@@ -315,4 +324,5 @@ class Drawn:
 
 def valid_steps(w: np.ndarray) -> np.ndarray:
     """The steps up to and including the last error, bool [n, T]; what follows is padding."""
+    # summed from the end: > 0 as long as an error is still to come
     return np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1) > 0

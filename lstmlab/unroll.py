@@ -49,6 +49,7 @@ def unroll(
         return t + 1, flat, list(states)
 
     loop = tf.constant(1), kept, list(states)
+
     # At least 1, because XLA makes no stacks of 0 places.
     most = tf.maximum(steps - 1, 1) if tf.is_tensor(steps) else max(steps - 1, 1)
     _, kept, states = tf.while_loop(lambda t, *_: t < steps, body, loop, maximum_iterations=most)

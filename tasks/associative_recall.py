@@ -105,6 +105,7 @@ class AssociativeRecall(Task):
         for k in range(self.pairs):
             # Draw the rank among the keys that are left, then skip those that are taken.
             keys[k] = rng.integers(0, self.keys - k, size=n)
+            # in rising order: a rank that has skipped one may thereby reach the next
             for smaller in np.sort(keys[:k], axis=0):
                 keys[k] += keys[k] >= smaller
         return keys
@@ -116,5 +117,6 @@ class AssociativeRecall(Task):
         """The key that is asked, where it was shown, and its value; and the question."""
         query = x[np.arange(len(x)), np.argmax(w, axis=1)][:, : self.keys]
         same = (x[..., : self.keys] * query[:, None]).any(axis=-1)
+        # a value is shown one step after its key
         same[:, 1:] |= same[:, :-1] & x[:, 1:, self.keys : -1].any(axis=-1)
         return same

@@ -63,6 +63,7 @@ class ChunkStream(Task):
         firsts = self._firsts(rng, 1, n)  # of the sequence under way and of those to come
 
         for length in lengths:
+            # from the beginning of the sequence under way; one more, for the last target
             t = start % period + np.arange(length + 1)
             missing = t[-1] // period + 1 - len(firsts)
             firsts = np.concatenate([firsts, self._firsts(rng, missing, n)])
@@ -89,12 +90,14 @@ class ChunkStream(Task):
         n = 4 * (self.lag + 1)
         x, y = np.zeros((n, self.features)), np.zeros((n, self.outputs))
         rows = np.arange(n)
+        # all combinations of place, first symbol and next first symbol
         place, first, following = rows // 4, rows // 2 % 2, rows % 2
         last = place == self.lag
         x[rows, np.where(place == 0, first, place + 1)] = 1.0
         y[rows, np.where(last, following, place + 2)] = 1.0
         y[:, -1] = last & (first == 0)
 
+        # a stream that is cut off inside a sequence meets the first places once more often
         met = np.bincount(np.arange(self.steps) % (self.lag + 1), minlength=self.lag + 1)
         return x, y, met[place] / 4
 

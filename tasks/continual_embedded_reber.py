@@ -65,6 +65,7 @@ class ContinualEmbeddedReber(Continual):
         alive = np.arange(n)
         while len(alive):
             taken = following[codes[-1][alive], rng.integers(0, 2, size=len(alive))]
+            # back at the first edge the next string begins: this one is over
             alive, taken = alive[taken != first], taken[taken != first]
             lengths[alive] += 1
             codes.append(np.zeros(n, "uint8"))
@@ -90,6 +91,7 @@ class ContinualEmbeddedReber(Continual):
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """The second symbol of each string, and the step at which it is asked for."""
+        # the first E of a string is the inner one: the symbol after it is the second one again
         begins, ends = _outer(x, "B"), _outer(x, "E")
         return np.pad(begins[:, :-1], ((0, 0), (1, 0))) | ends
 
@@ -110,10 +112,12 @@ def _edge_tables(automaton: Automaton) -> dict:
         for state, out in automaton.items()
         for symbol, to in out
     ]
+
     leaving = {
         state: [k for k, edge in enumerate(edges) if edge[0] == state] for state in automaton
     }
     following = np.array([[leaving[to][0], leaving[to][-1]] for _, _, to in edges])
     shown = np.array([[symbol == line for line in SYMBOLS] for _, symbol, _ in edges])
+    # [edges, 2, lines] -> [edges, lines]: what either of the two that follow shows
     asked = shown[following].any(axis=1)
     return {"shown": shown, "asked": asked, "following": following, "first": leaving["start"][0]}

@@ -84,11 +84,13 @@ class CopyMemory(Task):
             x = np.zeros((n, length, self.features), "float32")
             y = np.zeros((n, length, self.outputs), "float32")
             x[..., blank] = y[..., blank] = 1.0
+            # the same symbols, as they are shown and as they are asked
             for part, first in ((x, 0), (y, self.T + self.length)):
                 for t in range(max(start, first), min(start + length, first + self.length)):
                     part[:, t - start, blank] = 0.0
                     part[rows, t - start, shown[t - first]] = 1.0
 
+            # where a piece has no delimiter, this slice of it is empty
             begin, end = (max(0, step - start) for step in self._delimiters)
             x[:, begin:end, blank], x[:, begin:end, blank + 1] = 0.0, 1.0
             yield x, y, np.ones((n, length), "float32")
@@ -103,6 +105,7 @@ class CopyMemory(Task):
     def _uncertainty(self, blanks: int) -> float:
         """Crossentropy, summed over the symbols and the blanks that look the same as them."""
         both = blanks + self.length
+        # -ln of the share of a blank, and below of each symbol, among inputs that look the same
         of_blanks = blanks * math.log(both / blanks) if blanks else 0.0
         return of_blanks + self.length * math.log(self.symbols * both / self.length)
 
@@ -113,6 +116,7 @@ class CopyMemory(Task):
         """'without_symbols': blanks until the delimiter, then the same probability for all
         symbols."""
         delimiter = x[..., -1] > 0
+        # 'once': from the step after the delimiter on; else from its first step on
         answering = np.cumsum(delimiter, axis=1) > (delimiter if self.delimiter == "once" else 0)
         prediction = np.zeros((*w.shape, self.outputs), "float32")
         prediction[..., :-1] = answering[..., None] / self.symbols

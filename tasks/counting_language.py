@@ -79,6 +79,7 @@ class CountingLanguage(Task):
         valid = t < self.length(n)
 
         x = (run[..., None] == np.arange(self.features)) & valid[..., None]
+        # the last step of a run asks for the next letter, that of the last run for T
         following = (t // n)[..., None] == np.arange(self.outputs)
         y = following & valid[..., None]
         y[..., :2] |= x[..., 1:2]  # after an a, a and b are legal
@@ -93,11 +94,13 @@ class CountingLanguage(Task):
         return {"training": [self._training], "test": Strings(self)}
 
     def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
+        # 0.5 itself lies on neither side
         right_side = ((y > 0.5) == (prediction > 0.5)) & (prediction != 0.5)
         return np.all(right_side | (w == 0)[..., None], axis=(1, 2))
 
     def summary(self, correct: np.ndarray, losses: dict[str, float]) -> dict[str, float]:
         """'generalises_to': the largest n up to which all strings are right."""
+        # the place of the first wrong one, from 0: so many are right; False, if none is wrong
         return {"generalises_to": int(np.argmin([*correct, False]))}
 
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -132,6 +132,7 @@ class Csv(Task):
         self.kind = one_of(owner, "task.kind", kind, ("forecasting", "classification"))
         self.missing = one_of(owner, "task.missing", missing, ("error", "drop", "fill"))
         self.short = one_of(owner, "task.short", short, ("error", "drop"))
+
         self.horizon = integer(owner, "task.horizon", horizon)
         self.warmup = integer(owner, "task.warmup", warmup)
         why = "which is task.warmup"
@@ -140,6 +141,7 @@ class Csv(Task):
         self.period = integer(owner, "task.period", period, most=warmup, why=why, optional=True)
         self.tolerance = number(owner, "task.tolerance", tolerance, least=0)
         self.split = integer(owner, "task.split", split, least=0)
+
         self.shares = checked_shares(shares)
         integer(owner, "task.chunk", chunk)
         integer(owner, "task.limit", limit)
@@ -210,6 +212,7 @@ class Csv(Task):
         for k in self._parts["train"]:
             training[self._starts[k] : self._starts[k] + self._lengths[k]] = True
         self.means, self.stds = standardise(rows.numbers, training, columns, self._log)
+        # these were subtracted already when the table was read
         self.means += columns.offsets
         self._values = rows.numbers
         self._set_sizes(columns)
@@ -231,6 +234,7 @@ class Csv(Task):
         asked = found.lengths >= least
         if self.forecasts and self._known is not None:
             first, last = found.starts + least - 1, found.starts + found.lengths
+            # known targets among the rows that a sequence may ask for, by running sums
             total = np.r_[0, np.cumsum(self._known)]
             asked &= total[last] - total[np.minimum(first, last)] > 0
         if asked.all():
@@ -286,6 +290,7 @@ class Csv(Task):
             places = self._lengths[chosen] - self.horizon - self.steps + 1
         else:
             places = np.ones(len(chosen), int)
+        # a sequence shorter than a window has one place, and is padded
         self._places = np.cumsum(np.maximum(1, places))  # added up over the training sequences
         self._windows = {part: self._cut(self._parts[part]) for part in ("validation", "test")}
         self.test_size = len(self._windows["test"][0])
@@ -295,8 +300,10 @@ class Csv(Task):
         if not self.forecasts:
             return chosen, self._starts[chosen]
         stride = self.steps - self.warmup + 1
+        # steps that can be asked, by the stride, rounded up
         numbers = -(-(self._lengths[chosen] - self.horizon - self.warmup + 1) // stride)
         sequence = np.repeat(chosen, numbers)
+        # 0, 1, 2, ... within each sequence
         window = np.arange(len(sequence)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
         start = self._starts[sequence] + window * stride
         asked = self._asked(sequence, start)
@@ -314,6 +321,7 @@ class Csv(Task):
         last = self._starts[sequence] + self._lengths[sequence] - 1
         last = last - (self.horizon if self.forecasts else 0)
         rows = start[:, None] + np.arange(self.steps)
+        # beyond the end the last row again, so that it can be an index
         return np.minimum(rows, last[:, None]), rows <= last[:, None]
 
     def encode(self, sequence: np.ndarray, start: np.ndarray) -> Sequences:
@@ -348,6 +356,7 @@ class Csv(Task):
         place = rng.integers(self._places[-1], size=n)
         k = np.searchsorted(self._places, place, side="right")
         sequence = self._parts["train"][k]
+        # a place among all -> the place in its sequence
         return sequence, self._starts[sequence] + place - np.r_[0, self._places][k]
 
     def probe(self, seed: int, n: int) -> Sequences:
@@ -369,10 +378,12 @@ class Csv(Task):
         """'naive' and, for a forecast, 'mean' and with a period 'seasonal': see Chance."""
         if not self.forecasts:
             return {"naive": np.broadcast_to(self._frequencies, (*w.shape, self.outputs))}
+        # after standardisation the training mean is 0
         rules = {"naive": x[..., :1], "mean": np.zeros_like(x[..., :1])}
         if self.period is not None:
             # Steps from the last row seen back to the one whole periods before the row asked for.
             back = -self.horizon % self.period
+            # the first steps are only filled up: none is asked for, as back < period <= warmup
             parts = [x[:, :back, :1], x[:, : x.shape[1] - back, :1]]
             rules["seasonal"] = np.concatenate(parts, axis=1)
         return rules

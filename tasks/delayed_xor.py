@@ -59,6 +59,7 @@ class DelayedXor(Task):
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
         last = rng.integers(self.T, self.T + self.T // 10, size=n, endpoint=True) - 1
+        # [2, n]: the two ranges begin at 0 and at T/2
         marks = np.array([[0], [self.T // 2]]) + rng.integers(0, self.T // 10, size=(2, n))
         bits = rng.integers(0, 2, size=(2, n))
 

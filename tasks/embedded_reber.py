@@ -51,6 +51,7 @@ class EmbeddedReber(Reber):
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """The second symbol, and the step with an error at which it is asked for: the last but
         one."""
+        # padding is at the right, so their number is that of the last step with an error
         last = (w > 0).sum(axis=1)[:, None]
         t = np.arange(1, w.shape[1] + 1)
         return (t == 2) | (t == last - 1)

@@ -76,6 +76,7 @@ class Latch(Task):
         start = 0
         for length in lengths:
             x, y, w = empty_piece(n, length, self.features, self.outputs)
+            # drawn step after step, so cutting a sequence into pieces changes no number
             x[..., 0] = self.deviation * rng.standard_normal((length, n), dtype="float32").T
             mark(x, start, np.zeros(n, int), bit, line=0)
             cut_off(x, start, last)

@@ -59,6 +59,7 @@ class NoLocalRegularities(NoiseFreeLag):
         return np.all(np.abs(y[rows, last] - prediction[rows, last]) < TOLERANCE, axis=1)
 
     def _middle(self, rng: Generator, n: int, start: int, length: int) -> np.ndarray:
+        # drawn step after step, so cutting a sequence into pieces changes no number
         return rng.integers(0, self.p - 1, size=(length, n)).T
 
     def _guessed(self) -> float:
@@ -68,6 +69,8 @@ class NoLocalRegularities(NoiseFreeLag):
         was
         the last of the p - 1.
         """
+        # the best answer gives each symbol its share q, with the error 1 - sum of all q^2
         after_first = 1 - 1 / (self.p - 1)
+        # q of x and of y 1 / (2 (p - 1)), of each of the p - 1 others (p - 2) / (p - 1)^2
         after_other = 1 - 2 / (2 * (self.p - 1)) ** 2 - (self.p - 2) ** 2 / (self.p - 1) ** 3
         return (after_first + (self.p - 1) * after_other) / self.p

@@ -61,6 +61,7 @@ class NoiseFreeLag(Task):
 
     def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
         both = np.array([self.p - 1, self.p])
+        # nothing is drawn from it: here the middle is the same in both sequences
         return {"test": list(self._pieces(np.random.default_rng(0), both, [self.steps]))}
 
     def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -77,6 +78,7 @@ class NoiseFreeLag(Task):
         n, shown, start = len(first), first, 0
         for length in lengths:
             following = self._middle(rng, n, start, length)
+            # what follows the last step is the first symbol again
             mark(following, start, np.full(n, self.p - 1), first)
             codes = np.concatenate([shown[:, None], following], axis=1)
             x, y = one_hot(codes[:, :-1], self.features), one_hot(following, self.outputs)

@@ -80,6 +80,7 @@ class Parity(Task):
         self.readouts = self.steps if every_step else 1
         # The share of the steps at which the present input is the answer.
         first = 2 / (shortest + longest) if every_step else 0.0
+        # P(odd) is (1 + first) / 2 or (1 - first) / 2, as the input is; variance P (1 - P)
         self.memoryless = 0.25 * (1 - first**2)
         self.criterion = sliding_window(criterion)
 
@@ -90,6 +91,7 @@ class Parity(Task):
             x, y, w = empty_piece(n, length, self.features, self.outputs)
             # The sign of a drawn number is the bit, and its size the noise.
             drawn = 2 * uniform_by_step(rng, n, length) - 1
+            # noise uniform around 1 from drawn in [0, 1), and around -1 from drawn in [-1, 0)
             one = 1 + self.noise * (2 * drawn - 1)
             minus_one = -1 + self.noise * (2 * drawn + 1)
             x[..., 0] = np.where(drawn >= 0, one, minus_one)

@@ -90,6 +90,7 @@ class Pixels(Task):
         self.targets = tuple(str(k) for k in range(self.outputs))
         self.criterion = validation_or_budget(criterion)
 
+        # 16 in the digits, 255 in the others
         self._white = np.float32(images.max())
         parts = _split(data, images, classes, test_images, test_classes)
         self._images, self._classes, self.parts = parts
@@ -175,6 +176,7 @@ def _split(
     numbers = np.random.default_rng(SPLIT).permutation(len(images))
     validation, test = HELD_OUT[data]
     if test is None:
+        # the test images are put behind the others, and numbered on
         held_out = np.arange(len(images), len(images) + len(test_images))
         images = np.concatenate([images, test_images])
         classes = np.concatenate([classes, test_classes])

@@ -77,6 +77,7 @@ class Reber(Task):
         self.criterion = whole_sets(criterion, sets=None)
 
         self._legal, self._next = transition_tables(self.edges)
+        # seeded by the pair and not by the run: all trials of a pair have the same sets
         sets = draw_sets(generator(pair, "sets"), self.edges, strings, distinct)
         self.training_strings, self.test_strings = sets
         self.steps = self.readouts = max(map(len, self.training_strings + self.test_strings)) - 1

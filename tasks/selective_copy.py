@@ -83,7 +83,9 @@ class SelectiveCopy(Task):
             before = max(0, min(length, self.T - start))  # steps of this piece before the answer
             self._noise(rng, x[:, :before])
             x[:, before:, -1] = 1.0
+
             for k, (at, symbol) in enumerate(zip(places, shown, strict=True)):
+                # the sequences whose k-th symbol is shown in this piece, in place of noise
                 rows = np.flatnonzero((at >= start) & (at < start + length))
                 x[rows, at[rows] - start] = 0.0
                 x[rows, at[rows] - start, symbol[rows]] = 1.0

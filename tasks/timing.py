@@ -134,15 +134,18 @@ class Timing(Continual):
         # before it may have, of the probability that this one began that far back.
         begins = np.zeros(before + self.steps)
         begins[before] = 1.0
+        # as many steps at once as the shortest string has: none of them depends on another
         for start in range(before + shortest, len(begins), shortest):
             end = min(start + shortest, len(begins))
             back = [begins[start - length : end - length] for length in self._lengths]
             begins[start:end] = np.mean(back, axis=0)
 
+        # begun[t]: how many strings begin in the first t steps
         begun = np.append(0.0, np.cumsum(begins[before:]))
         visits = np.zeros(len(self.shown))
         for string, length in zip(self._strings, self._lengths, strict=True):
             k = np.arange(min(length, self.steps))
+            # add.at and not +=, because a code may come more than once in a string
             np.add.at(visits, string[k], begun[self.steps - k] / len(self._strings))
         return visits
 

@@ -95,6 +95,7 @@ class TwoSequence(Task):
         one_of(owner, "task.stop", stop, ("ST1", "ST2"))
         flag(owner, "task.inclusive", inclusive)
 
+        # below 10, T is the only length, and not left out
         self.longest = T + T // 10 - (T >= 10 and not inclusive)
         self.steps, self.lag = self.longest, T - N
         chosen = FORMS[form]

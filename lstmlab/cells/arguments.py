@@ -59,6 +59,7 @@ def of_keras(kind: str, argument: str, value: Any) -> Any:
     try:
         found = getattr(keras, f"{kind}s").get(value)
     except (ValueError, TypeError):
+        # not None, which is a valid answer: no regularizer, no constraint
         found = False
     if found is False or _is_another(kind, found):
         raise refusal(HERE, f"a Keras {kind}, its name or None", {argument: value})
@@ -70,6 +71,7 @@ def gate(argument: str, value: Any) -> Gate | Coupled | str | None:
     entry = GATES[argument]
     if value is None or isinstance(value, Gate):
         return value
+
     if isinstance(value, Coupled) and entry.may_couple:
         return value
     if value == "coupled" and entry.partner is not None:
@@ -77,6 +79,7 @@ def gate(argument: str, value: Any) -> Gate | Coupled | str | None:
     if value == "closed" and entry.may_close:
         return value
     if isinstance(value, str) and value not in ("coupled", "closed"):
+        # called for its message, which names the argument of the cell and not that of Gate
         squashing(HERE, argument, value)
         return Gate(value)
 
@@ -93,6 +96,7 @@ def gates(cell: Any) -> None:
     for name, one in cell.own.items():
         _peephole(cell, name, one)
         _opposite(cell, name, one)
+
     if isinstance(cell.candidate_bias, Opposite):
         received = f"candidate_bias=Opposite({cell.candidate_bias.of!r})"
         raise refusal(HERE, "Opposite as the bias of a gate", received)
@@ -103,6 +107,7 @@ def gates(cell: Any) -> None:
         if moved and moved not in cell.own:
             expected = f"a Gate that the {GATES[name].words} can move"
             raise refusal(HERE, expected, {moved: getattr(cell, moved)})
+
     _reset_gate(cell)
     _normaliser(cell)
     _recurrence(cell)
@@ -121,6 +126,7 @@ def _opposite(cell: Any, name: str, one: Gate) -> None:
 
 def _coupled(cell: Any, name: str, one: Coupled) -> None:
     """A Coupled follows a gate that is open before it; a shift needs that gate's plain value."""
+    # a gate that looks at the new state opens too late to be followed
     allowed = [n for n, g in cell.own.items() if n != name and g.peephole != "current"]
     if one.to not in allowed:
         there = getattr(cell, one.to) if one.to in GATES and one.to != name else one.to
@@ -184,6 +190,7 @@ def _normaliser(cell: Any) -> None:
         if not any(activation is getattr(keras.activations, a) for a in LOGARITHMS):
             expected = f"an activation in {LOGARITHMS} with normaliser={cell.normaliser!r}"
             raise refusal(HERE, expected, {name: cell.own[name]})
+        # a logarithm of the pre-activation would be that of the gate before it is moved
         moving = mover(cell.gates, name)
         if moving is not None:
             raise refusal(HERE, f"None with a {moving.words}", {"normaliser": cell.normaliser})

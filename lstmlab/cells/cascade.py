@@ -64,6 +64,7 @@ class CascadeCell(keras.Layer):
     def build(self, input_shape: tuple) -> None:
         n = self.units
         initial = apart([self.initializer] * 4)
+
         self.kernel = self.add_weight(
             shape=(input_shape[-1], n), initializer=initial[0], name="kernel"
         )
@@ -74,6 +75,7 @@ class CascadeCell(keras.Layer):
             self.cascade = self.add_weight(
                 shape=(n * (n - 1) // 2,), initializer=initial[3], name="cascade"
             )
+
         self.installed = self.add_weight(
             shape=(n,), initializer="ones", trainable=False, name="installed"
         )

@@ -71,7 +71,9 @@ def arguments(kind: str, cell: Any) -> dict:
         "dtype": cell.dtype_policy,
     }
     shared |= {"candidate_activation": cell.activation, "candidate_bias": bias}
+
     if kind == "SimpleRNN":
+        # s_t = g_t, y_t = s_t: neither gates nor a carousel
         return {
             **shared,
             "input_gate": None,
@@ -79,11 +81,14 @@ def arguments(kind: str, cell: Any) -> dict:
             "output_gate": None,
             "output_activation": "linear",
         }
+
     gate = partial(Gate, cell.recurrent_activation)
     if kind == "GRU":
+        # the update gate z of Keras multiplies the old state: here it is the forget gate
         reset = {"reset_gate": gate(bias), "reset_after": cell.reset_after}
         gates = {"input_gate": "coupled", "forget_gate": gate(bias), "output_gate": None, **reset}
         return {**shared, **gates, "output_activation": "linear"}
+
     remembers = keras.initializers.Ones() if cell.use_bias and cell.unit_forget_bias else bias
     gates = {"input_gate": gate(bias), "forget_gate": gate(remembers), "output_gate": gate(bias)}
     return {**shared, **gates, "output_activation": cell.activation}
@@ -96,9 +101,11 @@ def weights_from_keras(kind: str, cell: Any) -> dict[str, np.ndarray]:
         for weight in cell.weights
         if "kernel" in weight.name or weight.name == "bias"
     }
+
     if kind == "GRU":
         n = cell.units
         if not cell.reset_after:
+            # the candidate's columns, the third, multiply q y_tm1, not y_tm1: here a weight apart
             recurrent = values["recurrent_kernel"]
             return {
                 **values,
@@ -119,6 +126,7 @@ def weights_to_keras(kind: str, cell: Any) -> list[np.ndarray]:
     if kind == "GRU" and not cell.reset_after:
         recurrent = np.concatenate([recurrent, values["candidate_recurrent_kernel"]], axis=1)
     if kind == "GRU" and cell.reset_after and bias is not None:
+        # of the gates' two biases only the sum counts: all of it goes into the first
         second = np.zeros_like(bias)
         second[2 * cell.units :] = values["recurrent_bias"]
         bias = np.stack([bias, second])
@@ -134,7 +142,9 @@ def keras_layer(layer: Any) -> Any:
     if layer.return_traces:
         expected = "return_traces=False, because Keras layers show no gates"
         raise refusal("GatedRNN.to_keras", expected, {"return_traces": True})
+
     templates = {kind: _template(kind, cell) for kind in CELLS}
+    # each template is turned into a cell of ours, so that both are described by the same switches
     differences = {
         kind: _differences(cell, type(cell)(**arguments(kind, t))) for kind, t in templates.items()
     }
@@ -144,6 +154,7 @@ def keras_layer(layer: Any) -> Any:
         expected = f"a function that Keras has, for the nearest, {nearest}: "
         expected += _expected(differences[kind])
         raise refusal("GatedRNN.to_keras", expected, _received(differences[kind]))
+
     config = {
         name: value
         for name, value in templates[kind].get_config().items()
@@ -153,6 +164,7 @@ def keras_layer(layer: Any) -> Any:
         "name": layer.name,
         "dtype": layer.dtype_policy,
     }
+
     made = LAYERS[kind].from_config(
         {**config, **flags, "activity_regularizer": layer.activity_regularizer}
     )
@@ -172,6 +184,7 @@ def _fill(cell: Any, layer: Any) -> Any:
     kind, theirs = kind_and_cell("GatedCell.from_keras", layer)
     if not theirs.built:
         raise refusal("GatedCell.from_keras", "a built layer, which has weights", {"built": False})
+
     differences = _differences(cell, type(cell)(**arguments(kind, theirs)))
     if differences:
         expected = f"the function of keras.layers.{kind}, which this cell is not: "
@@ -197,6 +210,7 @@ def _take(cell: Any, kind: str, theirs: Any) -> Any:
 
 def _template(kind: str, cell: Any) -> Any:
     """The Keras cell of this kind that is nearest to ours."""
+    # Keras has one activation for all gates: that of our first one, the others show as differences
     own = next(iter(cell.own.values()), Gate())
     given = {name: getattr(cell, name) for name in SHARED}
     given |= {"activation": cell.candidate_activation, "use_bias": cell.candidate_bias is not None}
@@ -233,15 +247,18 @@ def _function(cell: Any) -> dict[str, str]:
     for name in cell.GATES:
         gate = getattr(cell, name)
         if isinstance(gate, Gate):
+            # what a bias starts from is no part of the function, only whether there is one
             parts = {"activation": _name(gate.activation), "bias": _has(gate.bias)}
             parts |= {"peephole": repr(gate.peephole), "recurrent": repr(gate.recurrent)}
             shown |= {name: "a Gate", **{f"{name}.{part}": value for part, value in parts.items()}}
         else:
             shown[name] = repr(gate)
+
     shown |= {
         name: _name(getattr(cell, name)) for name in ("candidate_activation", "output_activation")
     }
     shown["candidate_bias"] = _has(cell.candidate_bias)
+
     plain = (
         "units",
         "block_size",

@@ -324,6 +324,7 @@ class GatedCell(Switches):
                 before = past["normaliser"], past["stabiliser"]
                 i_t, f_t, stabiliser = stabilised(log_i, log_f, *before)  # (10)
             own |= {"input_gate": i_t, "forget_gate": f_t}
+
         for name, gate in self.gates.items():
             if isinstance(gate, Coupled):
                 own[name] = gate.value(self.own[gate.to], own[gate.to], nets[gate.to])  # (2)

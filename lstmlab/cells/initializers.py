@@ -45,6 +45,7 @@ class Staggered(keras.initializers.Initializer):
         self.first = number("Staggered", "first", first)
         self.step = number("Staggered", "step", step)
         self.spread = number("Staggered", "spread", spread, least=0)
+        # its config says the seed as it was given: None stays None, and a clone draws anew
         self._noise = keras.initializers.RandomUniform(-self.spread, self.spread, seed=seed)
 
     def __call__(self, shape: tuple, dtype: Any = None) -> Any:
@@ -127,9 +128,11 @@ class UniformGate(keras.initializers.Initializer):
     """
 
     def __init__(self, seed: Any = None):
+        # kept only for its seed: the bounds are not known before the shape is
         self._seed = keras.initializers.RandomUniform(seed=seed)
 
     def __call__(self, shape: tuple, dtype: Any = None) -> Any:
+        # at least 2: for a single bias u is 1/2, as there is no interval from 1 to 0
         dtype, edge = dtype or keras.config.floatx(), 1.0 / max(shape[-1], 2)
         u = keras.initializers.RandomUniform(edge, 1.0 - edge, seed=self._seed.seed)(shape, dtype)
         return ops.log(u / (1.0 - u))
@@ -179,6 +182,7 @@ def bias_initializer(owner: str, argument: str, bias: Any) -> keras.initializers
         return bias
     if isinstance(bias, np.ndarray):
         bias = bias.tolist()
+
     if _is_finite(bias):
         return keras.initializers.Constant(float(bias))
     listed = isinstance(bias, Sequence) and not isinstance(bias, str)
@@ -189,6 +193,7 @@ def bias_initializer(owner: str, argument: str, bias: Any) -> keras.initializers
             return keras.initializers.get(bias)
         except ValueError:
             pass
+
     raise refusal(
         owner,
         "a number, a list of numbers (one per block), a Keras initializer or its name, "
@@ -204,6 +209,7 @@ def biases_together(initial: dict, sizes: dict[str, int]) -> Callable:
     """
 
     def draw(_: Any, dtype: Any = None) -> Any:
+        # first all that are drawn: an Opposite may stand before the gate that it follows
         drawn = {
             name: initial[name]((size,), dtype=dtype)
             for name, size in sizes.items()
@@ -238,10 +244,12 @@ def apart(initializers: Sequence) -> list:
     for drawn in initializers:
         again = any(drawn is other for other in initializers[: len(own)])
         of_keras = isinstance(drawn, keras.initializers.Initializer)
+        # 0, not None, if there is no seed in it: Zeros and the like may be shared
         unseeded = of_keras and drawn.get_config().get("seed", 0) is None
         own.append(drawn.clone() if again and unseeded else drawn)
     return own
 
 
 def _is_finite(value: Any) -> bool:
+    # True is a Real too, but no bias
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)

@@ -70,6 +70,7 @@ class GatedRNN(keras.layers.RNN):
             if name in kwargs:
                 raise refusal("GatedRNN", f"{ours} in place of {name}", {name: kwargs[name]})
         arguments.keywords("GatedRNN", kwargs, [*_FLAGS, *ARGUMENTS])
+
         switches = {name: kwargs.pop(name) for name in list(kwargs) if name in _SWITCHES}
         if not isinstance(cell, GatedCell):
             if isinstance(cell, bool) or not isinstance(cell, Integral):
@@ -86,6 +87,7 @@ class GatedRNN(keras.layers.RNN):
             )
             expected = "arguments of the cell only with a number of units"
             raise refusal("GatedRNN", expected, f"{shown} beside a cell")
+
         return_traces = flag("GatedRNN", "return_traces", return_traces)
         super().__init__(
             cell,
@@ -147,6 +149,7 @@ class GatedRNN(keras.layers.RNN):
         self._check(sequences, initial_state, mask)
         self._traced = self.return_traces or collecting()
         answer = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+
         values, self._values = self._values, {}
         if not self._traced:
             return answer
@@ -174,13 +177,16 @@ class GatedRNN(keras.layers.RNN):
         if mask is not None:
             step, inputs, initial_state = self._masked(step, inputs, initial_state, mask, wanted)
         values, states = self._over_time(step, inputs, initial_state, wanted)
+
         outputs = values["output"]
         # A copy, because Keras attaches the mask to the other one.
         self._values = {**values, "output": ops.copy(outputs)} if self._traced else {}
         last = outputs[:, -1] if len(outputs.shape) == 3 else outputs
+        # behind the cell's own states the masked loop carries the values of the step before
         output, states = passed(
             self, given, outputs if self.return_sequences else last, states[: len(cell.state_size)]
         )
+        # as RNN.call unpacks them: last output, all outputs, states
         return (last, output, states) if self.return_sequences else (output, outputs, states)
 
     def compute_output_spec(
@@ -217,6 +223,7 @@ class GatedRNN(keras.layers.RNN):
         every_step = self.return_sequences or self._traced
         # Here Keras' own loop takes a time quadratic in T.
         if backend.backend() == "tensorflow" and not self.unroll:
+            # here and not above: the other backends need no TensorFlow
             from lstmlab.unroll import unroll
 
             return unroll(step, list(states), inputs, every_step, self.go_backwards)
@@ -259,6 +266,7 @@ class GatedRNN(keras.layers.RNN):
                 name: ops.where(here, values[name], old)
                 for name, old in zip(wanted, before, strict=True)
             }
+            # `before` begins as zeros and then stays zeros: that is what a masked step gives
             return values, [*after, *(before if self.zero_output_for_mask else values.values())]
 
         column = ops.cast(ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype)
@@ -304,11 +312,13 @@ class GatedRNN(keras.layers.RNN):
             expected = "a dense tensor; pad it and give a mask"
             raise refusal("GatedRNN", expected, "a ragged tensor")
         batch, steps = sequences.shape[:2]
+
         if mask is not None:
             shaped = hasattr(mask, "shape")
             if not shaped or not _fits(mask.shape, (batch, steps)):
                 received = {"mask.shape": tuple(mask.shape)} if shaped else {"mask": mask}
                 raise refusal("GatedRNN", f"a mask [B, T] = {(batch, steps)}", received)
+
         if initial_state is not None:
             states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
             expected_shapes = [(batch, size) for size in self.cell.state_size]

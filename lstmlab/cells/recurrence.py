@@ -63,6 +63,8 @@ class Recurrence:
         self.products: list[Product] = []
         if feedback == "none":
             return
+
+        # two passes: what waits for the reset gate is another product, by a weight of its own
         for alone in (False, True) if candidate_alone else (False,):
             group = {
                 name: size
@@ -75,6 +77,7 @@ class Recurrence:
                     self.products.append(
                         Product(f"candidate_{weight}" if alone else weight, kind, driven, alone)
                     )
+
         gates = {name: size for name, size in nets.items() if name != "candidate"}
         if feedback == "gates_to_gates" and gates:
             self.products.append(Product("gate_recurrent_kernel", "gates", gates, False))
@@ -102,8 +105,10 @@ class Recurrence:
             rows = zip(product.nets.values(), ops.unstack(weight), strict=True)
             return _side_by_side([within_blocks(hidden * row, size) for size, row in rows])
 
+        # [B, n] -> [B, heads, n/heads]; h: head, i: its cells, j: its pre-activations
         heads = ops.reshape(hidden, (-1, self.heads, self.units // self.heads))
         read = ops.einsum("bhi,hij->bhj", heads, weight)
+        # [B, heads, nets/heads] -> for each net [B, heads, size/heads] -> [B, size]
         by_net = split(read, {name: size // self.heads for name, size in product.nets.items()})
         return _side_by_side(
             [ops.reshape(by_net[name], (-1, size)) for name, size in product.nets.items()]
@@ -140,6 +145,7 @@ def per_head(initializer: Any, heads: int) -> Callable:
         if not isinstance(initializer, keras.initializers.Initializer):  # a function
             return ops.stack([initializer(shape[1:], dtype=dtype) for _ in range(heads)])
         config = initializer.get_config()
+        # with one seed for all, the heads would be copies of each other
         own = [
             {**config, "seed": config["seed"] + k} if config.get("seed") is not None else config
             for k in range(heads)

@@ -121,8 +121,10 @@ class Switches(keras.Layer, DropoutRNNCell):
         self.candidate_recurrent = checks.one_of(
             HERE, "candidate_recurrent", candidate_recurrent, RECURRENCES
         )
+
         for name in ("kernel_initializer", "recurrent_initializer"):
             setattr(self, name, arguments.initializer(name, given[name]))
+
         self.reset_after = checks.flag(HERE, "reset_after", reset_after)
         self.normaliser = checks.one_of(HERE, "normaliser", normaliser, self.NORMALISERS)
         self.layer_normalization = checks.flag(HERE, "layer_normalization", layer_normalization)
@@ -147,6 +149,7 @@ class Switches(keras.Layer, DropoutRNNCell):
         )
         self.seed = checks.seed(HERE, "seed", seed)
         if dropout or recurrent_dropout:
+            # the name by which DropoutRNNCell finds it
             self.seed_generator = keras.random.SeedGenerator(seed)
         self._lay_out()
 
@@ -163,6 +166,7 @@ class Switches(keras.Layer, DropoutRNNCell):
         self.recurrence = Recurrence(
             self.nets, kinds, self.feedback, self.units, self.heads, before
         )
+
         products = self.recurrence.products
         self.one_product = (
             self.reset_gate is None
@@ -208,6 +212,7 @@ class Switches(keras.Layer, DropoutRNNCell):
                 if (weight, kind) != ("bias", "initializer"):  # initial biases belong to the gates
                     value, module = getattr(self, f"{weight}_{kind}"), getattr(keras, f"{kind}s")
                     config[f"{weight}_{kind}"] = (
+                        # a string: a peephole initializer that was never made
                         value if isinstance(value, str) else module.serialize(value)
                     )
         return {**config, **{name: getattr(self, name) for name in self.PLAIN}}

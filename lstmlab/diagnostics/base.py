@@ -95,6 +95,7 @@ class Diagnostic(abc.ABC):
         if isinstance(self.every, int):
             return before // self.every != now // self.every
         if self.every == "doubling":
+            # bit_length grows by one at every power of two
             return (before // 1000).bit_length() != (now // 1000).bit_length()
         return True
 

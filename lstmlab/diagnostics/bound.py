@@ -148,6 +148,7 @@ def _slopes(cell: Any, x: np.ndarray, found: Products) -> np.ndarray:
     net = cell.net(inputs, before)[0]["candidate"]
     with tf.GradientTape() as tape:
         tape.watch(net)
+        # f acts unit by unit, so that the gradient of the sum has every slope by itself
         total = tf.reduce_sum(cell.candidate_activation(net))
     return np.abs(tf.cast(tape.gradient(total, net), "float64").numpy())
 
@@ -172,9 +173,9 @@ def _bounds(
 
     more = np.log10(cell.units)
     curves = {
-        "bound": more + power("slope_max", "row_sum"),
-        "bound_spectral": power("slope_max", "spectral_norm"),
-        "bound_a_priori": more + power("slope_a_priori", "row_sum"),
+        "bound": more + power("slope_max", "row_sum"),  # (3)
+        "bound_spectral": power("slope_max", "spectral_norm"),  # (4)
+        "bound_a_priori": more + power("slope_a_priori", "row_sum"),  # (5)
     }
     return curves, factors
 
@@ -187,7 +188,7 @@ def _table(cell: Any, x: np.ndarray, found: Products) -> pd.DataFrame:
         "norm": scale + log10(of_finite(norms, matrices)),
     }
     if cell.forget_gate != "closed":
-        measured["carousel"] = found.forget.max(axis=2)
+        measured["carousel"] = found.forget.max(axis=2)  # (10)
 
     curves = {
         kind: over_sequences(np.max, found.there, values) for kind, values in measured.items()

@@ -98,6 +98,7 @@ def flows(model: Any, x: Any, y: Any, w: Any) -> dict[str, Any]:
     x, y, w = (tf.convert_to_tensor(part) for part in (x, y, w))
     steps = tf.range(w.shape[1])
     lag = tf.reduce_max(tf.where(w > 0, steps, -1), axis=1)[:, None] - steps
+    # E is the error of the last step alone: others would mix the lags
     w = tf.where(lag == 0, w, 0)
 
     # (1), (3) and, where the learner says what it uses, (6): the same batch under each filter
@@ -108,6 +109,7 @@ def flows(model: Any, x: Any, y: Any, w: Any) -> dict[str, Any]:
 
     flow = _derivatives(model, x, y, w, cuts)
     states = tf.split(flow.pop("cell_state"), len(cuts))
+    # of output and pre-activations only the exact copy, the first one, is shown
     flow = {name: value[: x.shape[0]] for name, value in flow.items()}
     flow |= {"cell_state": states[0], "carousel": states[1], "nets": states[0] - states[1]}
     if filters is None or (not filters and horizon is None):

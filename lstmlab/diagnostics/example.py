@@ -35,6 +35,7 @@ class Example(Diagnostic):
             "prediction": model.head(output, x).numpy()[0],
             **found,
         }
+
         table = {"t": np.arange(1, steps + 1)}
         for name, column in columns.items():
             if column.ndim == 1:

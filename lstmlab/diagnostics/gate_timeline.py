@@ -110,6 +110,7 @@ def picture(table: pd.DataFrame) -> "Figure":
 
     columns = table[["event", "offset"]].drop_duplicates()
     places = np.arange(len(columns)) + 2 * pd.factorize(columns["event"])[0]  # a gap between events
+    # the rows of a gate come column after column: [columns, blocks] -> [blocks, columns]
     bands = {
         gate: rows["mean"].to_numpy().reshape(len(columns), -1).T
         for gate, rows in table.groupby("gate", sort=False)
@@ -134,6 +135,7 @@ def picture(table: pd.DataFrame) -> "Figure":
 
 def _band(axis: Any, means: np.ndarray, places: np.ndarray, blocks: np.ndarray) -> Any:
     """Draw means [blocks, columns] at their places from left to right."""
+    # NaN leaves the gaps between events empty
     band = np.full((len(means), places[-1] + 1), np.nan)
     band[:, places] = means
     axis.set_yticks(range(len(blocks)), [str(block) for block in blocks])

@@ -43,6 +43,7 @@ class GradientNorm(Diagnostic):
         return isinstance(model.learner, GradientLearner)
 
     def measure(self, model: Any, probe: Probe) -> pd.DataFrame:
+        # before `compiled`, which makes this model the one measured last
         if self._model is not model:
             self._before, self._warned = None, False
         batch = (tf.constant(part) for part in (probe.x, probe.y, probe.w))
@@ -90,6 +91,7 @@ class _Clipping:
     """Whether an optimizer would clip a gradient."""
 
     def __init__(self, optimizer: Any, gradients: list[np.ndarray]):
+        # a LossScaleOptimizer leaves the clipping to the one that it wraps
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         self.clipnorm = getattr(inner, "clipnorm", None)
         self.clipvalue = getattr(inner, "clipvalue", None)
@@ -129,6 +131,7 @@ def _shared(cell: Any) -> dict[int, dict[str, int]]:
     """{id of a weight: {net: its columns, in order}} for those that several share."""
     if not hasattr(cell, "nets"):
         return {}
+    # only these have a column for each pre-activation: the others are cut by head or by row
     recurrent = [p for p in cell.recurrence.products if p.kind in ("full", "gates")]
     found = {id(getattr(cell, product.weight)): product.nets for product in recurrent}
     found |= {id(cell.kernel): cell.nets, id(cell.bias): cell._biased}

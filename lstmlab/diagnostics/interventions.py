@@ -221,6 +221,7 @@ class _Effects:
         function: Callable,
     ):
         self.cell, self.probe, self.where, self.function = model.cell, probe, where, function
+        # then the head's answer means nothing (recording.layers), and (1) and (2) are left out
         self.linear = getattr(model, "linear", False)
         self.cells = list(cells)
         self.begin = np.maximum(np.argmax(where, axis=1) - 1, 0)
@@ -245,6 +246,7 @@ class _Effects:
         self, gate: str | None, held: dict[str, np.ndarray]
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """(1) to (4), and the values [B, T, m] of the gates."""
+        # all gates and as arrays, so that one compiled graph serves every clamp
         clamped = {name: np.array(name == gate) for name in self.none}
         held = {**self.none, **held}
         found = self.function(self.probe.x, self.where, self.begin, self.end, clamped, held)
@@ -263,6 +265,7 @@ class _Effects:
         """(4): where nothing of it is read back, s_tm1 reaches s_t through the forget gate only."""
         steps = np.arange(self.where.shape[1])
         within = (steps > self.begin[:, None]) & (steps <= self.end[:, None])
+        # without a forget gate the factor takes only its shape and kind from here
         like = np.ones((*self.where.shape, self.cell.units))
         factor = self.cell.state_factor({**gates, "cell_state": like})
         kept = factor.astype("float64")[..., self.cells]
@@ -317,6 +320,7 @@ def _effects(
 
     # copy k looks at cell k only: at its state at `end`, and at a tap on it at `begin`
     own = tf.one_hot(np.repeat(cells, batch), cell.units, dtype=dtype)[:, None]
+    # [copies * B, T, 1], copy after copy as tf.tile lays them
     at_begin, at_end = (
         tf.tile(tf.one_hot(step, length, dtype=dtype), [copies, 1])[..., None]
         for step in (begin, end)
@@ -326,6 +330,7 @@ def _effects(
         tape.watch(tap)
         values = trace(_Copies(cell, copies), x, taps={"cell_state": tap}, clamps=clamps)
         asked = tf.reduce_sum(values["cell_state"] * tf.cast(own * at_end, cell.variable_dtype))
+    # (3), the one element of the sum that is not masked out
     retention = tf.reduce_sum(tape.gradient(asked, tap) * own * at_begin, axis=(1, 2))
 
     return {

@@ -109,6 +109,7 @@ def _table(found: Products) -> pd.DataFrame:
     # the norm of a diagonal matrix is its largest element
     curves = {("carousel", "norm"): found.forget.max(axis=2)}
     for name in VALUES:
+        # (1), (2): the matrices are without their scale, which is in logs
         sizes = of_finite(norms, found.matrices[name])
         radii = of_finite(lambda m: magnitudes(m)[:, -1], found.matrices[name])
         curves[name, "norm"] = found.logs[name] + log10(sizes)
@@ -125,5 +126,6 @@ def _table(found: Products) -> pd.DataFrame:
     for measure, values in zip(SPECTRUM, ends, strict=True):
         middle = over_sequences(np.median, found.there, values)
         columns = {"lag": found.lags, "path": "one_step", "measure": measure, "value": middle}
+        # NaN where the Jacobian of every sequence has exploded
         tables.append(pd.DataFrame(columns).dropna())
     return pd.concat(tables, ignore_index=True)

@@ -77,10 +77,12 @@ class Continual(Task):
         do not depend on how a stream is cut into pieces.
         """
         n = len(codes)
+        # [n * strings, longest], the strings of stream 0 first, then those of stream 1, ...
         strings, lengths = self.strings(rng, n * -(-TOGETHER // (n * self._typical)))
         ends = waiting[:, None] + np.cumsum(lengths.reshape(n, -1), axis=1)
         begins = ends.ravel() - lengths
 
+        # every symbol but the padding: its string, and its place in it
         row, place = np.nonzero(np.arange(strings.shape[1]) < lengths[:, None])
         stream = row // (len(strings) // n)
         longer = np.zeros((n, ends.max()), codes.dtype)

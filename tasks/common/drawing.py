@@ -52,6 +52,7 @@ def cut_off(part: np.ndarray, start: int, last: np.ndarray) -> None:
         start: See `part`.
         last: The last step of each sequence, [n].
     """
+    # up to the end of the shortest sequence there is nothing to cut off
     first = max(0, int(last.min()) + 1 - start)
     padding = np.arange(start + first, start + part.shape[1]) > last[:, None]
     part[:, first:][padding] = 0.0

@@ -67,6 +67,7 @@ def guess(
     rng = generator(seed, "weights")
     x, y, last = _training_set(task, generator(seed, "sets"))
     squash = SQUASH[task.output_activation]
+
     for tried in range(0, most, TOGETHER):
         networks = _draw(rng, architecture, units, TOGETHER)
         left = np.arange(min(TOGETHER, most - tried))

@@ -17,9 +17,11 @@ def yardsticks(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float,
     """
     x, y, weight = (part[weight > 0].astype("float64") for part in (x, y, weight))
     share = weight / weight.sum()
+    # the number of each case's input among the different ones; some NumPy give it as [m, 1]
     _, group = np.unique(x, axis=0, return_inverse=True)
     group = group.reshape(-1)
     total = np.bincount(group, share)
+    # [inputs, K], the mean target at each input: the best function of it
     means = np.stack([np.bincount(group, share * line) for line in y.T], axis=1) / total[:, None]
 
     chance = share @ ((y - share @ y) ** 2).mean(axis=1)

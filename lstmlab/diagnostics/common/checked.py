@@ -30,6 +30,7 @@ def checked(
     """
     with_cell(owner, model)
     dtype = model.cell.variable_dtype
+    # `...` and not None: a None given by mistake is refused
     given = {"x": x, **({} if y is ... else {"y": y})}
     arrays = {name: _array(owner, name, value, dtype) for name, value in given.items()}
 

@@ -213,6 +213,7 @@ class _Kept:
         begins = (self.last == t)[:, None, None, None]
 
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            # [B, 2n, S+2n] -> [B, 2, n, S+2n]: s and y, whose product begins at T*
             first = jacobian[:, size:].reshape(-1, 2, n, size + 2 * n)
             rows = np.where(begins, first, self.product @ jacobian[:, None, :size])
 

@@ -8,6 +8,7 @@ from lstmlab.diagnostics.base import Probe
 def first_steps(marks: np.ndarray, number: int = 1) -> np.ndarray:
     """[B]: the number-th marked step of each sequence, -1 where there is none; marks [B, T]."""
     counted = np.cumsum(marks, axis=1)
+    # argmax: the first step at which so many have been counted
     return np.where(counted[:, -1] >= number, np.argmax(counted == number, axis=1), -1)
 
 
@@ -46,4 +47,5 @@ def thinned(longest: int, most: int = 500) -> np.ndarray:
         return np.arange(longest + 1)
     near = min(64, most // 2)
     far = np.geomspace(near, longest, most - near).round().astype(int)
+    # unique: near is in both, and rounding makes lags coincide
     return np.unique(np.r_[: near + 1, far])

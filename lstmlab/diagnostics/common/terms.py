@@ -58,6 +58,7 @@ def terms(model: Any, probe: Probe, most: int = 256) -> Measured:
     numbers = symbol_values(cell, x, states, _slope)
 
     def norm(term: Any) -> float:
+        # a term of weights alone is one matrix for all steps
         matrices = term.value(numbers) * np.ones((len(x), 1, 1))
         return float(np.linalg.norm(matrices, 2, axis=(1, 2)).mean())
 
@@ -130,6 +131,7 @@ def _differentiated(cell: Any, x: Any, states: list, see: Callable) -> dict[str,
 
     with tf.GradientTape(persistent=True) as tape:
         tape.watch((named, pieces))
+        # put together on the tape, so that each piece has a derivative of its own
         old = {**named, "hidden": tf.concat(list(pieces.values()), axis=1)}
         values, _ = cell.step(x, [old[name] for name in cell.state_names], see=see)
         cells = tf.unstack(values["cell_state"], axis=1)

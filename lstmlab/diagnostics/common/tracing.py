@@ -55,5 +55,6 @@ def trace(
         return cell.step(x_t, states, touch=touch, **({"net": net} if of_nets else {}), **filters)
 
     states = list(cell.get_initial_state(batch_size=x.shape[0]))
+    # as one nest, of which each step gets its slice at t
     values, _ = unroll(step, states, (x, taps, clamps))
     return {name: tf.cast(value, cell.variable_dtype) for name, value in values.items()}

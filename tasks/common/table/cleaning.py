@@ -44,7 +44,9 @@ def without_missing(rows: Rows, how: str, columns: Columns, log: Log) -> np.ndar
     if how == "fill":
         fill(rows)
 
+    # after 'fill' this leaves out only what no value precedes
     keep = ~np.isnan(rows.numbers).any(axis=1)
+
     filled, dropped = int(absent[keep].sum()), int((~keep).sum())
     log.counts |= {"cells_filled": filled, "rows_dropped": dropped}
     if filled:
@@ -73,9 +75,11 @@ def _fail_for_missing(rows: Rows, absent: np.ndarray, columns: Columns) -> None:
 def fill(rows: Rows) -> None:
     """Replaces missing values by the last one before them in the same sequence, in place."""
     first = np.r_[True, np.diff(rows.sequence) != 0]
+    # the first row of the sequence of each row
     begin = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
     for k in range(rows.numbers.shape[1]):
         column = rows.numbers[:, k]
+        # a missing value counts as `begin`: nothing comes from the sequence before
         last = np.maximum.accumulate(np.where(np.isnan(column), begin, np.arange(len(column))))
         rows.numbers[:, k] = column[last]
 
@@ -101,6 +105,7 @@ def standardise(
     for k, name in enumerate(columns.lines):
         column = values[training, k].astype("float64")
         means[k], spread = column.mean(), column.std()
+        # a smaller spread is the rounding of float32
         if spread > 1e-7 * np.abs(column).max():
             stds[k] = spread
         elif columns.forecasts and k == 0:

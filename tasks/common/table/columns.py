@@ -64,6 +64,7 @@ def columns_of(
         if words:
             notes.append(f"columns left out, as they hold no numbers: {', '.join(words)}")
 
+    # the task reads the target of a forecast from line 0
     first = [target] if forecasts and not wide and target is not None else []
     numbers = first + [name for name in features if name not in first]
     if not numbers:
@@ -88,6 +89,7 @@ def _check_there(text: Text, named: dict[str, str | None], features: list[str]) 
     for setting, name in [*named.items(), *(("features", name) for name in features)]:
         if name is None or name in text.header:
             continue
+        # cutoff 0: the nearest name, however far away
         nearest = get_close_matches(str(name).lower(), lower, 1, cutoff=0)
         close = f"; nearest: {text.header[lower.index(nearest[0])]!r}" if nearest else ""
         expected = f"a column of the table{close}{text.other(text.header)}"
@@ -119,8 +121,10 @@ def _of_numbers(
     words = [
         name
         for name in left
+        # a column that begins with empty cells may hold numbers later
         if head[name].notna().any() and not text.as_numbers(head[name]).notna().any()
     ]
+
     target = named["target"]
     if target in words:
         word = head[target].dropna().iloc[0]

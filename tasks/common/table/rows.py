@@ -69,6 +69,7 @@ def read(text: Text, columns: Columns, time_format: str | None, limit: int) -> R
     words = [
         name for name in (columns.group, label, columns.time, columns.part) if name is not None
     ]
+
     done, offsets = 0, None
     for frame in text.frames(columns.numbers, words):
         chunk = frame[columns.numbers].to_numpy()
@@ -88,6 +89,7 @@ def read(text: Text, columns: Columns, time_format: str | None, limit: int) -> R
     rows = Rows(values, np.zeros(done, "int32"), ["the series"])
     rows.time = times.values() if times is not None else None
     rows.parts = np.concatenate(parts) if parts else None
+
     if label is not None:
         rows.labels, rows.classes = codes[label].in_order()
     group = codes.get(columns.group or "")
@@ -110,11 +112,13 @@ def _offsets(first: np.ndarray, wide: bool) -> np.ndarray:
 def _from_wide(rows: Rows, group: "_Codes | None") -> Rows:
     """One step per row instead of one sequence per row, without the empty cells at its end."""
     n, steps = rows.numbers.shape
+    # up to the last number of each row: what is empty before it is missing, not absent
     inside = np.flip(np.cumsum(np.flip(~np.isnan(rows.numbers), axis=1), axis=1), axis=1) > 0
     inside[:, 0] = True  # a row without any number must still be there to be complained of
     sequence = np.repeat(np.arange(n, dtype="int32"), steps)[inside.ravel()]
 
     names = [f"row {k + 1}" for k in range(n)]
+    # [rows, steps] -> [N, 1], row after row as `sequence`
     spread = Rows(rows.numbers[inside][:, None], sequence, names, classes=rows.classes)
     spread.labels = rows.labels[sequence] if rows.labels is not None else None
     spread.parts = rows.parts[sequence] if rows.parts is not None else None
@@ -131,6 +135,7 @@ def in_order(rows: Rows) -> None:
     time = rows.time if rows.time is not None else np.zeros(0)
     step = np.diff(rows.sequence)
     if (step < 0).any() or (len(time) and ((step == 0) & (time[1:] < time[:-1])).any()):
+        # only then, since sorting copies the table; the last key of lexsort counts first
         by_sequence = np.argsort(rows.sequence, kind="stable")
         rows.keep(np.lexsort((time, rows.sequence)) if len(time) else by_sequence)
         time = rows.time if rows.time is not None else time
@@ -161,6 +166,7 @@ class _Codes:
             fail(f"no empty cells in column {self.name!r}", f"one in {where}")
         codes, found = pd.factorize(words)
         numbers = [self.known.setdefault(word, len(self.known)) for word in found]
+        # codes of this chunk -> codes of the whole table
         self.chunks.append(np.array(numbers, "int32")[codes])
 
     def values(self) -> np.ndarray:
@@ -178,6 +184,7 @@ class _Codes:
         else:
             order = np.argsort(sizes.to_numpy(), kind="stable")
         place = np.empty(len(words), "int32")
+        # the inverse of `order`: where each old code comes in it
         place[order] = np.arange(len(words))
         return place[self.values()], [words[k] for k in order]
 
@@ -193,6 +200,7 @@ class _Times:
         if not self.chunks and not self.dates:
             self._look_at(words.iloc[0])
         if self.dates:
+            # as utc, so that dates with different offsets can be compared
             times = pd.to_datetime(words, format=self.format, errors="coerce", utc=True)
             times = times.dt.tz_localize(None)
         else:

@@ -51,6 +51,7 @@ def by_group(rows: Rows, columns: Columns) -> Found:
     Raises:
         ValueError: For a sequence whose rows have different classes or parts.
     """
+    # there may be no row at all, if all were dropped
     first = np.r_[True, np.diff(rows.sequence) != 0] if len(rows.numbers) else np.zeros(0, bool)
     starts = np.flatnonzero(first)
     lengths = np.diff(np.r_[starts, len(rows.numbers)])
@@ -97,6 +98,7 @@ def deal(found: Found, shares: dict[str, float], split: int) -> np.ndarray:
     _, first, unit = np.unique(found.units, return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(split).permutation(len(first))
     kind = found.labels[first] if found.labels is not None else np.zeros(len(first), int)
+    # class after class, shuffled within each: the sort is stable
     order = shuffled[np.argsort(kind[shuffled], kind="stable")]
 
     # The first of each class is for training; validation and test take theirs evenly from the rest.
@@ -107,6 +109,7 @@ def deal(found: Found, shares: dict[str, float], split: int) -> np.ndarray:
         if wanted > len(rest):
             received = f"{len(first)} groups, task.shares={shares}"
             fail(f"enough sequences for {name} beside one of each class", received)
+        # the middles of `wanted` equal stretches of `rest`, and so even over the classes
         places = ((np.arange(wanted) + 0.5) * len(rest) / wanted).astype(int)
         part[rest[places]] = PARTS.index(name)
         rest = np.delete(rest, places)

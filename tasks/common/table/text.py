@@ -75,6 +75,7 @@ class Text:
             rows = blank = since = 0
             for line in lines:
                 if len(line) == len(header):
+                    # blank lines count when a row follows: those at the end lie between nothing
                     rows, blank, since = rows + 1, blank + since, 0
                 elif not line:
                     since += 1
@@ -117,6 +118,7 @@ class Text:
         """
         done = 0
         types = dict.fromkeys(numbers, "float64") | dict.fromkeys(words, str)
+
         with self._errors():
             try:
                 for frame in self._pandas(types):
