@@ -1,1 +1,1 @@
-"""The registry of the lab: one folder per concept, one file per option, `_target_` names the class."""
+"""The registry of the lab: one folder per concept, one file per option."""

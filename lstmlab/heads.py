@@ -20,10 +20,12 @@ class Head(keras.Layer):
 
     Args:
         outputs: K.
-        activation: A Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' in all of 1997).
+        activation: A Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' in all of
+        1997).
         bias: Its initial value as in Gate, or None for no bias weight.
         kernel_initializer: As Keras layers name it.
-        shortcuts: True adds weights from the inputs x_t to the outputs (connections "B" of Table 10).
+        shortcuts: True adds weights from the inputs x_t to the outputs (connections "B" of Table
+        10).
         prime_offset: A number c >= 0 added to the slope of a sigmoid output,
             e_k = (f'(net_k) + c) (target_k - y_k), against the flat ends of the sigmoid. It is the
             gradient of the error with c times the cross-entropy added, and is written so.
@@ -32,11 +34,12 @@ class Head(keras.Layer):
         **kwargs: As keras.Layer takes them.
 
     Raises:
-        ValueError: Other values; a prime_offset without a sigmoid; crossentropy with another activation.
+        ValueError: Other values; a prime_offset without a sigmoid; crossentropy with another
+        activation.
 
     References:
-        Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10; prime_offset:
-        Fahlman 1988.
+        Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10;
+        prime_offset: Fahlman 1988.
     """
 
     def __init__(
@@ -111,7 +114,8 @@ class Head(keras.Layer):
         in nats. In float32 for half precision, else as the prediction.
         """
         dtype = keras.backend.result_type(prediction.dtype, "float32")
-        # of the prediction as the activation gave it: a cast would hide its pre-activation from Keras
+        # of the prediction as the activation gave it: a cast would hide its pre-activation from
+        # Keras
         crossentropy = self._crossentropy(ops.cast(y, prediction.dtype), prediction)
         crossentropy = ops.cast(crossentropy, dtype)
 

@@ -57,7 +57,7 @@ class SequenceLog(keras.metrics.Metric):
         return self.count
 
     def read(self) -> tuple[Array, Array, Array]:
-        """Return y [N, readouts, K], prediction [N, readouts, K], w [N, readouts] of the window so far."""
+        """Return y, prediction [N, readouts, K] and w [N, readouts] of the window so far."""
         rows = self.rows.numpy()[: int(self.count.value)]
         return rows[..., : self.outputs], rows[..., self.outputs : -1], rows[..., -1]
 

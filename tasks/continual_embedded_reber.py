@@ -97,7 +97,7 @@ class ContinualEmbeddedReber(Continual):
 
 
 def _outer(x: np.ndarray, symbol: str) -> np.ndarray:
-    """The steps, bool [n, T], that show a B or E of the outer grammar: every other one."""
+    """The steps, bool [n, T], that show every other B or E: the outer B, the inner E."""
     line = x[..., SYMBOLS.index(symbol)]
     return (line > 0) & (np.cumsum(line, axis=1) % 2 == 1)
 

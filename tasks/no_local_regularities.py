@@ -66,8 +66,7 @@ class NoLocalRegularities(NoiseFreeLag):
         """Squared error, summed over the outputs, of the best answer to the present symbol.
 
         After x or y comes one of p - 1 symbols. After a_k comes one of them too, or x or y if it
-        was
-        the last of the p - 1.
+        was the last of the p - 1.
         """
         # the best answer gives each symbol its share q, with the error 1 - sum of all q^2
         after_first = 1 - 1 / (self.p - 1)

@@ -34,8 +34,8 @@ class Reber(Task):
             a few percent.
     Solved  All strings of both sets are right: 256 for training, 256 for test, no test string among
             the training strings.
-    Published  No figure that we could check. Cleeremans, Servan-Schreiber & McClelland 1989 taught it
-            to an Elman network, Fahlman 1991 to recurrent cascade-correlation.
+    Published  No figure that we could check. Cleeremans, Servan-Schreiber & McClelland 1989 taught
+            it to an Elman network, Fahlman 1991 to recurrent cascade-correlation.
 
     Decisions where the text leaves a choice:
     - sets, criterion and encoding are those of the embedded grammar of 1997;

@@ -1,6 +1,7 @@
 """The pictures of what learners cost and see: python docs/scripts/draw_learners.py --bench FILE --run FOLDER
 
-FILE is what `lstmlab-bench learners --csv FILE` wrote, FOLDER a run with diagnostic=[learners]. Either may be left out.
+FILE is what `lstmlab-bench learners --csv FILE` wrote, FOLDER a run with diagnostic=[learners].
+Either may be left out.
 """
 
 import argparse
@@ -63,7 +64,10 @@ def scaling(raw: pd.DataFrame) -> Figure:
 
 
 def against_lag(table: pd.DataFrame, what: str) -> Figure:
-    """Share of the exact gradient that each learner has, and its angle, against lag; before and after training."""
+    """Share of the exact gradient that each learner has, and its angle, against lag.
+
+    Before and after training.
+    """
     moments = sorted({table["sequences"].min(), table["sequences"].max()})
     rows = table[(table["lag"] > 0) & (table["weight"] == "cell")]
     figure = Figure(figsize=(9, 0.6 + 2.9 * len(moments)), layout="constrained", dpi=110)
@@ -104,7 +108,10 @@ def against_lag(table: pd.DataFrame, what: str) -> Figure:
 
 
 def angles(table: pd.DataFrame, what: str) -> Figure:
-    """The angle of each learner's gradient to the exact one during training: all weights, and those of the cell alone."""
+    """The angle of each learner's gradient to the exact one during training.
+
+    All weights, and those of the cell alone.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=110)
     figure.suptitle(f"Angle to the exact gradient, degrees. {what}", fontsize="medium")
     panels = figure.subplots(1, 2, sharey=True)

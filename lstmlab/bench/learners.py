@@ -1,4 +1,7 @@
-"""What learners cost against the length of a sequence and the width of a net: time per step, and peak memory of a process."""
+"""What learners cost against the length of a sequence and the width of a net.
+
+Time per step, and peak memory of a process.
+"""
 
 import importlib
 import json
@@ -12,7 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-# name: class, module below lstmlab.learners, settings, and the exponent of its multiplications per step against the cells
+# name: class, module below lstmlab.learners, settings, and the exponent of its multiplications per
+# step against the cells
 LEARNERS: dict[str, tuple[str, str, dict, int]] = {
     "truncated1997_forward": ("Truncated1997Forward", "truncated1997_forward", {}, 2),
     "uoro": ("UORO", "uoro", {"seed": 0}, 2),
@@ -42,9 +46,10 @@ def run(
 ) -> pd.DataFrame:
     """Every measurement as one row: part, cell, learner, units, steps, round, seconds of a call, peak_mb of the process.
 
-    memory: one process each, which does nothing else. length, width: one process for each learner, in which the lengths or
-    widths take turns. ratio: truncated1997_forward and bptt take turns in one process. A measurement that cannot be done is named on
-    stderr and left out. csv: a file that holds all rows so far, at every moment.
+    memory: one process each, which does nothing else. length, width: one process for each learner,
+    in which the lengths or widths take turns. ratio: truncated1997_forward and bptt take turns in
+    one process. A measurement that cannot be done is named on stderr and left out. csv: a file that
+    holds all rows so far, at every moment.
     """
     rows: list[dict] = []
     for part, items in _processes(learners, cells, lengths, widths):
@@ -103,7 +108,7 @@ WIDTH_TITLE = (
 
 
 def against_length(raw: pd.DataFrame) -> pd.DataFrame:
-    """cell, learner, steps, peak MB, growth %, bytes per step, us per step, to the longest, off line %."""
+    """Memory and time against length: growth to the longest, and the distance from a line."""
     rows = []
     peaks = raw[raw["part"] == "memory"].groupby(["cell", "learner", "steps"])["peak_mb"].max()
     for (cell, learner), times in raw[raw["part"] == "length"].groupby(
@@ -133,7 +138,7 @@ def against_length(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_width(raw: pd.DataFrame) -> pd.DataFrame:
-    """cell, learner, microseconds per step for each number of cells, measured and theoretical exponent."""
+    """Microseconds per step against width, with measured and theoretical exponents."""
     rows = []
     for (cell, learner), times in raw[raw["part"] == "width"].groupby(
         ["cell", "learner"], sort=False
@@ -153,7 +158,10 @@ def against_width(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def exponent(per_step: pd.Series) -> float:
-    """Of a power law through the times of the largest widths, which are the index; NaN for fewer than two."""
+    """Of a power law through the times of the largest widths, which are the index.
+
+    NaN for fewer than two.
+    """
     largest = per_step.sort_index().iloc[-LARGEST:]
     if len(largest) < 2:
         return np.nan
@@ -163,7 +171,7 @@ def exponent(per_step: pd.Series) -> float:
 
 
 def ratios(raw: pd.DataFrame) -> dict[str, list[float]]:
-    """Per cell: quartiles of the time of truncated1997_forward by that of bptt, taken within each round."""
+    """Quartiles of the time of truncated1997_forward over that of bptt, within each round."""
     found = {}
     for cell, times in raw[raw["part"] == "ratio"].groupby("cell", sort=False):
         table = times.pivot_table(index="round", columns="learner", values="seconds")
@@ -214,8 +222,9 @@ def _apart(part: str, items: list[dict], rounds: int, seconds: float) -> list[di
 def measure(items: list[dict], rounds: int, seconds: float) -> dict:
     """In this process: every item is called for about `seconds` in each round, in another order each time.
 
-    rows: item, round and the seconds of one call; left_out: a line for each item that could not be built; peak_mb.
-    rounds=0: each is called once, and its seconds are those of that call, compilation included.
+    rows: item, round and the seconds of one call; left_out: a line for each item that could not be
+    built; peak_mb. rounds=0: each is called once, and its seconds are those of that call,
+    compilation included.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
@@ -247,7 +256,7 @@ def measure(items: list[dict], rounds: int, seconds: float) -> dict:
 
 
 def _call(cell: str, learner: str, units: int, steps: int):
-    """A call that computes the gradient of one sequence with an error at every step, and waits for it."""
+    """Make a call that computes the gradient of one sequence, with an error at every step."""
     import keras
     import tensorflow as tf
 
@@ -286,7 +295,10 @@ def _count(call, seconds: float) -> int:
 
 
 def peak_mb() -> float:
-    """The largest memory that this process has held; not that of the one that started it, which ru_maxrss may have."""
+    """The largest memory that this process has held.
+
+    Not that of the one that started it, which ru_maxrss may have.
+    """
     try:
         with open("/proc/self/status", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024

@@ -184,11 +184,10 @@ class Switches(keras.Layer, DropoutRNNCell):
             and self.normaliser != "state"
             and not self.layer_normalization
         )
-        looks = {gate.peephole for gate in self.own.values()}
-        self._looks_at_new_state = "current" in looks
+        self._looks_at_new_state = any(gate.peephole == "current" for gate in self.own.values())
 
         sizes = {"hidden": self.hidden_size}
-        if not self.is_own_output and (self.forget_gate != "closed" or "previous" in looks):
+        if not self.is_own_output and (self.forget_gate != "closed"):
             sizes["cell_state"] = self.units
         normaliser = {"normaliser": self.blocks} if self.normaliser == "state" else {}
         sizes |= normaliser | ({"stabiliser": self.blocks} if normaliser else {})

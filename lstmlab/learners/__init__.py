@@ -1,9 +1,9 @@
 """How errors become weight changes: one file per algorithm, beside the cell and not inside it.
 
-`base` has the two interfaces: a `Learner` updates a network and keeps its state; a `GradientLearner`
-only gives gradients. Other rooms may import `base`, the learners offered here, and `bptt`. The rest
-is shared by learners: `backward` (reverse differentiation), `forward` and `stepwise` (learning on
-the way, with a memory), `chunking`, and small files of functions.
+`base` has the two interfaces: a `Learner` updates a network and keeps its state; a
+`GradientLearner` only gives gradients. Other rooms may import `base`, the learners offered here,
+and `bptt`. The rest is shared by learners: `backward` (reverse differentiation), `forward` and
+`stepwise` (learning on the way, with a memory), `chunking`, and small files of functions.
 """
 
 from lstmlab.learners.bptt import BPTT

@@ -1,4 +1,7 @@
-"""The two interfaces of a learner: `Learner` updates a network, `GradientLearner` gives gradients."""
+"""The two interfaces of a learner.
+
+`Learner` updates a network, `GradientLearner` gives gradients.
+"""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -37,7 +40,8 @@ class Traits:
     horizon: The most steps that an error is propagated back, or None for no bound.
     filters: Arguments of GatedCell.step under which the derivatives of the cell are those that the
         learner uses within `horizon` steps: {} for the exact ones, None where no argument says it.
-    exact_case: Arguments of GatedCell under which the learner equals BPTT; conformance tests use it.
+    exact_case: Arguments of GatedCell under which the learner equals BPTT; conformance tests use
+    it.
     """
 
     stochastic: bool = False
@@ -75,7 +79,10 @@ class Learner(abc.ABC):
     older_names: Mapping[str, str] = {}  # entries of the state -> their names in older files
 
     def check(self, cell: Cell) -> None:  # noqa: B027 - most refuse nothing
-        """Raise ValueError if this learner cannot serve the cell. Called before anything is built."""
+        """Raise ValueError if this learner cannot serve the cell.
+
+        Called before anything is built.
+        """
 
     def check_task(self, task: Any) -> None:  # noqa: B027 - as well
         """Raise ValueError if this learner cannot learn the task. Called before training."""
@@ -103,7 +110,8 @@ class Learner(abc.ABC):
 
         Args:
             net: The network, built, with the learner's `layers`.
-            streams: The number of streams whose pieces will be learned from; None for whole sequences.
+            streams: The number of streams whose pieces will be learned from; None for whole
+            sequences.
 
         Raises:
             ValueError: The learner cannot serve the network.

@@ -27,5 +27,6 @@ class BPTT(GradientLearner):
     def gradients(
         self, cell: Cell, head: Head, x: Tensor, y: Tensor, w: Tensor, states: Nest = None
     ) -> Found:
-        # (1) and (2): the tape inside `backward` goes through every step, from the last to the first
+        # (1) and (2): the tape inside `backward` goes through every step, from the last to the
+        # first
         return backward(cell, head, x, y, w, lambda: forward(cell, x, states=states))

@@ -34,12 +34,12 @@ class CascadeCorrelation(Learner):
         (7) the candidate with the largest S is installed for good: its weights never change again,
             its weight to output o is -multiplier C_o; on with (1)
 
-    A phase ends by patience (see lstmlab.learners.quickprop) or after `limit` epochs; the patience of
-    a candidate phase begins with its first change by more than candidate_change. One update is one
-    epoch of a phase on its batch, which is meant to be the whole training set: trainer.training_set
-    = trainer.batch_size = trainer.window. The first epoch of a candidate phase draws the pool and
-    only measures C, for the signs. Once all places of the cell are taken, output phases follow one
-    another. Steps without an error carry V on; the optimizer is not used.
+    A phase ends by patience (see lstmlab.learners.quickprop) or after `limit` epochs; the patience
+    of a candidate phase begins with its first change by more than candidate_change. One update is
+    one epoch of a phase on its batch, which is meant to be the whole training set:
+    trainer.training_set = trainer.batch_size = trainer.window. The first epoch of a candidate phase
+    draws the pool and only measures C, for the signs. Once all places of the cell are taken, output
+    phases follow one another. Steps without an error carry V on; the optimizer is not used.
 
     For a CascadeCell and a head with shortcuts and bias, of any activation and loss;
     head.prime_offset is Fahlman's sigmoid-prime offset, 0.1. The result row has hidden_units,
@@ -291,7 +291,7 @@ def _ended(over: Tensor, quit_of_next: int, epoch: Tensor, last: Tensor, quit: T
 
 
 def _in_use(now: dict) -> Tensor:
-    """[P + 1]: 1 for the weights from the bias, the inputs, the units there are, and from itself."""
+    """Return [P + 1]: 1 for weights from bias, inputs, installed units and the unit itself."""
     places, seen = now["net"].shape[0], now["outputs"].shape[0]
     k = tf.range(seen + 1)
     return tf.cast((k < seen - places + now["units"]) | (k == seen), now["pool"].dtype)

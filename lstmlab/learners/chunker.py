@@ -41,8 +41,9 @@ class SequenceChunker(Chunking):
     again with the present weights (see TruncatedBPTT). With momentum or Adam the weights of C move
     on where it was not asked: its gradient is 0 there. In a batch of more than one sequence s is
     that of C's present weights whenever C learns from any of them. Where a sequence is answered and
-    not learned, C is shown inputs only, and what was answered stands for further targets. The result
-    row and history.csv have `unexpected`: inputs per sequence of the window that A did not expect.
+    not learned, C is shown inputs only, and what was answered stands for further targets. The
+    result row and history.csv have `unexpected`: inputs per sequence of the window that A did not
+    expect.
 
     Args:
         threshold: See (2).
@@ -57,8 +58,8 @@ class SequenceChunker(Chunking):
         ValueError: Other values, and see Chunking.
 
     References:
-        Schmidhuber 1992, Neural Computation 4:234-242, the two-network form; no time code, as in its
-        experiment.
+        Schmidhuber 1992, Neural Computation 4:234-242, the two-network form; no time code, as in
+        its experiment.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class SequenceChunker(Chunking):
             check_sure(self)
 
     def layers(self, net: Net) -> dict[str, Any]:
-        """Return C and the lines q of A, with initial weights drawn as those of its cell and head."""
+        """Return C and the lines q of A, with initial weights as those of its cell and head."""
         super().layers(net)
         outputs = net.head.outputs
         cell, head = another_net(self, net, outputs)

@@ -1,4 +1,7 @@
-"""The sequence chunker of several levels: each sees only what all levels below it did not expect."""
+"""The sequence chunker of several levels.
+
+Each sees only what all levels below it did not expect.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -22,12 +25,12 @@ class ChunkerLevels(Chunking):
             o_l(tau_l) = P_l(z_l(tau_l), h_l(tau_l - 1)), z_l(0) = x(0)
         (2) reached_1(t);  reached_l(t) if max_j |y_j(t) - o_i,j| > threshold for every level i < l,
             and level l is there
-        (3) if reached_top:  E = 1/2 |y(t) - o_top|^2, sent `horizon` of its own steps back; only the
-            weights of the top level change
+        (3) if reached_top:  E = 1/2 |y(t) - o_top|^2, sent `horizon` of its own steps back; only
+            the weights of the top level change
         (4) if reached_l, l > 1:  tau_l grows by 1 and z_l(tau_l) = y(t)
         (5) each `window` sequences, with e the sum over their steps of |y - o_top|^2 where the top
-            level was reached: once e > (1 - improvement) e_best in `patience` windows in a row, that
-            level is frozen, and a next one is there
+            level was reached: once e > (1 - improvement) e_best in `patience` windows in a row,
+            that level is frozen, and a next one is there
 
     A sequence begins with all states at zero and its first input given to all levels, without an
     error. Where no sequence ends, as in a stream, a new level begins with the first input of the
@@ -54,8 +57,8 @@ class ChunkerLevels(Chunking):
         ValueError: Other values, and see Chunking.
 
     References:
-        Schmidhuber 1992, Neural Computation 4:234-242, the multi-level form, without time codes; (5)
-        and the choice of the level that answers are left open there.
+        Schmidhuber 1992, Neural Computation 4:234-242, the multi-level form, without time codes;
+        (5) and the choice of the level that answers are left open there.
     """
 
     older_names = {"top": "1"}
@@ -82,7 +85,7 @@ class ChunkerLevels(Chunking):
         return [f"unexpected_{level}" for level in range(1, self.levels + 1)]
 
     def layers(self, net: Net) -> dict[str, Any]:
-        """Return the levels above the first, with initial weights drawn as those of cell and head."""
+        """Return the levels above the first, with initial weights as those of cell and head."""
         super().layers(net)
         pairs = [another_net(self, net, net.head.outputs) for _ in range(1, self.levels)]
         return {"upper_levels": [layer for pair in pairs for layer in pair]}
@@ -112,7 +115,10 @@ class ChunkerLevels(Chunking):
         return [Pair(net.cell, net.head), *above]
 
     def fresh(self, net: Net, x_t: Tensor) -> dict[str, Nest]:
-        """Return the memory of every level; above the first also pending: z_l, and predicted: o_l."""
+        """Return the memory of every level; above the first also pending: z_l, and predicted.
+
+        O_l.
+        """
         first, pairs = self.first(net, x_t), self.pairs(net)
         inputs = [x_t] + [first] * (self.levels - 1)
         memories = [

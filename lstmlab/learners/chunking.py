@@ -98,7 +98,7 @@ class Chunking(Learner, abc.ABC):
         return ["unexpected"]
 
     def remember(self, state: dict, rows: int, errors: Tensor) -> dict:
-        """Return the state after `rows` sequences, or pieces, that brought these errors [levels]."""
+        """Return the state after `rows` sequences or pieces with these errors [levels]."""
         return state
 
     def check(self, cell: Cell) -> None:
@@ -132,7 +132,7 @@ class Chunking(Learner, abc.ABC):
         return {}
 
     def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
-        """Return window: inputs that each network did not expect, and sequences, since the report."""
+        """Return window: unexpected inputs of each network and sequences, since the report."""
         unexpected = tf.zeros((len(self.columns()),))
         state: dict = {"window": {"unexpected": unexpected, "sequences": tf.constant(0.0)}}
         if streams is not None:
@@ -197,7 +197,10 @@ class Chunking(Learner, abc.ABC):
         memory: Nest,
         learns: bool,
     ) -> tuple[Tensor, Nest, Tensor, Tensor]:
-        """step() over the steps of x: answers [B, T, K], memory, and sums of unexpected and errors."""
+        """step() over the steps of x.
+
+        Answers [B, T, K], memory, and sums of unexpected and errors.
+        """
         length, counts = x.shape[1], [tf.zeros((len(self.columns()),), "float32")] * 2
         shape = (x.shape[0], net.head.outputs)
         answers = tf.TensorArray(x.dtype, size=length, element_shape=shape)
@@ -218,7 +221,7 @@ class Chunking(Learner, abc.ABC):
         apply_where(tf.reduce_any(w_t != 0), net, gradients)
 
     def look(self, pair: Pair, z: Tensor, memory: dict) -> tuple[Tensor, Tensor]:
-        """Return hidden state [B, n] and prediction [B, K] of a network whose next input is z [B, F]."""
+        """Return hidden state [B, n] and prediction [B, K] of a network after the input z [B, F]."""
         outputs, _ = self.rule.again(pair.cell, z[:, None], memory)
         return outputs[:, 0], pair.head(outputs, z[:, None])[:, 0]
 

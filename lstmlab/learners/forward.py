@@ -24,9 +24,9 @@ class Forward(GradientLearner, abc.ABC):
     Args:
         update_every: Steps between two changes of the weights; None for one change after each
             sequence, or after each piece of a stream.
-        decay: In (0, 1]: factor on the changes after each `decay_steps` steps of a sequence, against
-            forgetting within long streams (Gers, Schmidhuber & Cummins 2000: 0.99, 100). It begins
-            anew with each sequence, and is the mean over a batch.
+        decay: In (0, 1]: factor on the changes after each `decay_steps` steps of a sequence,
+            against forgetting within long streams (Gers, Schmidhuber & Cummins 2000: 0.99, 100). It
+            begins anew with each sequence, and is the mean over a batch.
         decay_steps: See decay.
 
     Raises:
@@ -55,7 +55,10 @@ class Forward(GradientLearner, abc.ABC):
         """Return loss, prediction, gradients and memory after a piece; the weights stay."""
 
     def remember(self, state: dict, memory: Nest) -> dict:
-        """Return the state after a batch that ended with this memory. Default: the state as it is."""
+        """Return the state after a batch that ended with this memory.
+
+        Default: the state as it is.
+        """
         return state
 
     def check_chunk(self, steps: int) -> None:
@@ -75,7 +78,10 @@ class Forward(GradientLearner, abc.ABC):
         return self.advance(cell, head, x, y, w, self.begin(cell, head, x, states))[:3]
 
     def update(self, net: Net, state: dict, batch: Batch) -> tuple[dict, Tensor, Tensor]:
-        """Change the weights after each `update_every` steps; of whole sequences, up to the last error."""
+        """Change the weights after each `update_every` steps.
+
+        Of whole sequences, up to the last error.
+        """
         x, y, w, begins = batch
         whole = begins is None
         passed, memory = self._fresh(net, x)

@@ -1,4 +1,7 @@
-"""Sequential network construction: cells join the network once the error without them stops falling."""
+"""Sequential network construction.
+
+Cells join the network once the error without them stops falling.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,11 +22,11 @@ class Growing(GradientLearner):
         (2) the cells are added after the first period with E_k > (1 - improvement) E_(k-1)
 
     Until then the outputs see the inputs only (head.shortcuts), and no weight of a cell or from a
-    cell changes; with (2) the weights from the cells take the values that were drawn for them at the
-    start. This is the remedy of 1997 for cells that are used up as bias cells before their memory is
-    needed. When an error "stops decreasing" is not said there: (2) is ours. `gradients` are those of
-    the other learner, of the whole network. The result row has `cells_added_at`, the number of
-    sequences before (empty while there are none).
+    cell changes; with (2) the weights from the cells take the values that were drawn for them at
+    the start. This is the remedy of 1997 for cells that are used up as bias cells before their
+    memory is needed. When an error "stops decreasing" is not said there: (2) is ours. `gradients`
+    are those of the other learner, of the whole network. The result row has `cells_added_at`, the
+    number of sequences before (empty while there are none).
 
     Args:
         learner: The one that trains; it must give gradients of cell and head.
@@ -59,9 +62,9 @@ class Growing(GradientLearner):
     def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
         """Return the state, and set the weights from the cells to zero.
 
-        learner: state of the other learner. drawn: the weights from the cells. errors: E so far, and
-        that of the last period. seen: sequences so far. added_at: `seen` when the cells were added,
-        or -1.
+        learner: state of the other learner. drawn: the weights from the cells. errors: E so far,
+        and that of the last period. seen: sequences so far. added_at: `seen` when the cells were
+        added, or -1.
         """
         if not getattr(net.head, "shortcuts", False):
             expected = "head.shortcuts=true: without its cells the network is its shortcuts"

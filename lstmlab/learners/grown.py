@@ -45,7 +45,10 @@ def assign_weights_out(head: Any, outputs: Tensor, features: int) -> None:
 
 
 def table(cell: Any, head: Any, features: int, units: int) -> dict[str, list]:
-    """Return every weight of the network as columns to, from, weight; a self weight is from itself."""
+    """Return every weight of the network as columns to, from, weight.
+
+    A self weight is from itself.
+    """
     inputs = [f"input_{f + 1}" for f in range(features)]
     names = [f"unit_{k + 1}" for k in range(units)]
     sources = ["bias", *inputs, *names]

@@ -1,4 +1,4 @@
-"""One step of a cell with its states in one row [B, S], and the weights of a cell in one row [P]."""
+"""One step of a cell, its states in one row [B, S], its weights in one row [P]."""
 
 from collections.abc import Callable
 

@@ -23,8 +23,8 @@ def quickprop(
                                                       one farther away than that: where |s(t)| has
                                                       the sign of s(t-1) and exceeds
                                                       growth / (1 + growth) of it
-        (4) d(t) - rate s(t)                          added, where the last step was downhill by s(t)
-                                                      too, or was 0
+        (4) d(t) - rate s(t)                          added, where the last step was downhill by
+                                                      s(t) too, or was 0
 
     Args:
         weight: w.

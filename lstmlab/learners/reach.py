@@ -1,4 +1,7 @@
-"""Which states of a cell the weights reach within some steps: the sparse matrices of SnAp, in NumPy."""
+"""Which states of a cell the weights reach within some steps.
+
+The sparse matrices of SnAp, in NumPy.
+"""
 
 from typing import NamedTuple
 
@@ -142,7 +145,7 @@ def patterns(
 
 
 def reachable(by_state: Array, direct: Array, order: int | str) -> Array:
-    """Return K of this order [S, P], eq. (1) of SnAp, from the patterns of J [S, S] and I [S, P]."""
+    """Return K [S, P], eq. (1) of SnAp, from the patterns of J [S, S] and I [S, P]."""
     packed_columns, which = np.unique(np.packbits(direct, axis=0), axis=1, return_inverse=True)
     reached = np.unpackbits(packed_columns, axis=0, count=len(direct)).astype(bool)
 

@@ -27,10 +27,10 @@ class RTRL(Stepwise):
             their rows of M to 0
 
     For n units fully connected this is the paper's
-    p_kij(t+1) = f'_k(net_k) [sum_l w_kl p_lij(t) + delta_ik z_j(t)]. It serves any single Keras cell,
-    by its one-step derivatives. The memory does not grow with T; it holds B * S * P numbers for S
-    states and P weights, and a step costs B * S * S * P multiplications: n^3 and n^4 for n units.
-    Equals BPTT for every cell it serves, with update_every=None and no teacher forcing.
+    p_kij(t+1) = f'_k(net_k) [sum_l w_kl p_lij(t) + delta_ik z_j(t)]. It serves any single Keras
+    cell, by its one-step derivatives. The memory does not grow with T; it holds B * S * P numbers
+    for S states and P weights, and a step costs B * S * S * P multiplications: n^3 and n^4 for n
+    units. Equals BPTT for every cell it serves, with update_every=None and no teacher forcing.
 
     Args:
         update_every: See Forward; 1 is the on-line form of the paper.

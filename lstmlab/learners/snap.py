@@ -36,14 +36,15 @@ class SnAp(Stepwise):
     Serves any single Keras cell. The patterns are those of J and I at random weights, states and
     inputs, found once per cell. Only what is kept is stored and computed: weights that reach the
     same R states form a group, and each group has its own matrix [R, weights]. I takes one
-    vector-Jacobian product per colour, rows that share no weight having the same colour, and so does
-    J with rows that share no state. For n units fully connected I has 1 (elman) or 2 (vanilla), J as
-    many as states. A step costs B * sum of R * R * weights over the groups, and B * n^3 for J: at
-    order 1 n^2 numbers and n^3 multiplications instead of RTRL's n^3 and n^4. A weight of a reset
-    gate reaches all n at once, as what it gates is read by all.
+    vector-Jacobian product per colour, rows that share no weight having the same colour, and so
+    does J with rows that share no state. For n units fully connected I has 1 (elman) or 2
+    (vanilla), J as many as states. A step costs B * sum of R * R * weights over the groups, and B *
+    n^3 for J: at order 1 n^2 numbers and n^3 multiplications instead of RTRL's n^3 and n^4. A
+    weight of a reset gate reaches all n at once, as what it gates is read by all.
 
     Equals BPTT with order='full', and with order=1 where no unit is read by another:
-    feedback='none', without peepholes or with blocks of one cell; and recurrence by element (indrnn).
+    feedback='none', without peepholes or with blocks of one cell; and recurrence by element
+    (indrnn).
 
     Args:
         order: A positive integer, or 'full' for as many steps as reach anything new, which is RTRL
@@ -158,7 +159,10 @@ class SnAp(Stepwise):
 def _of_states(
     cell: Cell, reach: Reach, x_t: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y(t), s(t), and J(t) [B, colours, S]: the rows of a colour summed, none of which share a state."""
+    """y(t), s(t), and J(t) [B, colours, S].
+
+    The rows of a colour summed, none of which share a state.
+    """
     count = int(reach.state_colours.max()) + 1
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(state)
@@ -173,7 +177,10 @@ def _of_states(
 
 
 def _of_weights(cell: Cell, reach: Reach, x_t: Tensor, state: Tensor) -> Tensor:
-    """I(t) of one example [colours * P]: the rows of a colour summed, none of which share a weight."""
+    """I(t) of one example [colours * P].
+
+    The rows of a colour summed, none of which share a weight.
+    """
     weights = [weight.value for weight in cell.trainable_variables]
     count = int(reach.weight_colours.max()) + 1
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
@@ -199,5 +206,8 @@ def _rows_times(of_rows: Tensor, reach: Reach, m: list) -> list:
 
 
 def _one_by_one(count: int) -> bool:
-    """Whether derivatives are taken one after the other: few of them, or all where none is compiled."""
+    """Whether derivatives are taken one after the other.
+
+    Few of them, or all where none is compiled.
+    """
     return count <= 4 or tf.executing_eagerly()

@@ -1,4 +1,7 @@
-"""Nests of tensors that learners carry: from step to step of a loop, from piece to piece, from batch to batch."""
+"""Nests of tensors that learners carry.
+
+From step to step of a loop, from piece to piece, from batch to batch.
+"""
 
 import tensorflow as tf
 

@@ -19,8 +19,9 @@ MAX_TRACE = 1e30
 class Readout:
     """The head at one time step. Called with the output y(t) [B, n], it returns dE(t)/dy(t) [B, n].
 
-    After the call it has the error `loss` [] of this step, the `prediction` [B, K], and the gradients
-    `of_head`. y_t [B, K], w_t [B]: the targets of this step, and the weight of their error.
+    After the call it has the error `loss` [] of this step, the `prediction` [B, K], and the
+    gradients `of_head`. y_t [B, K], w_t [B]: the targets of this step, and the weight of their
+    error.
     """
 
     loss: Tensor
@@ -50,9 +51,10 @@ class Readout:
 class Stepwise(Forward):
     """A learner to which each step's error and the memory give the gradient of this step at once.
 
-    The algorithm is the method `step`. The memory does not grow with T. What it knows of the weights,
-    its eligibility traces, is watched by groups of weights: `traced` names them, and `trace_sizes`
-    measures them. When a trace exceeds `max_trace`, `report` says so and thereby ends the run.
+    The algorithm is the method `step`. The memory does not grow with T. What it knows of the
+    weights, its eligibility traces, is watched by groups of weights: `traced` names them, and
+    `trace_sizes` measures them. When a trace exceeds `max_trace`, `report` says so and thereby ends
+    the run.
 
     Args:
         update_every: See Forward.
@@ -97,7 +99,7 @@ class Stepwise(Forward):
 
     @abc.abstractmethod
     def trace_sizes(self, cell: Cell, memory: dict) -> Tensor:
-        """Return the sum of magnitudes of each sequence's traces, [B, groups] as `traced` names them."""
+        """Return the sum of magnitudes of each sequence's traces, [B, groups of `traced`]."""
 
     def traced(self, cell: Cell) -> list[str]:
         """Return names of the groups of weights that are watched. Default: each of the cell's."""
@@ -162,7 +164,8 @@ class Stepwise(Forward):
 
     def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
         sizes = tf.zeros((len(self.traced(net.cell)),), net.cell.compute_dtype)
-        # the step of its sequence at which a trace exploded, 0 where none has, and all traces' sizes
+        # the step of its sequence at which a trace exploded, 0 where none has, and all traces'
+        # sizes
         return {**super().init(net, streams), "exploded": {"at": tf.constant(0), "sizes": sizes}}
 
     def remember(self, state: dict, memory: Nest) -> dict:

@@ -1,4 +1,7 @@
-"""The forward traces of the truncated rule of 1997, for the switches of a GatedCell: what a step adds, and what they mean."""
+"""The forward traces of the truncated rule of 1997, for the switches of a GatedCell.
+
+What a step adds, and what they mean.
+"""
 
 from typing import Any, NamedTuple
 
@@ -12,8 +15,9 @@ from lstmlab.typing import Tensor
 class Layout(NamedTuple):
     """What the nets of a cell see, in columns, and which nets have traces.
 
-    traced: nets that act on the state; direct: nets that act on the output past the state. columns: {part: size} of z, in the
-    order inputs, hidden, previous state, constant, current state; direct nets alone see the last. width: those before it.
+    traced: nets that act on the state; direct: nets that act on the output past the state. columns:
+    {part: size} of z, in the order inputs, hidden, previous state, constant, current state; direct
+    nets alone see the last. width: those before it.
     """
 
     traced: list[str]
@@ -42,7 +46,10 @@ def layout(cell) -> Layout:
 
 
 def _onto_state(cell) -> list[str]:
-    """The nets that act on the state: all but the output gate's, unless another gate is coupled to it."""
+    """The nets that act on the state.
+
+    All but the output gate's, unless another gate is coupled to it.
+    """
     coupled = [gate.to for gate in (cell.input_gate, cell.forget_gate) if isinstance(gate, Coupled)]
     return [name for name in cell.nets if name != "output_gate" or name in coupled]
 
@@ -75,8 +82,8 @@ def _mixes(activation) -> bool:
 class Step(NamedTuple):
     """What one step computes: output, states, and what its traces need.
 
-    seen: z [B, columns]; carousel: e_t [B, n]; slopes: D_a [B, n] of every traced net. tape: of the way from
-    state s_t [B, n] and nets {net: [B, size]} to the output.
+    seen: z [B, columns]; carousel: e_t [B, n]; slopes: D_a [B, n] of every traced net. tape: of the
+    way from state s_t [B, n] and nets {net: [B, size]} to the output.
     """
 
     output: Any
@@ -92,9 +99,9 @@ class Step(NamedTuple):
 def take(cell, layout: Layout, x_t, states: list) -> Step:
     """One step of the cell, with the derivatives of its state after eq. (5) of GatedCell: s_t = e_t s_tm1 + i_t g_t.
 
-    D_a = g_t d i_t / d net_a + s_tm1 d e_t / d net_a for the gates, i_t d g_t / d net_g for the candidate: what eqs. 25 and 27
-    add. A gate acts on every cell of its block. Each value depends on the nets of its own block alone, so that one way back
-    serves all of them.
+    D_a = g_t d i_t / d net_a + s_tm1 d e_t / d net_a for the gates, i_t d g_t / d net_g for the
+    candidate: what eqs. 25 and 27 add. A gate acts on every cell of its block. Each value depends
+    on the nets of its own block alone, so that one way back serves all of them.
     """
     nets: dict[str, Tensor] = {}
     arisen: dict[str, Tensor] = {}
@@ -156,7 +163,10 @@ def take(cell, layout: Layout, x_t, states: list) -> Step:
 
 
 def to_weights(cell, layout: Layout, rows: dict) -> list:
-    """Gradients of cell.trainable_variables from those of dense rows {net: [size of the net, columns]}: net_a = rows_a z."""
+    """Gradients of cell.trainable_variables from those of dense rows {net.
+
+    [size of the net, columns]}: net_a = rows_a z.
+    """
     parts = {name: split(row, layout.columns) for name, row in rows.items()}
 
     def columns_of(part: str, nets) -> Any:
@@ -194,7 +204,10 @@ def to_weights(cell, layout: Layout, rows: dict) -> list:
 
 
 def summed(cell, layout: Layout, of_traces, of_direct: dict) -> dict:
-    """The dense rows of `to_weights` from the sums over time: of the traces [nets * n, width], and of the direct nets."""
+    """The dense rows of `to_weights` from the sums over time.
+
+    Of the traces [nets * n, width], and of the direct nets.
+    """
     per_cell = tf.reshape(of_traces, (len(layout.traced), cell.units, layout.width))
     rows = {}
     beyond = sum(layout.columns.values()) - layout.width

@@ -38,8 +38,8 @@ class Truncated1997(GradientLearner):
         ValueError: Another scope; a cell without step(inputs, states, see), or with dropout.
 
     References:
-        Hochreiter & Schmidhuber 1997, appendix A.1, eqs. 10-28; with a forget gate Gers et al. 2000;
-        peepholes are cut as in Gers et al. 2002.
+        Hochreiter & Schmidhuber 1997, appendix A.1, eqs. 10-28; with a forget gate Gers et al.
+        2000; peepholes are cut as in Gers et al. 2002.
     """
 
     def __init__(self, scope: str = "all"):

@@ -20,8 +20,8 @@ class TruncatedBPTT(Forward):
         (2) dw_jl = sum_(t-h < tau <= t) th_j(tau) y_l(tau-1)
 
     The state goes on from piece to piece of a sequence and begins at zero with the next one. The
-    h - h' steps before the piece are run again with the present weights, from the state before them.
-    Serves any Keras cell, stacked ones too; equals BPTT where h and h' are at least T.
+    h - h' steps before the piece are run again with the present weights, from the state before
+    them. Serves any Keras cell, stacked ones too; equals BPTT where h and h' are at least T.
 
     Args:
         horizon: h, the steps that an error goes back.

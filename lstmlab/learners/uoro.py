@@ -28,11 +28,11 @@ class UORO(Stepwise):
             r1 = sqrt(|I^T nu| / (|nu| + c)) + c
         (3) dE/dW = sum_t (dE(t)/ds(t-1) A(t-1)) B(t-1) + dE(t)/dW with s(t-1) held fixed
 
-    E(A B^T) = M since E(nu nu^T) = 1, r0 does not depend on nu, and r1 not on its sign; so it is for
-    every c > 0. What a weight does within the step of the error is exact in (3), the rest is a draw.
-    A step costs n^2 for n units, by two passes forward and three back; the memory holds B * (S + P)
-    numbers. The price is the variance, which grows with S and with the length. The mean of the
-    gradients over draws is BPTT's, with update_every=None; a single draw equals it only where
+    E(A B^T) = M since E(nu nu^T) = 1, r0 does not depend on nu, and r1 not on its sign; so it is
+    for every c > 0. What a weight does within the step of the error is exact in (3), the rest is a
+    draw. A step costs n^2 for n units, by two passes forward and three back; the memory holds B *
+    (S + P) numbers. The price is the variance, which grows with S and with the length. The mean of
+    the gradients over draws is BPTT's, with update_every=None; a single draw equals it only where
     nothing is kept from step to step. Serves any single Keras cell.
 
     Args:
@@ -74,7 +74,10 @@ class UORO(Stepwise):
         refuse_dropout(self, cell)
 
     def initial(self, cell: Cell, x: Tensor, states: Nest) -> dict[str, Nest]:
-        """Return state and a [B, S], b [B, P]; key [B, 2]: each sequence's seed of the next draw."""
+        """Return state and a [B, S], b [B, P]; key [B, 2].
+
+        Each sequence's seed of the next draw.
+        """
         state = tf.concat(initial_states(cell, x.shape[0], states), axis=1)
         seed = tf.bitcast(tf.cast(self.seeds.next(), "uint32"), "int32")
         return {

@@ -231,7 +231,7 @@ class _Job:
             raise refusal("train", f"names among {sorted(self.sets)}", {"criterion.sets": names})
 
     def _published(self) -> dict:
-        """The published figures of the first entry of the task whose settings are those of this run."""
+        """Return the published figures of the task's first entry with this run's settings."""
         entry = matching(self.task.published, self.row)
         if entry is None:
             return {}

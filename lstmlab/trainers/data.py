@@ -1,4 +1,7 @@
-"""Batches of training as a tf.data.Dataset: a task's stream, whole or in pieces, or a finite set."""
+"""Batches of training as a tf.data.Dataset.
+
+A task's stream, whole or in pieces, or a finite set.
+"""
 
 from collections.abc import Iterator
 from itertools import count

@@ -28,9 +28,8 @@ def guess(
     """Guesses weights until a network is right for 100 training sequences, 50 of each class.
 
     At each step hidden units see the input and the activations of the step before; then the output
-    sees the input and the hidden units of the same step. All units have the activation of the
-    task's
-    output, and all begin at 0.
+    sees the input and the hidden units of the same step. All units have the
+    activation of the task's output, and all begin at 0.
 
     Mean trials over 15 to 40 seeds: latch variant I 9, variant II with 'unit' 147 (39 with noise of
     standard deviation 0.2), parity with A1 5,000, with A2 of 10 units 3,000, without

@@ -1,4 +1,7 @@
-"""Every learner that conf/learner/ names: shapes, order, and the exact gradient in the case in which it claims to be exact."""
+"""Every learner that conf/learner/ names.
+
+Shapes, order, and the exact gradient in the case in which it claims to be exact.
+"""
 
 from importlib import resources
 
@@ -27,7 +30,8 @@ def build(name: str) -> Learner:
 
 
 LEARNERS = {name: build(name) for name in sorted(FILES)}
-# those that answer `gradients`; the others change weights in a way of their own, and their tests are theirs
+# those that answer `gradients`; the others change weights in a way of their own, and their tests
+# are theirs
 WITH = [name for name, learner in LEARNERS.items() if isinstance(learner, GradientLearner)]
 OTHERS = {"cascade_correlation.yaml", "chunker.yaml", "chunker_levels.yaml", "random_guessing.yaml"}
 every_learner = pytest.mark.parametrize("name", WITH)
@@ -156,7 +160,10 @@ EXACT = {
 def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_is_seen_held_fixed(
     name, rng
 ):
-    """What the nets see of the step before, peepholes included, counts as input: recorded once, and fed to every bumped run."""
+    """What the nets see of the step before, peepholes included, counts as input.
+
+    Recorded once, and fed to every bumped run.
+    """
     cell, head = variant(name, units=N, dtype="float64"), Head(K, "sigmoid", dtype="float64")
     for layer, size in ((cell, F), (head, N)):
         layer.build((None, size))
@@ -193,7 +200,10 @@ def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_
 
 @pytest.mark.parametrize("peephole", ["previous", "current"])
 def test_the_exact_case_of_the_truncated_rule_is_without_peepholes(peephole, rng):
-    """A peephole looks back along a path that the rule cuts (Gers et al. 2002 cut it too), even where nothing is fed back."""
+    """A peephole looks back along a path that the rule cuts (Gers et al.
+
+    2002 cut it too), even where nothing is fed back.
+    """
     learner = Truncated1997()
     cell, *problem_ = problem(rng, output_gate=Gate(peephole=peephole), **learner.traits.exact_case)
     gradients, exact = (one.gradients(cell, *problem_)[2] for one in (learner, BPTT()))

@@ -1,4 +1,7 @@
-"""Recurrent cascade-correlation: its slopes, its two loops, its growth, and all of it against a version in NumPy."""
+"""Recurrent cascade-correlation.
+
+Its slopes, its two loops, its growth, and all of it against a version in NumPy.
+"""
 
 import keras
 import numpy as np
@@ -39,7 +42,10 @@ def model(learner, units=3, activation="centred", dtype="float64", head=None, se
 
 
 def batch(rng, dtype="float64"):
-    """Sequences of different lengths, padded at the right, with steps without error inside; a target that needs memory."""
+    """Sequences of different lengths, padded at the right, with steps without error inside.
+
+    A target that needs memory.
+    """
     x = rng.choice([-1.0, 1.0], size=(B, T, F))
     length = rng.integers(3, T + 1, size=B)
     valid = np.arange(T) < length[:, None]
@@ -100,7 +106,10 @@ def test_slopes_of_a_candidate_against_finite_differences(activation, rng):
 @by_op
 @pytest.mark.parametrize("kind", ["sigmoid", "linear", "softmax"])
 def test_slopes_of_the_outputs_against_finite_differences(kind, rng):
-    """Quickprop's slope after the first epoch is that of head.error, whichever activation and loss; decay apart."""
+    """Quickprop's slope after the first epoch is that of head.error, whichever activation and loss.
+
+    Decay apart.
+    """
     head = {
         "sigmoid": lambda: None,
         "linear": lambda: Head(K, "linear", shortcuts=True, dtype="float64"),
@@ -197,7 +206,10 @@ def test_patience_by_hand():
 
 
 class InNumpy:
-    """The algorithm a second time, with loops over strings and the units kept; pools as the learner draws them."""
+    """The algorithm a second time, with loops over strings and the units kept.
+
+    Pools as the learner draws them.
+    """
 
     def __init__(self, net, data):
         self.p, self.f = net.learner, lambda a: 1 / (1 + np.exp(-a)) - 0.5
@@ -334,7 +346,10 @@ class InNumpy:
 
 @by_op
 def test_all_of_it_against_numpy(rng):
-    """Every output weight after each of 90 epochs, over several phases and to the last place; then the net that has grown."""
+    """Every output weight after each of 90 epochs, over several phases and to the last place.
+
+    Then the net that has grown.
+    """
     net, data = model(CascadeCorrelation(**SHORT)), batch(rng)
     reference, run, phases = InNumpy(net, data), epoch_of(net, data), []
     for k, (phase, out, units) in zip(range(90), reference.epochs(), strict=False):
@@ -362,7 +377,10 @@ def test_all_of_it_against_numpy(rng):
 
 @by_op
 def test_growth(rng):
-    """Units come one by one, never change again, and each is worth something at once; what is not there is zero."""
+    """Units come one by one, never change again, and each is worth something at once.
+
+    What is not there is zero.
+    """
     net, data = model(CascadeCorrelation(**SHORT)), batch(rng)
     run, history = epoch_of(net, data), []
     for _ in range(90):
@@ -420,7 +438,9 @@ def test_counts_and_the_table_of_the_net(rng):
 
 
 def test_same_seed_same_net_bit_by_bit(rng):
-    """Compiled, as in training: operation by operation TensorFlow draws other numbers from the same seed."""
+    """Compiled, as in training: operation by operation TensorFlow draws other numbers from the
+    same seed.
+    """
     data, nets = batch(rng, "float32"), []
     for seed in (3, 3, 4):
         net = model(CascadeCorrelation(**SHORT, seed=seed), dtype="float32")

@@ -1,4 +1,7 @@
-"""The sequence chunker in both forms: against loops written out in NumPy, its bookkeeping by hand, and what is refused."""
+"""The sequence chunker in both forms.
+
+Against loops written out in NumPy, its bookkeeping by hand, and what is refused.
+"""
 
 import keras
 import numpy as np
@@ -38,7 +41,10 @@ def top_of(made):
 
 
 def batch(rng, rows=1, steps=T):
-    """y begins with the next x; its further lines, and the last step, are random. One step is without error."""
+    """y begins with the next x; its further lines, and the last step, are random.
+
+    One step is without error.
+    """
     x, y = (
         rng.uniform(0.2, 0.8, size=(rows, steps, F)),
         rng.uniform(0.2, 0.8, size=(rows, steps, K)),
@@ -55,7 +61,10 @@ def learn(made, *data):
 
 
 class Net:
-    """An Elman net of logistic units with shortcuts; errors go h steps back, which are run again from the state before them."""
+    """An Elman net of logistic units with shortcuts.
+
+    Errors go h steps back, which are run again from the state before them.
+    """
 
     def __init__(self, cell, heads, h):
         self.u, self.v, self.b = (w.numpy() for w in cell.trainable_variables)
@@ -119,7 +128,9 @@ def padded(x_t):
 
 
 def given(y, x):
-    """told() of the NumPy loops: the targets, or (None) the next input with the answer for further targets."""
+    """told() of the NumPy loops: the targets, or (None) the next input with the answer for
+    further targets.
+    """
     if y is not None:
         return lambda b, t, answer: y[b, t]
     following = np.concatenate([x[:, 1:], np.zeros_like(x[:, :1])], axis=1)
@@ -127,7 +138,10 @@ def given(y, x):
 
 
 def two_nets(a, c, theta, distill, weight, x, y, w):
-    """Answers of A and of both together [B, T, K], and which inputs were unexpected; learns where there are targets."""
+    """Answers of A and of both together [B, T, K], and which inputs were unexpected.
+
+    Learns where there are targets.
+    """
     rows, told = len(x), given(y, x)
     lines = {"state": N + K, "hidden": N, "none": 0}[distill]
     of_a, of_c, pending = (
@@ -169,7 +183,9 @@ def two_nets(a, c, theta, distill, weight, x, y, w):
 
 
 def levels(nets, top, theta, x, y, w):
-    """Answers [B, T, K], unexpected inputs of each level, and squared errors of each level where it was reached."""
+    """Answers [B, T, K], unexpected inputs of each level, and squared errors of each level where
+    it was reached.
+    """
     rows, told = len(x), given(y, x)
     memory = [[net.empty() for net in nets] for _ in x]
     pending = [[None] + [padded(x[b, 0])] * (len(nets) - 1) for b in range(rows)]
@@ -311,7 +327,10 @@ def test_levels_are_those_of_the_loop_and_the_top_one_alone_learns(rows, h, top,
 
 
 def test_a_level_is_made_when_the_error_no_longer_falls(rng):
-    """By hand, with improvement 0.1 and patience 2, two sequences per window: errors per sequence of the top level."""
+    """By hand, with improvement 0.1 and patience 2, two sequences per window.
+
+    Errors per sequence of the top level.
+    """
     made = model(ChunkerLevels(levels=3, window=2, patience=2, improvement=0.1))
     tops, state = [], made.learner_state.read()
     for each in (10.0, 8.9, 8.5, 7.9, 7.9, 7.5, 20.0, 25.0, 19.0, 19.0, 10.0, 10.0, 10.0):
@@ -320,7 +339,8 @@ def test_a_level_is_made_when_the_error_no_longer_falls(rng):
             errors[int(state["top"]) - 1] = each
             state = made.learner.remember(state, 1, tf.constant(errors))
         tops.append(int(state["top"]))
-    # level 1: 8.5 > 0.9 * 8.9 and 7.9 > 0.9 * 8.5; level 2: 7.5 > 0.9 * 7.9 and 20 > 0.9 * 7.5; level 3 is the last one
+    # level 1: 8.5 > 0.9 * 8.9 and 7.9 > 0.9 * 8.5; level 2: 7.5 > 0.9 * 7.9 and 20 > 0.9 * 7.5;
+    # level 3 is the last one
     assert tops == [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
     assert state["growth"]["best"].numpy() == 10.0
 

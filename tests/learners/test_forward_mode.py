@@ -1,4 +1,7 @@
-"""The watch on what learners carry forward: an exploding trace is told with its step, its weights and its size."""
+"""The watch on what learners carry forward.
+
+An exploding trace is told with its step, its weights and its size.
+"""
 
 import re
 
@@ -19,7 +22,9 @@ LEARNERS = {
 
 
 def net(learner, weight: float) -> Recurrent:
-    """One linear unit, y(t) = weight y(t-1) + x(t) / 2, and a readout whose weight is 0, so that no weight ever changes."""
+    """One linear unit, y(t) = weight y(t-1) + x(t) / 2, and a readout whose weight is 0, so that
+    no weight ever changes.
+    """
     learner.max_trace = LARGEST
     cell = GatedCell(
         1, None, "closed", None, "linear", "linear", candidate_bias=None, dtype="float64"
@@ -37,7 +42,10 @@ def net(learner, weight: float) -> Recurrent:
 
 
 def sizes(weight: float, x) -> np.ndarray:
-    """|dy(t)/d kernel| and |dy(t)/d recurrent_kernel| at every step [T, 2]: M(t) = weight M(t-1) + I(t)."""
+    """|dy(t)/d kernel| and |dy(t)/d recurrent_kernel| at every step [T, 2].
+
+    M(t) = weight M(t-1) + I(t).
+    """
     trace, y, found = np.zeros(2), 0.0, []
     for x_t in x:
         trace = weight * trace + np.array([x_t, y])

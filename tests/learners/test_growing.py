@@ -1,4 +1,7 @@
-"""A net without its cells at first: what is held still, when they are added, and what they begin with."""
+"""A net without its cells at first.
+
+What is held still, when they are added, and what they begin with.
+"""
 
 import keras
 import numpy as np
@@ -81,7 +84,10 @@ def test_until_the_cells_are_added_the_outputs_see_the_inputs_alone(inner, rng):
 
 
 def test_what_the_learner_says_is_handed_on_and_regularizers_wait(rng):
-    """With next to no limit the first trace has exploded; the cells' weights do not shrink before there are cells."""
+    """With next to no limit the first trace has exploded.
+
+    The cells' weights do not shrink before there are cells.
+    """
     keras.utils.set_random_seed(1)
     learner = Growing(Truncated1997Forward(update_every=1, max_trace=1e-9))
     cell = variant("vanilla", 2, kernel_regularizer="l2")

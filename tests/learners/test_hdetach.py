@@ -52,7 +52,10 @@ def test_both_ends_exactly(name, p, other, rng):
 
 
 def test_a_cut_step_is_a_constant_there_and_nowhere_else(rng):
-    """Of the last output with respect to each input: what does not pass the read-back of step 2 alone is left as it is."""
+    """Of the last output with respect to each input.
+
+    What does not pass the read-back of step 2 alone is left as it is.
+    """
     cell, head, x, y, w = problem(rng, "vanilla")
     draws, w = [False, False, True, False], tf.constant([[0.0, 0.0, 0.0, 1.0]] * B, "float64")
     _, _, found = with_draws(draws).gradients(cell, head, x, y, w)
@@ -69,7 +72,9 @@ def test_a_cut_step_is_a_constant_there_and_nowhere_else(rng):
 
 @pytest.mark.parametrize("name", ["lstm1997", "nog"])
 def test_the_mean_over_all_draws_leaves_a_share_of_each_read_back(name, rng):
-    """By paths: each step's read-back passes with probability 1 - p, so that the mean weighs every one of them with 1 - p."""
+    """By paths: each step's read-back passes with probability 1 - p, so that the mean weighs
+    every one of them with 1 - p.
+    """
     p, (cell, head, *batch) = 0.3, problem(rng, name)
     total = [0.0 for _ in cell.trainable_variables + head.trainable_variables]
     for draws in product([False, True], repeat=T):
@@ -94,7 +99,10 @@ def test_the_mean_over_all_draws_leaves_a_share_of_each_read_back(name, rng):
 
 
 def test_the_draws(rng):
-    """One per step; of 4000 a share p within four standard deviations; other ones in each call, the same ones with a seed."""
+    """One per step; of 4000 a share p within four standard deviations.
+
+    Other ones in each call, the same ones with a seed.
+    """
     learner, again = HDetach(0.25, seed=3), HDetach(0.25, seed=3)
     first, second = (learner.draw(4000).numpy() for _ in range(2))
     for draws in (first, second):

@@ -1,4 +1,7 @@
-"""Weights that change within a sequence, and memories that go on over pieces: against loops written out in NumPy."""
+"""Weights that change within a sequence, and memories that go on over pieces.
+
+Against loops written out in NumPy.
+"""
 
 import keras
 import numpy as np
@@ -43,7 +46,11 @@ def learn(model, x, y, w):
 
 @pytest.mark.parametrize("forced", [False, True])
 def test_on_line_rtrl_is_that_of_williams_and_zipser(forced, rng):
-    """Eqs. 6-9 of the paper: p_kij of every unit and weight, weights that change at every step, the outputs among the units."""
+    """Eqs.
+
+    6-9 of the paper: p_kij of every unit and weight, weights that change at every step, the outputs
+    among the units.
+    """
     model = net(
         RTRL(update_every=1, teacher_forcing=forced),
         rng,
@@ -108,7 +115,9 @@ def test_elman_is_back_propagation_of_one_step_after_every_symbol(rng):
 def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(
     horizon, update_every, rng
 ):
-    """Each piece's error as a function of the weights, from the recorded state h steps before its end on."""
+    """Each piece's error as a function of the weights, from the recorded state h steps before
+    its end on.
+    """
     cell, head = variant("vanilla", N, dtype="float64"), Head(K, "sigmoid", dtype="float64")
     for layer, size in ((cell, F), (head, N)):
         layer.build((None, size))
@@ -184,7 +193,10 @@ def test_exact_from_any_state(learner, rng):
     ],
 )
 def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
-    """Two pieces with a carried memory end with the weights of one sequence; a row that begins forgets what was before."""
+    """Two pieces with a carried memory end with the weights of one sequence.
+
+    A row that begins forgets what was before.
+    """
     x, y, w = batch(rng, B, steps=12)
     whole = net(make(), np.random.default_rng(1))
     _, prediction = learn(whole, x, y, w)
@@ -226,7 +238,9 @@ def test_steps_after_the_last_error_change_nothing_and_pieces_without_error_leav
 
 
 def test_decay_within_a_sequence(rng):
-    """With so small a rate that weights hardly move, every change is the undecayed one times its factor."""
+    """With so small a rate that weights hardly move, every change is the undecayed one times its
+    factor.
+    """
     x, y, w = batch(rng, steps=6)
     moved = {}
     for decay in (1.0, 0.5):

@@ -63,7 +63,10 @@ def test_the_largest_error_never_grows_and_weights_change_with_it_alone(rng):
 
 
 def test_padding_does_not_count(rng):
-    """A step without error, however wrong, is not looked at: here the answers of steps with w = 0 are out of reach."""
+    """A step without error, however wrong, is not looked at.
+
+    Here the answers of steps with w = 0 are out of reach.
+    """
     net, (x, y, w) = model(RandomGuessing(guesses=300)), batch(rng)
     far = tf.where(w[..., None] > 0, y, 1000.0)
     net.learn(x, far, w)

@@ -1,4 +1,7 @@
-"""Settings of learners that changed their names: what a command line is answered, and what old runs become."""
+"""Settings of learners that changed their names.
+
+What a command line is answered, and what old runs become.
+"""
 
 import pytest
 

@@ -93,7 +93,10 @@ def test_xla_against_eager(name, rng):
 
 
 def test_no_step_is_kept(rng):
-    """Of all that a step computes only the prediction is stacked: no other tensor of the graph has an axis of T steps."""
+    """Of all that a step computes only the prediction is stacked.
+
+    No other tensor of the graph has an axis of T steps.
+    """
     cell, steps = variant("lstm2000", units=N, dtype="float64"), 1013
     head, *_ = problem(rng, cell)
     shapes = (B, steps, F), (B, steps, K), (B, steps)

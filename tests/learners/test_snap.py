@@ -1,4 +1,6 @@
-"""SnAp: RTRL where its pattern is full, the written-out diagonal recursion at order 1, and what its patterns are."""
+"""SnAp: RTRL where its pattern is full, the written-out diagonal recursion at order 1, and what
+its patterns are.
+"""
 
 import random
 
@@ -42,7 +44,10 @@ def test_the_full_pattern_is_exact_and_order_1_is_not(name, make, rng):
 
 
 def diagonal(cell, head, x, y, w):
-    """The gradients of kernel, recurrent kernel and bias by SnAp-1, written out: e_j <- f'(net_j) (r_jj e_j + input)."""
+    """The gradients of kernel, recurrent kernel and bias by SnAp-1, written out.
+
+    E_j <- f'(net_j) (r_jj e_j + input).
+    """
     kernel, recurrent, bias = (
         weight.numpy() for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
     )
@@ -76,7 +81,10 @@ def test_order_1_of_an_elman_net_is_its_diagonal_recursion(jit_compile, rng):
 
 
 class Chain(keras.Layer):
-    """Every unit reads itself and the one before it: y_j = tanh(W x + b + own_j y_j + before_j y_(j-1))."""
+    """Every unit reads itself and the one before it.
+
+    Y_j = tanh(W x + b + own_j y_j + before_j y_(j-1)).
+    """
 
     state_size = output_size = N
 
@@ -133,7 +141,10 @@ def test_every_order_is_rtrl_with_the_other_entries_set_to_zero(order, kept, rng
 
 
 def test_patterns(rng):
-    """vanilla: the output gate's weights reach y_j alone, the others s_j and y_j; at order 2 through R all there is."""
+    """vanilla: the output gate's weights reach y_j alone, the others s_j and y_j.
+
+    At order 2 through R all there is.
+    """
     sizes = {}
     for name in ("vanilla", "elman", "indrnn", "gru", "lstm1997"):
         for order in (1, 2, "full"):

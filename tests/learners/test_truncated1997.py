@@ -1,4 +1,6 @@
-"""Truncated1997, both forms, against the equations of the paper, and where it is and is not the exact gradient."""
+"""Truncated1997, both forms, against the equations of the paper, and where it is and is not the
+exact gradient.
+"""
 
 import keras
 import numpy as np
@@ -34,7 +36,10 @@ def problem(rng, activation: str, **overrides):
 
 
 def as_net(kernel, recurrent, bias, head_kernel, head_bias) -> Net:
-    """Our matrices in the letters of 1997. Columns: input gates, cells, output gates; rows: inputs; cells, both gates; bias."""
+    """Our matrices in the letters of 1997.
+
+    Columns: input gates, cells, output gates; rows: inputs; cells, both gates; bias.
+    """
     columns = np.concatenate([kernel, recurrent, bias[None]]).T
     w_in, w_c, w_out = columns[:BLOCKS], columns[BLOCKS : BLOCKS + N], columns[BLOCKS + N :]
     return Net(
@@ -213,7 +218,9 @@ def test_traces_in_xla(name, rng):
 
 @pytest.mark.parametrize("name", ["lstm1997", "peephole"])
 def test_traces_go_on_from_piece_to_piece(name, rng):
-    """The gradients of a sequence are the sum over pieces with the memory carried on, and are not without it."""
+    """The gradients of a sequence are the sum over pieces with the memory carried on, and are
+    not without it.
+    """
     cell, learner = made(name), Truncated1997Forward()
     head, *batch = set_up(rng, cell)
     whole = learner.gradients(cell, head, *batch)
@@ -242,7 +249,10 @@ def test_steps_without_error_after_the_last_one_add_nothing(name, rng):
 
 
 def test_no_step_is_kept(rng):
-    """Of all that a step computes only the prediction is stacked: no other tensor of the graph has an axis of T steps."""
+    """Of all that a step computes only the prediction is stacked.
+
+    No other tensor of the graph has an axis of T steps.
+    """
     cell, steps = made("lstm2000"), 1013
     head, *_ = set_up(rng, cell)
     shapes = (B, steps, F), (B, steps, K), (B, steps)
@@ -272,7 +282,10 @@ def test_no_step_is_kept(rng):
 
 
 def test_the_memory_is_as_large_as_said(rng):
-    """nets that act on the state * n * (inputs + hidden + 1); the output gate has no trace; n more with a peephole."""
+    """nets that act on the state * n * (inputs + hidden + 1); the output gate has no trace.
+
+    N more with a peephole.
+    """
     for name, columns in (
         ("lstm1997", F + 4 + 2 * 2 + 1),
         ("peephole", F + 4 + 4 + 1),
@@ -298,7 +311,8 @@ def model_of(cell, head, learner, rate: float) -> Recurrent:
 def on_line(weights, x, y, w, rate: float) -> list[np.ndarray]:
     """Weights after a sequence, changed at each step by eqs. 19-28; the traces are those of the weights of their time.
 
-    A net of lstm1997, all nets in one matrix: columns input gates, cells, output gates; rows inputs, cells, gates, constant.
+    A net of lstm1997, all nets in one matrix: columns input gates, cells, output gates; rows
+    inputs, cells, gates, constant.
     """
     sigma, g, h = (FUNCTIONS[name] for name in ("sigmoid", "g1997", "h1997"))
     kernel, recurrent, bias, v, c = weights
@@ -355,7 +369,10 @@ def test_weights_that_change_at_each_step_against_a_loop(rng):
 
 
 def counter(limit: float):
-    """One cell that adds its input: its trace is the sum of what it has seen, of magnitude 2 t for inputs of 1."""
+    """One cell that adds its input.
+
+    Its trace is the sum of what it has seen, of magnitude 2 t for inputs of 1.
+    """
     cell = GatedCell(1, None, None, None, "linear", "linear", feedback="none", dtype="float64")
     head, learner = Head(1, dtype="float64"), Truncated1997Forward(max_trace=limit)
     model = Recurrent(cell, head, learner, 1)
@@ -514,7 +531,10 @@ def test_cells_that_have_no_traces_are_refused(cell, received):
 
 
 def test_an_activation_that_mixes_cells_has_no_traces():
-    """The slopes of a step are taken unit by unit: a softmax over the candidates would need more than one number for each."""
+    """The slopes of a step are taken unit by unit.
+
+    A softmax over the candidates would need more than one number for each.
+    """
     mixed = [
         {"candidate_activation": "softmax"},
         {"input_gate": "softmax"},

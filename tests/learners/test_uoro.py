@@ -58,8 +58,9 @@ def draws(name: str, calls: int, rng):
 def assert_unbiased(drawn, exact):
     """The mean against the exact gradient: one chi-square of the whole vector, and no weight further off than chance allows.
 
-    The bound for each of P weights is that of P tests at a level of 0.001 in all (4.3 standard errors for 64 weights). How many
-    lie beyond 3 says nothing: draws of the weights of one net depend on one another. Weights that do not vary must be exact.
+    The bound for each of P weights is that of P tests at a level of 0.001 in all (4.3 standard
+    errors for 64 weights). How many lie beyond 3 says nothing: draws of the weights of one net
+    depend on one another. Weights that do not vary must be exact.
     """
     off = drawn.mean(axis=0) - exact
     varies = drawn.std(axis=0) > 1e-9 * np.abs(exact).max()
@@ -72,7 +73,8 @@ def assert_unbiased(drawn, exact):
     assert stats.chi2.sf(chi_square, free.sum()) > 0.001
     errors = np.sqrt(np.diag(covariance))
     assert (np.abs(off) / errors).max() < stats.norm.isf(0.001 / 2 / len(off))
-    # strong enough to see something: the bias of what is left out without the products is many standard errors
+    # strong enough to see something: the bias of what is left out without the products is many
+    # standard errors
     assert np.abs(exact[varies] / errors).max() > 10
 
 
@@ -84,12 +86,17 @@ def test_the_mean_of_4000_draws_is_the_exact_gradient(name, rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, _ in cells() if not name.startswith("keras")])
 def test_the_mean_of_60000_draws_is_the_exact_gradient(name, rng):
-    """Of 20,000 draws one cell (mgu) had a chi-square of p = 0.0001, of 200,000 one of 0.35: a fault would grow."""
+    """Of 20,000 draws one cell (mgu) had a chi-square of p = 0.0001, of 200,000 one of 0.35.
+
+    A fault would grow.
+    """
     assert_unbiased(*draws(name, 30, rng))
 
 
 def test_a_draw_is_that_of_the_equations(rng):
-    """(1) to (3) for an Elman net with its own derivatives, and the signs that were drawn read off from A."""
+    """(1) to (3) for an Elman net with its own derivatives, and the signs that were drawn read
+    off from A.
+    """
     cell, learner = variant("elman", units=N, dtype="float64"), UORO(seed=1)
     head, x, *_ = problem(rng, cell)
     kernel, recurrent, bias = (
@@ -154,7 +161,10 @@ def test_signs_are_independent_between_sequences_steps_and_states(rng):
 
 
 def test_seeds(rng):
-    """The same seed, the same draws; every call draws anew, compiled too; no draw leaves anything but numbers."""
+    """The same seed, the same draws; every call draws anew, compiled too.
+
+    No draw leaves anything but numbers.
+    """
     cell = variant("vanilla", units=N, dtype="float64")
     head, *batch = problem(rng, cell)
 
@@ -200,7 +210,9 @@ def test_one_draw_is_exact_where_nothing_is_kept(dtype, rng):
 
 
 def test_states_that_are_given_and_two_pieces(rng):
-    """From the same key: the memory after two pieces is that after one, and so is the sum of the gradients."""
+    """From the same key: the memory after two pieces is that after one, and so is the sum of the
+    gradients.
+    """
     cell, learner = variant("lstm1997", units=N, dtype="float64"), UORO(seed=1)
     head, *batch = problem(rng, cell)
     states = [tf.constant(rng.normal(size=(B, size))) for size in cell.state_size]

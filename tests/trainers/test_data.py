@@ -1,4 +1,6 @@
-"""Batches of training: every sequence of the stream in order, whole or in pieces, and finite sets."""
+"""Batches of training: every sequence of the stream in order, whole or in pieces, and finite
+sets.
+"""
 
 import itertools
 

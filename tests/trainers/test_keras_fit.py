@@ -14,7 +14,10 @@ from lstmlab.trainers.data import stream
 
 
 class Numbers(Task):
-    """Two steps with an error in each sequence, at places that differ; targets that tell sequences apart."""
+    """Two steps with an error in each sequence, at places that differ.
+
+    Targets that tell sequences apart.
+    """
 
     features, outputs, steps, readouts = 2, 3, 5, 2
 
@@ -73,7 +76,10 @@ def test_every_sequence_in_order(batch_size, steps):
 
 
 def test_log_holds_the_predictions_before_each_weight_change():
-    """With rate 0 they are those of the model itself, at the steps with an error; with another rate they are not."""
+    """With rate 0 they are those of the model itself, at the steps with an error.
+
+    With another rate they are not.
+    """
     trainer = KerasFit(window=6, budget=6, steps_per_execution=3, jit_compile=False)
     x, _, w = in_order(1, 1, 6)
     for rate, close in ((0.0, True), (5.0, False)):
