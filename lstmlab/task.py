@@ -216,6 +216,10 @@ class Task(abc.ABC):
         """
         return {}
 
+    def valid(self, w: np.ndarray) -> np.ndarray:
+        """The steps of each sequence that are not padding, bool [n, T]; see `valid_steps`."""
+        return valid_steps(w)
+
     def events(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """The steps that pictures mark because the answer depends on them, bool [n, T].
 

@@ -25,7 +25,7 @@ diagnostics.learners       learners.base learners.bptt unroll
 diagnostics.common.terms   symbolic unroll
 model         heads learners.base learners.states
 heads         cells
-learners      cells unroll task
+learners      cells unroll
 symbolic      cells
 cells         unroll config
 describe      task criterion config published
@@ -186,6 +186,18 @@ def test_a_cell_is_made_without_hydra():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_room_says_what_is_in_it_and_what_may_be_imported():
+    rooms = [
+        ROOT / "lstmlab" / name for name in table(_ARROWS) if (ROOT / "lstmlab" / name).is_dir()
+    ]
+    assert len(rooms) >= 12
+    for folder in rooms:
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        assert text is not None, folder
+        assert "\n\n" in text, f"{folder}: a summary, and a paragraph"
+        assert "import" in text, f"{folder}: what other rooms may import"
 
 
 def test_conf_holds_no_code():

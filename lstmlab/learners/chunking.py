@@ -14,7 +14,6 @@ from lstmlab.learners.base import Batch, Learner, Report, Traits
 from lstmlab.learners.refusals import refuse_dropout, refuse_stacked
 from lstmlab.learners.states import apply_where, begun, like, time_major
 from lstmlab.learners.truncated_bptt import TruncatedBPTT
-from lstmlab.task import valid_steps
 from lstmlab.typing import Cell, Head, Nest, Net, Tensor
 
 
@@ -107,7 +106,7 @@ class Chunking(Learner, abc.ABC):
 
     def check_task(self, task: Any) -> None:
         x, y, w = task.sample(np.random.default_rng(0), 4)
-        until = valid_steps(w)
+        until = task.valid(w)
         name, of_task = type(self).__name__, f"task={type(task).__name__}"
 
         missing = int((until & (w == 0)).sum())
