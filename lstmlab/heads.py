@@ -16,7 +16,9 @@ LOSSES = ("squared", "crossentropy")
 
 @keras.saving.register_keras_serializable("lstmlab")
 class Head(keras.Layer):
-    """Readout y^k_t = activation(W y_t + b) from the cell outputs only, and the error it is trained on.
+    """Read out y^k_t = activation(W y_t + b) from the cell outputs only.
+
+    The head also holds the error that it is trained on.
 
     Args:
         outputs: K.

@@ -23,9 +23,10 @@ if keras.backend.backend() != "tensorflow":
 
 
 class SequenceLog(keras.metrics.Metric):
-    """Targets, predictions and error weights of every sequence of a window, where there is an error.
+    """Keep targets, predictions and error weights of every sequence of a window.
 
-    A stock metric keeps a mean; a criterion over "the last 2000 sequences" needs each of them.
+    Kept are the steps where there is an error. A stock metric keeps a mean; a criterion over "the
+    last 2000 sequences" needs each of them.
 
     Args:
         length: Sequences per window.

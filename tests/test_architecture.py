@@ -4,6 +4,7 @@ Read from the sources; nothing is imported.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -13,10 +14,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# room or module -> the rooms or modules that it may import; everybody may import errors and checks
+# room or module -> the rooms or modules that it may import; everybody may import errors and checks;
+# an indented line continues the row above
 _ARROWS = """
 app           results report runs config
-runs          trainers recording report model task criterion results config published diagnostics.base lstmlab
+runs          trainers recording report model task criterion results config published
+              diagnostics.base lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model heads learners.base task criterion
 recording     diagnostics results cells learners.base learners.bptt lstmlab
@@ -50,7 +53,8 @@ _INSIDE = """
 learners.base
 diagnostics.common.graphs
 diagnostics.base   common.graphs
-diagnostics        base common.checked common.graphs common.products common.steps common.tracing common.values common.vectors
+diagnostics        base common.checked common.graphs common.products common.steps
+                   common.tracing common.values common.vectors
 report.pictures
 """
 # who may import what is heavy
@@ -62,8 +66,8 @@ matplotlib    report describe diagnostics recording explain
 
 
 def table(text: str) -> dict[str, set[str]]:
-    """First word of each line -> the set of the others."""
-    rows = (line.split() for line in text.strip().splitlines())
+    """First word of each row -> the set of the others; an indented line continues a row."""
+    rows = (row.split() for row in re.split(r"\n(?! )", text.strip()))
     return {first: set(others) for first, *others in rows}
 
 
@@ -182,7 +186,8 @@ def test_a_circle_is_found(tmp_path):
 def test_a_cell_is_made_without_hydra():
     code = (
         "import sys; from lstmlab.cells import GatedRNN; GatedRNN(4, variant='chrono'); "
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'hydra', 'omegaconf', 'antlr4'}))"
+        "print(sorted({name.split('.')[0] for name in sys.modules} "
+        "& {'hydra', 'omegaconf', 'antlr4'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

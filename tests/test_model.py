@@ -213,7 +213,8 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ),
         (
             {"loss": "crossentropy"},
-            "Head: expected a softmax or a sigmoid for loss='crossentropy'. Received: activation='linear'",
+            "Head: expected a softmax or a sigmoid for loss='crossentropy'. "
+            "Received: activation='linear'",
         ),
         ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
@@ -224,8 +225,8 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ),
         (
             {"bias": "zeroes"},
-            "Head: expected a number, a list of numbers (one per block), a Keras initializer or its name, "
-            "or None (no bias weight). Received: bias='zeroes'",
+            "Head: expected a number, a list of numbers (one per block), a Keras initializer or "
+            "its name, or None (no bias weight). Received: bias='zeroes'",
         ),
     ],
 )

@@ -1,4 +1,6 @@
-"""The pictures of what learners cost and see: python docs/scripts/draw_learners.py --bench FILE --run FOLDER
+"""Draw the pictures of what learners cost and see.
+
+    python docs/scripts/draw_learners.py --bench FILE --run FOLDER
 
 FILE is what `lstmlab-bench learners --csv FILE` wrote, FOLDER a run with diagnostic=[learners].
 Either may be left out.

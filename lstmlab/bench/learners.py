@@ -44,7 +44,9 @@ def run(
     seconds: float,
     csv: str | None = None,
 ) -> pd.DataFrame:
-    """Every measurement as one row: part, cell, learner, units, steps, round, seconds of a call, peak_mb of the process.
+    """Return every measurement as one row.
+
+    Columns: part, cell, learner, units, steps, round, seconds of a call, peak_mb of the process.
 
     memory: one process each, which does nothing else. length, width: one process for each learner,
     in which the lengths or widths take turns. ratio: truncated1997_forward and bptt take turns in
@@ -87,23 +89,25 @@ def tables(raw: pd.DataFrame) -> str:
         if (raw["part"] == part).any():
             texts.append(f"{title}\n\n{of(raw).to_markdown(index=False, floatfmt='.2f')}")
     texts += [
-        f"{cell}, {UNITS} cells, {SMALL} steps: a step of truncated1997_forward costs {middle:.2f} x that of bptt "
-        f"(quartiles {low:.2f}, {high:.2f})"
+        f"{cell}, {UNITS} cells, {SMALL} steps: a step of truncated1997_forward costs "
+        f"{middle:.2f} x that of bptt (quartiles {low:.2f}, {high:.2f})"
         for cell, (low, middle, high) in ratios(raw).items()
     ]
     return "\n\n".join(texts)
 
 
 LENGTH_TITLE = (
-    f"Against length: {UNITS} cells, {FEATURES} inputs, batch 1, an error at every step, XLA, one thread. peak MB: of a "
-    "process that does this alone, most of it TensorFlow; growth, and bytes per step: against the shortest length. us per "
-    "step: median of the rounds; to the longest: ratio of the time per step to that of the longest, in the same round; off "
-    "line: how far the time lies from a + b T, which has the overhead of a call in a."
+    f"Against length: {UNITS} cells, {FEATURES} inputs, batch 1, an error at every step, XLA, "
+    "one thread. peak MB: of a process that does this alone, most of it TensorFlow; growth, and "
+    "bytes per step: against the shortest length. us per step: median of the rounds; to the "
+    "longest: ratio of the time per step to that of the longest, in the same round; off line: how "
+    "far the time lies from a + b T, which has the overhead of a call in a."
 )
 WIDTH_TITLE = (
-    f"Against width: microseconds per step, {STEPS} steps. measured: exponent of the time, fitted on logarithms to the "
-    f"{LARGEST} largest widths; theory: of the multiplications per step. Of small nets, and of learners with few "
-    "multiplications, the time is mostly the overhead of a step, so that the measured exponent lies below."
+    f"Against width: microseconds per step, {STEPS} steps. measured: exponent of the time, fitted "
+    f"on logarithms to the {LARGEST} largest widths; theory: of the multiplications per step. Of "
+    "small nets, and of learners with few multiplications, the time is mostly the overhead of a "
+    "step, so that the measured exponent lies below."
 )
 
 
@@ -129,8 +133,10 @@ def against_length(raw: pd.DataFrame) -> pd.DataFrame:
                 peaks.get((cell, learner, length), np.nan) for length in (steps, shortest)
             )
             rows.append({
-                "cell": cell, "learner": learner, "steps": int(steps), "peak MB": peak, "growth %": 100 * (peak / least - 1),
-                "bytes per step": 2**20 * (peak - least) / (steps - shortest) if steps > shortest else 0.0,
+                "cell": cell, "learner": learner, "steps": int(steps),
+                "peak MB": peak, "growth %": 100 * (peak / least - 1),
+                "bytes per step":
+                    2**20 * (peak - least) / (steps - shortest) if steps > shortest else 0.0,
                 "us per step": 1e6 * per_step.iloc[:, k].median(), "to the longest": ratio.iloc[k],
                 "off line %": 100 * (median[k] / fit[k] - 1),
             })  # fmt: skip
@@ -220,7 +226,9 @@ def _apart(part: str, items: list[dict], rounds: int, seconds: float) -> list[di
 
 
 def measure(items: list[dict], rounds: int, seconds: float) -> dict:
-    """In this process: every item is called for about `seconds` in each round, in another order each time.
+    """Call every item, in this process, for about `seconds` in each round.
+
+    The order is another one each time.
 
     rows: item, round and the seconds of one call; left_out: a line for each item that could not be
     built; peak_mb. rounds=0: each is called once, and its seconds are those of that call,
@@ -240,7 +248,8 @@ def measure(items: list[dict], rounds: int, seconds: float) -> dict:
         except (ValueError, AttributeError, ImportError) as error:
             line = " ".join(str(error).split())
             left_out.append(
-                f"{item['learner']} ({item['cell']}, {item['units']} cells, {item['steps']} steps): {line}"
+                f"{item['learner']} ({item['cell']}, {item['units']} cells, "
+                f"{item['steps']} steps): {line}"
             )
             continue
         if rounds:

@@ -67,12 +67,13 @@ class Report:
 
 
 class Learner(abc.ABC):
-    """How errors become weight changes: an object beside the cell, which several networks may share.
+    """Turn errors into weight changes.
 
-    A learner changes the weights of the network that it is given and keeps what else it must
-    remember in a state: a nest of tensors, which `init` makes and `update` replaces. The entry
-    "window" of a state counts what happened since the last report; the model sets it to zero after
-    each. The entry "carried" is the memory of streams.
+    A learner is an object beside the cell, which several networks may share. It changes the weights
+    of the network that it is given and keeps what else it must remember in a state: a nest of
+    tensors, which `init` makes and `update` replaces. The entry "window" of a state counts what
+    happened since the last report; the model sets it to zero after each. The entry "carried" is the
+    memory of streams.
     """
 
     traits = Traits()
@@ -106,7 +107,9 @@ class Learner(abc.ABC):
         return {}
 
     def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
-        """Return the state before training; the network's weights may be set to what they begin with.
+        """Return the state before training.
+
+        The network's weights may be set to what they begin with.
 
         Args:
             net: The network, built, with the learner's `layers`.

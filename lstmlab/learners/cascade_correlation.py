@@ -18,7 +18,9 @@ PHASES = ("output", "candidates", "candidates")
 
 
 class CascadeCorrelation(Learner):
-    """Train the outputs; when they stop improving, train candidates to follow the error that is left.
+    """Train the outputs and, when they stop improving, candidates for new units.
+
+    The candidates are trained to follow the error that is left.
 
         (1) output phase: Quickprop on the weights into the outputs, from e_o = dE/dnet_o of what is
             installed
@@ -135,8 +137,8 @@ class CascadeCorrelation(Learner):
         missing = [name for name, part in parts.items() if getattr(head, part, None) is None]
         if missing:
             expected = (
-                "a head with shortcuts=true and a bias, since the outputs see these before there is "
-                "any unit"
+                "a head with shortcuts=true and a bias, since the outputs see these before there "
+                "is any unit"
             )
             received = f"head={type(head).__name__} without {' and '.join(missing)}"
             raise refusal("CascadeCorrelation", expected, received)

@@ -21,7 +21,9 @@ DISTILLED, JUDGES = ("state", "hidden", "none"), ("automatizer", "system")
 
 
 class SequenceChunker(Chunking):
-    """The automatizer A sees every input, the chunker C those that A did not expect; A learns C's state.
+    """Train an automatizer A and a chunker C, which predict the next input.
+
+    A sees every input, C those that A did not expect; A learns C's state.
 
     Targets y(t): the next input, and further targets. A: the model's cell and head, with lines q
     besides. C: a cell and a head like them, which takes y as input. Step t of A; tau counts the

@@ -16,7 +16,9 @@ from lstmlab.typing import Nest, Net, Tensor
 
 
 class ChunkerLevels(Chunking):
-    """A predictor that no longer improves is frozen; another one is fed by what is unexpected below.
+    """Freeze a predictor that no longer improves and put another one above it.
+
+    The new one is fed by what is unexpected below.
 
     Targets y(t): the next input, and further targets. Level 1: the model's cell and head. Level
     l > 1: a cell and a head like them, which takes y as input; tau_l counts its steps:

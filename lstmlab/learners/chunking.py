@@ -220,7 +220,7 @@ class Chunking(Learner, abc.ABC):
         apply_where(tf.reduce_any(w_t != 0), net, gradients)
 
     def look(self, pair: Pair, z: Tensor, memory: dict) -> tuple[Tensor, Tensor]:
-        """Return hidden state [B, n] and prediction [B, K] of a network after the input z [B, F]."""
+        """Return hidden state [B, n] and prediction [B, K] of a network after input z [B, F]."""
         outputs, _ = self.rule.again(pair.cell, z[:, None], memory)
         return outputs[:, 0], pair.head(outputs, z[:, None])[:, 0]
 

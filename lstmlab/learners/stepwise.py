@@ -183,8 +183,8 @@ class Stepwise(Forward):
         if step:
             worst = int(np.argmax(np.where(np.isfinite(sizes), sizes, np.inf)))
             raise FloatingPointError(
-                f"{type(self).__name__}: the trace of the {self.traced(net.cell)[worst]} exploded at "
-                f"step {step} of a sequence; expected a norm of at most "
+                f"{type(self).__name__}: the trace of the {self.traced(net.cell)[worst]} exploded "
+                f"at step {step} of a sequence; expected a norm of at most "
                 f"learner.max_trace={self.max_trace:g}, which a smaller rate may give. "
                 f"Received: norm={sizes[worst]:g}"
             )

@@ -66,7 +66,10 @@ def misfit(cell) -> str | None:
         activation = cell.candidate_activation if name == "candidate" else cell.own[name].activation
         if _mixes(activation):
             setting = "candidate_activation" if name == "candidate" else f"{name}.activation"
-            return f"cell.{setting}={squashing_config(activation)!r}, which takes several net inputs together"
+            return (
+                f"cell.{setting}={squashing_config(activation)!r}, which takes several net inputs "
+                "together"
+            )
     return None
 
 
@@ -97,7 +100,9 @@ class Step(NamedTuple):
 
 
 def take(cell, layout: Layout, x_t, states: list) -> Step:
-    """One step of the cell, with the derivatives of its state after eq. (5) of GatedCell: s_t = e_t s_tm1 + i_t g_t.
+    """Take one step of the cell, with the derivatives of its state.
+
+    The state is that after eq. (5) of GatedCell: s_t = e_t s_tm1 + i_t g_t.
 
     D_a = g_t d i_t / d net_a + s_tm1 d e_t / d net_a for the gates, i_t d g_t / d net_g for the
     candidate: what eqs. 25 and 27 add. A gate acts on every cell of its block. Each value depends

@@ -13,7 +13,9 @@ from lstmlab.unroll import unroll
 
 
 class TruncatedBPTT(Forward):
-    """BPTT(h; h'): after each h' steps their errors go back over the last h steps, and weights change.
+    """Send errors back over the last h steps only: BPTT(h; h').
+
+    After each h' steps their errors go back over the last h steps, and weights change.
 
         (1) th_j(tau) of BPTT for the errors d(t), t-h' < tau <= t, stopped at tau = t-h: what lies
             before is a constant

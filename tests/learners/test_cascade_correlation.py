@@ -493,10 +493,14 @@ def test_state_is_saved_with_the_weights(rng, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [({"candidates": 0}, "a positive integer. Received: learner.candidates=0"),
-     ({"candidates": 1.5}, "a positive integer. Received: learner.candidates=1.5"), ({"limit": True}, "learner.limit=True"),
-     ({"output_patience": 0}, "learner.output_patience=0"), ({"candidate_patience": "a"}, "learner.candidate_patience='a'"),
-     ({"weight_range": 0}, "a number > 0. Received: learner.weight_range=0"), ({"output_rate": -1.0}, "output_rate=-1.0"),
-     ({"candidate_growth": float("nan")}, "candidate_growth=nan"), ({"candidate_rate": "fast"}, "candidate_rate='fast'"),
+     ({"candidates": 1.5}, "a positive integer. Received: learner.candidates=1.5"),
+     ({"limit": True}, "learner.limit=True"),
+     ({"output_patience": 0}, "learner.output_patience=0"),
+     ({"candidate_patience": "a"}, "learner.candidate_patience='a'"),
+     ({"weight_range": 0}, "a number > 0. Received: learner.weight_range=0"),
+     ({"output_rate": -1.0}, "output_rate=-1.0"),
+     ({"candidate_growth": float("nan")}, "candidate_growth=nan"),
+     ({"candidate_rate": "fast"}, "candidate_rate='fast'"),
      ({"multiplier": -1.0}, "a number >= 0. Received: learner.multiplier=-1.0"),
      ({"output_change": -0.1}, "a number >= 0. Received: learner.output_change=-0.1"),
      ({"candidate_decay": float("inf")}, "candidate_decay=inf"),
@@ -515,7 +519,8 @@ def test_cells_and_heads_that_it_refuses():
         (
             GatedCell(3),
             Head(K, shortcuts=True),
-            "expected cell=cascade, which has places for units that are still to come. Received: cell=GatedCell",
+            "expected cell=cascade, which has places for units that are still to come. "
+            "Received: cell=GatedCell",
         ),
         (
             keras.layers.StackedRNNCells([CascadeCell(2)]),

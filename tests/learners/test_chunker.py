@@ -189,7 +189,8 @@ def levels(nets, top, theta, x, y, w):
     rows, told = len(x), given(y, x)
     memory = [[net.empty() for net in nets] for _ in x]
     pending = [[None] + [padded(x[b, 0])] * (len(nets) - 1) for b in range(rows)]
-    predicted = [[net.look(m, z)[1] if z is not None else None for net, m, z in zip(nets, memory[b], pending[b], strict=True)]
+    predicted = [[net.look(m, z)[1] if z is not None else None
+                  for net, m, z in zip(nets, memory[b], pending[b], strict=True)]
                  for b in range(rows)]  # fmt: skip
     answers, unexpected, errors = np.zeros((rows, T, K)), np.zeros(len(nets)), np.zeros(len(nets))
     for t in range(T):
@@ -432,17 +433,23 @@ def test_all_nets_are_saved_with_weights_of_their_own(tmp_path, rng):
 
 def test_what_is_refused():
     for make, text in (
-        (lambda: SequenceChunker(threshold=0), r"SequenceChunker: expected a number in \(0, 1\). Received: .*threshold=0"),
-        (lambda: ChunkerLevels(threshold=1.0), r"ChunkerLevels: expected a number in \(0, 1\). Received: .*threshold=1.0"),
+        (lambda: SequenceChunker(threshold=0),
+         r"SequenceChunker: expected a number in \(0, 1\). Received: .*threshold=0"),
+        (lambda: ChunkerLevels(threshold=1.0),
+         r"ChunkerLevels: expected a number in \(0, 1\). Received: .*threshold=1.0"),
         (lambda: SequenceChunker(horizon=0), "positive integer. Received: learner.horizon=0"),
         (lambda: SequenceChunker(units=0), "positive integer or null. Received: learner.units=0"),
-        (lambda: SequenceChunker(distill="all"), r"\('state', 'hidden', 'none'\). Received: learner.distill='all'"),
-        (lambda: SequenceChunker(judge="both"), r"\('automatizer', 'system'\). Received: learner.judge='both'"),
-        (lambda: SequenceChunker(distill_weight=-1), "number >= 0. Received: learner.distill_weight=-1"),
+        (lambda: SequenceChunker(distill="all"),
+         r"\('state', 'hidden', 'none'\). Received: learner.distill='all'"),
+        (lambda: SequenceChunker(judge="both"),
+         r"\('automatizer', 'system'\). Received: learner.judge='both'"),
+        (lambda: SequenceChunker(distill_weight=-1),
+         "number >= 0. Received: learner.distill_weight=-1"),
         (lambda: ChunkerLevels(levels=0), "positive integer. Received: learner.levels=0"),
         (lambda: ChunkerLevels(window=0), "positive integer. Received: learner.window=0"),
         (lambda: ChunkerLevels(patience=0), "positive integer. Received: learner.patience=0"),
-        (lambda: ChunkerLevels(improvement=1), r"number in \(0, 1\). Received: learner.improvement=1"),
+        (lambda: ChunkerLevels(improvement=1),
+         r"number in \(0, 1\). Received: learner.improvement=1"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=text):
             make()
@@ -450,7 +457,8 @@ def test_what_is_refused():
         (Head(F - 1, "sigmoid"), "begin with the next input, so at least 2. Received: outputs=1"),
         (
             OutputUnits(F),
-            "expected a head with weights and head.loss=squared. Received: head=OutputUnits, loss='squared'",
+            "expected a head with weights and head.loss=squared. "
+            "Received: head=OutputUnits, loss='squared'",
         ),
         (
             Head(F, "softmax", loss="crossentropy"),
@@ -501,8 +509,8 @@ def test_tasks_that_do_not_ask_for_the_next_input_are_refused(task, text):
 def test_a_short_stream_is_learnt_and_its_history_says_what_was_unexpected(experiment, tmp_path):
     """Lag 5, errors 3 steps back: in the end nothing is unexpected but the next a or x."""
     config, choices = composed(
-        f"experiment=chunker/{experiment}", "task.lag=5", "task.steps=60", "trainer.chunk=6", "task.criterion.sequences=500",
-        "trainer.budget=8000", "diagnostic=[]",
+        f"experiment=chunker/{experiment}", "task.lag=5", "task.steps=60", "trainer.chunk=6",
+        "task.criterion.sequences=500", "trainer.budget=8000", "diagnostic=[]",
     )  # fmt: skip
     row = train.run(config, tmp_path, choices, progress=False)
     assert (row["status"], row["test_wrong"]) == ("solved", 0)

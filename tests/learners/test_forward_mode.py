@@ -77,8 +77,9 @@ def test_an_exploding_trace_against_the_recursion_written_out(name, jit_compile,
         learn(model, x, jit_compile)
     worst = ["kernel", "recurrent_kernel"][int(np.argmax(expected[step]))]
     assert str(e.value) == (
-        f"{type(model.learner).__name__}: the trace of the {worst} exploded at step {step + 1} of a sequence; expected a norm "
-        f"of at most learner.max_trace=1e+06, which a smaller rate may give. Received: norm={expected[step].max():g}"
+        f"{type(model.learner).__name__}: the trace of the {worst} exploded at step {step + 1} of "
+        "a sequence; expected a norm of at most learner.max_trace=1e+06, which a smaller rate may "
+        f"give. Received: norm={expected[step].max():g}"
     )
 
 
@@ -88,8 +89,9 @@ def test_the_random_rank_one_trace_is_watched_as_well(rng):
     with pytest.raises(FloatingPointError) as e:
         learn(net(UORO(seed=1), 10.0), x, jit_compile=True)
     found = re.fullmatch(
-        r"UORO: the trace of the (?:kernel|recurrent_kernel) exploded at step (\d+) of a sequence; expected a norm of at "
-        r"most learner\.max_trace=1e\+06, which a smaller rate may give. Received: norm=(\S+)",
+        r"UORO: the trace of the (?:kernel|recurrent_kernel) exploded at step (\d+) of a sequence; "
+        r"expected a norm of at most learner\.max_trace=1e\+06, which a smaller rate may give. "
+        r"Received: norm=(\S+)",
         str(e.value),
     )
     assert (

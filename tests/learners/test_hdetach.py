@@ -161,11 +161,13 @@ def test_settings_that_are_refused(settings, received):
 def test_cells_that_are_refused():
     with pytest.raises(
         ValueError,
-        match=r"^HDetach: expected a cell that lets what it reads back be filtered, .* Received: cell=LSTMCell$",
+        match=r"^HDetach: expected a cell that lets what it reads back be filtered, .* "
+        r"Received: cell=LSTMCell$",
     ):
         HDetach().check(keras.layers.LSTMCell(4))
     with pytest.raises(
         ValueError,
-        match=r"^HDetach: expected dropout=0 .* no dropout is applied here. Received: dropout=0.1, ",
+        match=r"^HDetach: expected dropout=0 .* no dropout is applied here. "
+        r"Received: dropout=0.1, ",
     ):
         HDetach().check(GatedCell(4, dropout=0.1))

@@ -288,17 +288,20 @@ def test_what_is_refused(rng):
             make()
     with pytest.raises(
         ValueError,
-        match=r"expected head=output_units, since .*\. Received: learner.teacher_forcing=true, head=Head",
+        match=r"expected head=output_units, since .*\. "
+        r"Received: learner.teacher_forcing=true, head=Head",
     ):
         learn(net(RTRL(teacher_forcing=True), rng), *batch(rng))
     with pytest.raises(
         ValueError,
-        match=r"BPTT: expected trainer.chunk=null, or a learner that goes forward.*. Received: trainer.chunk=6",
+        match=r"BPTT: expected trainer.chunk=null, or a learner that goes forward.*. "
+        r"Received: trainer.chunk=6",
     ):
         net(BPTT(), rng).carry(1, 6)
     with pytest.raises(
         ValueError,
-        match=r"OutputUnits: expected a cell of at least 5 units, one per output. Received: units=4",
+        match=r"OutputUnits: expected a cell of at least 5 units, one per output. "
+        r"Received: units=4",
     ):
         net(BPTT(), rng, head=OutputUnits(5))
 

@@ -85,7 +85,8 @@ def test_weights_fill_the_range_and_seeds_tell_runs_apart(rng):
 
 
 def test_what_it_refuses():
-    for settings, text in (({"a": 0}, "a number > 0. Received: learner.a=0"), ({"guesses": 0}, "learner.guesses=0"),
+    for settings, text in (({"a": 0}, "a number > 0. Received: learner.a=0"),
+                           ({"guesses": 0}, "learner.guesses=0"),
                            ({"seed": 1.5}, "learner.seed=1.5")):  # fmt: skip
         with pytest.raises(ValueError, match=f"RandomGuessing: expected .*{text}"):
             RandomGuessing(**settings)

@@ -42,12 +42,13 @@ def test_an_old_name_is_answered_with_the_new_one_in_one_line(old, new):
             {"_target_": HOME + "RTRL", "update_every": 1, "max_sensitivities": 10},
         ),
         (
-            {"_target_": HOME + "Truncated1997", "scope": "gates", "form": "see", "updates": None, "decay": 1.0,
-             "decay_steps": 100, "limit": 1e30},
+            {"_target_": HOME + "Truncated1997", "scope": "gates", "form": "see", "updates": None,
+             "decay": 1.0, "decay_steps": 100, "limit": 1e30},
             {"_target_": HOME + "Truncated1997", "scope": "gates"},
         ),
         (
-            {"_target_": HOME + "Truncated1997", "scope": "all", "form": "traces", "updates": 2, "limit": 5.0},
+            {"_target_": HOME + "Truncated1997", "scope": "all", "form": "traces", "updates": 2,
+             "limit": 5.0},
             {"_target_": HOME + "Truncated1997Forward", "update_every": 2, "max_trace": 5.0},
         ),
         (

@@ -101,7 +101,8 @@ def test_a_cell_that_hides_what_it_reads_back_is_refused(cell):
         Truncated1997().check(cell)
     assert str(e.value) == (
         "Truncated1997: expected a cell that lets what it reads back be filtered, a "
-        f"lstmlab.GatedCell (learner=bptt serves any Keras cell). Received: cell={type(cell).__name__}"
+        "lstmlab.GatedCell (learner=bptt serves any Keras cell). "
+        f"Received: cell={type(cell).__name__}"
     )
     Truncated1997().check(GatedCell(4))
 
@@ -109,7 +110,8 @@ def test_a_cell_that_hides_what_it_reads_back_is_refused(cell):
 def test_dropout_is_refused():
     with pytest.raises(
         ValueError,
-        match=r"^Truncated1997: expected dropout=0 .* no dropout is applied here. Received: dropout=0.1, ",
+        match=r"^Truncated1997: expected dropout=0 .* no dropout is applied here. "
+        r"Received: dropout=0.1, ",
     ):
         Truncated1997().check(GatedCell(4, dropout=0.1))
 
@@ -309,7 +311,9 @@ def model_of(cell, head, learner, rate: float) -> Recurrent:
 
 
 def on_line(weights, x, y, w, rate: float) -> list[np.ndarray]:
-    """Weights after a sequence, changed at each step by eqs. 19-28; the traces are those of the weights of their time.
+    """Return the weights after a sequence, changed at each step by eqs. 19-28.
+
+    The traces are those of the weights of their time.
 
     A net of lstm1997, all nets in one matrix: columns input gates, cells, output gates; rows
     inputs, cells, gates, constant.
@@ -398,8 +402,9 @@ def test_an_exploding_trace_is_told_with_its_step_net_and_norm(compiled):
     with pytest.raises(FloatingPointError) as e:
         train(np.concatenate([slow, fast]))
     assert str(e.value) == (
-        "Truncated1997Forward: the trace of the candidate exploded at step 4 of a sequence; expected a norm of at most "
-        "learner.max_trace=9.5, which a smaller rate may give. Received: norm=10"
+        "Truncated1997Forward: the trace of the candidate exploded at step 4 of a sequence; "
+        "expected a norm of at most learner.max_trace=9.5, which a smaller rate may give. "
+        "Received: norm=10"
     )
     with pytest.raises(FloatingPointError, match="at step 4 of"):
         train(np.ones((2, 1, 1)))

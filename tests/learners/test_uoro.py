@@ -56,7 +56,9 @@ def draws(name: str, calls: int, rng):
 
 
 def assert_unbiased(drawn, exact):
-    """The mean against the exact gradient: one chi-square of the whole vector, and no weight further off than chance allows.
+    """Compare the mean with the exact gradient.
+
+    One chi-square of the whole vector, and no weight further off than chance allows.
 
     The bound for each of P weights is that of P tests at a level of 0.001 in all (4.3 standard
     errors for 64 weights). How many lie beyond 3 says nothing: draws of the weights of one net

@@ -47,22 +47,27 @@ EASY = {  # experiment, and what makes it short; the criterion stays the paper's
     # nothing tells that the end has come, so the net has to count: a full gradient does it at once
     # (docs/decisions.md)
     "no_local_regularities": (
-        "task=no_local_regularities", "task.p=5", "cell=vanilla", "cell.units=16", "learner=bptt", "optimizer=adam",
-        "optimizer.learning_rate=0.01", "trainer.batch_size=10", "trainer.budget=20000",
+        "task=no_local_regularities", "task.p=5", "cell=vanilla", "cell.units=16", "learner=bptt",
+        "optimizer=adam", "optimizer.learning_rate=0.01", "trainer.batch_size=10",
+        "trainer.budget=20000",
     ),
     "very_long_lag": (
-        "experiment=hs97/2c_very_long_lag", "task.p=4", "task.q=10", "task.extra=30", "optimizer.learning_rate=0.1",
-        "trainer.budget=40000",
+        "experiment=hs97/2c_very_long_lag", "task.p=4", "task.q=10", "task.extra=30",
+        "optimizer.learning_rate=0.1", "trainer.budget=40000",
     ),
     "two_sequence, 3a": ("experiment=hs97/3a_two_sequence", "task.T=20", "trainer.budget=40000"),
     "two_sequence, 3b": ("experiment=hs97/3b_two_sequence", "task.T=20", "trainer.budget=40000"),
     "two_sequence, 3c": ("experiment=hs97/3c_two_sequence", "task.T=20", "trainer.budget=100000"),
     "multiplication": (
-        "experiment=hs97/5_multiplication", "task.T=24", "optimizer.learning_rate=0.5", "trainer.budget=500000",
+        "experiment=hs97/5_multiplication", "task.T=24", "optimizer.learning_rate=0.5",
+        "trainer.budget=500000",
     ),
-    "temporal_order, 6a": ("experiment=hs97/6a_temporal_order", "task.T=20", "trainer.budget=60000"),
+    "temporal_order, 6a": (
+        "experiment=hs97/6a_temporal_order", "task.T=20", "trainer.budget=60000",
+    ),
     "temporal_order, 6b": (
-        "experiment=hs97/6b_temporal_order", "task.T=20", "optimizer.learning_rate=0.5", "trainer.budget=200000",
+        "experiment=hs97/6b_temporal_order", "task.T=20", "optimizer.learning_rate=0.5",
+        "trainer.budget=200000",
     ),
 }  # fmt: skip
 
