@@ -1,5 +1,6 @@
 """From the rows of many runs to one line of statistics for each group of trials."""
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,7 +11,7 @@ from lstmlab.results import FINISHED
 
 NAMES = ["task", "cell", "learner"]
 # these may differ within one group of trials: task.pair follows the seed
-NOT_SETTINGS = ("version.", "diagnostic.", "task.pair")
+NOT_SETTINGS = re.compile(r"(version|diagnostic)\.|task\.pair$")
 NUMBERS = (
     "sequences",
     "sequences_to_solution",
@@ -91,7 +92,7 @@ def wilson(successes: int, among: int) -> tuple[float, float]:
 
 def _differing(group: pd.DataFrame) -> list[str]:
     """The settings (columns with a dot) that differ between rows; rows without settings aside."""
-    settings = [c for c in group.columns if "." in c and not c.startswith(NOT_SETTINGS)]
+    settings = [c for c in group.columns if "." in c and not NOT_SETTINGS.match(c)]
     known = group[group[settings].notna().any(axis=1)]
     # null in head.activation means the task's own; a run that was never built still has it
     return [c for c in settings if known[c].nunique(dropna=c == "head.activation") > 1]

@@ -119,6 +119,12 @@ def test_one_line_per_task_cell_learner_and_differing_setting():
     }
 
 
+@pytest.mark.parametrize(("setting", "groups"), [("task.pair", 1), ("task.pairs", 2)])
+def test_only_the_number_of_the_pair_of_sets_may_differ_within_a_group(setting, groups):
+    """task.pair follows the seed; task.pairs is a setting of associative_recall."""
+    assert len(report.table(rows({setting: 1}, {setting: 2}))) == groups
+
+
 def test_rows_without_settings_make_no_difference():
     broken = {
         **dict.fromkeys(BASE),
