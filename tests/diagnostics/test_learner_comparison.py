@@ -233,7 +233,7 @@ def test_a_learner_that_does_not_serve_is_left_out_with_one_line(rng, eager, cap
         "diagnostic.learners.no: left out, Refusing: expected another cell. Received: this one",
         "diagnostic.learners.big: left out, RTRL: expected sensitivities of at most learner.max_sensitivities=10 numbers. Received: "
         f"batch 3 * states 8 * weights 112 = {3 * 8 * 112:,} numbers, and {3 * 8 * 8 * 112:,} multiplications per step",
-        "diagnostic.learners.guess: left out, RandomGuessing: changes weights in a way of its own, and has no gradients",
+        "diagnostic.learners.guess: left out, learner: expected one that gives gradients of cell and head. Received: RandomGuessing",
     ]  # once, not at every measurement
     for table in tables:
         assert set(table["learner"]) == {"yes"}
