@@ -241,8 +241,8 @@ def test_a_learner_that_does_not_serve_is_left_out_with_one_line(rng, eager, cap
         "learner.max_sensitivities=10 numbers. Received: "
         f"batch 3 * states 8 * weights 112 = {3 * 8 * 112:,} numbers, "
         f"and {3 * 8 * 8 * 112:,} multiplications per step",
-        "diagnostic.learners.guess: left out, RandomGuessing: changes weights in a way "
-        "of its own, and has no gradients",
+        "diagnostic.learners.guess: left out, learner: expected one that gives gradients of cell "
+        "and head. Received: RandomGuessing",
     ]  # once, not at every measurement
     for table in tables:
         assert set(table["learner"]) == {"yes"}

@@ -13,7 +13,8 @@ from test_rtrl import B, F, N, T, cells, problem
 
 from lstmlab import Gate, GatedCell, variant
 from lstmlab.learners import BPTT
-from lstmlab.learners.snap import SnAp, colours, reachable
+from lstmlab.learners.reach import colours, reachable
+from lstmlab.learners.snap import SnAp
 
 EXACT_AT_1 = {"indrnn", "mingru", "minlstm"}  # no unit is read by another
 
@@ -265,13 +266,13 @@ def test_what_it_refuses(rng):
         SnAp().check(stacked)
     with pytest.raises(
         ValueError,
-        match=r"SnAp: no dropout is applied here; .*Received: dropout=0.5, recurrent_dropout=0",
+        match=r"SnAp: expected dropout=0 .*Received: dropout=0.5, recurrent_dropout=0",
     ):
         SnAp().check(keras.layers.LSTMCell(2, dropout=0.5))
     for order in (0, -1, 1.5, True, "all", None):
         with pytest.raises(
             ValueError,
-            match=r"SnAp: expected a positive integer or 'full'. Received: learner.order=",
+            match=r"SnAp: expected a positive integer, or 'full'. Received: learner.order=",
         ):
             SnAp(order)
     with pytest.raises(
