@@ -42,14 +42,14 @@ def sequence_errors(
 
 
 class SlidingWindow:
-    """Solved at the first training sequence at which the last ones are good enough.
+    """Solved as soon as the most recent training sequences are good enough.
 
-    Of the last `sequences` at most `wrong` must be wrong, and their mean error small.
+    Of the last `sequences`, at most `wrong` may be wrong, and their mean error must be small.
 
     Args:
         sequences: The length of the window, in training sequences.
         wrong: How many of them may be wrong.
-        error_below: The bound of their mean error, or None.
+        error_below: The bound on their mean error, or None.
         measure: 'absolute' or 'squared', see `sequence_errors`.
 
     Raises:

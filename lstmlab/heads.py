@@ -22,18 +22,19 @@ class Head(keras.Layer):
 
     Args:
         outputs: K.
-        activation: A Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' in all of
-        1997).
+        activation: A Keras activation name, 'g1997', 'h1997' or a callable ('sigmoid' throughout
+            the 1997 paper).
         bias: Its initial value as in Gate, or None for no bias weight.
-        kernel_initializer: As Keras layers name it.
-        shortcuts: True adds weights from the inputs x_t to the outputs (connections "B" of Table
-        10).
+        kernel_initializer: As in Keras layers.
+        shortcuts: True adds weights from the inputs x_t to the outputs (connections "B" of
+            Table 10).
         prime_offset: A number c >= 0 added to the slope of a sigmoid output,
-            e_k = (f'(net_k) + c) (target_k - y_k), against the flat ends of the sigmoid. It is the
-            gradient of the error with c times the cross-entropy added, and is written so.
+            e_k = (f'(net_k) + c) (target_k - y_k), to counteract the flat ends of the sigmoid. This
+            is the gradient of the error plus c times the cross-entropy, and is implemented that
+            way.
         loss: 'squared', half the squared error as in 1997, or 'crossentropy', with softmax
             (categorical) or sigmoid.
-        **kwargs: As keras.Layer takes them.
+        **kwargs: As in keras.Layer.
 
     Raises:
         ValueError: Other values; a prime_offset without a sigmoid; crossentropy with another

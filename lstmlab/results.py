@@ -146,7 +146,7 @@ def runs(folder: str | Path) -> list[Run]:
 def load(folder: str | Path) -> pd.DataFrame:
     """Return one row for each run, whatever its status, sorted by folder.
 
-    A run whose result.json is missing or cannot be read gives a row with the status 'unreadable'
+    A run whose result.json is missing or cannot be read gets a row with the status 'unreadable'
     and the reason: no run is dropped.
 
     Args:

@@ -84,22 +84,22 @@ class Losses:
 class Task(abc.ABC):
     """A question put to a network: what is shown, what is asked, and when it counts as solved.
 
-    A task overrides `sample`, or, if its sequences may be too long for memory, `pieces`; each is
-    made from the other. It must also define `correct`.
+    A task overrides `sample`, or, if its sequences may be too long for memory, `pieces`; the other
+    one is derived from it. It must also define `correct`.
 
     Attributes:
         features: Input lines, F.
         outputs: Output lines, K.
         steps: T, the padded length.
-        readouts: The most steps with an error in one sequence.
-        lag: The fewest steps between an input that an answer needs and that answer.
+        readouts: The largest number of steps with an error in one sequence.
+        lag: The smallest number of steps between an input that an answer needs and that answer.
         output_activation: The head that suits the targets.
         loss: 'squared' or 'crossentropy', the error that suits the targets.
         test_size: Sequences in the test set.
         criterion: When the task is solved, as arguments of lstmlab.criterion.criterion.
         chance: The loss (see `loss`) of the best constant output; None if it depends on the user's
             data.
-        memoryless: The loss of the best output that knows only the present input, or None.
+        memoryless: The loss of the best output that depends only on the current input, or None.
         published: A list of {"where": {setting: value or list of values}, "sequences": ...,
             "test_wrong": ..., "source": ...}; our own tasks take theirs from conf/published.csv.
         inputs: A short name for each input line, for texts and pictures; () numbers them.

@@ -14,7 +14,7 @@ FIRST_PLACES = 10  # pairs among which the first mark falls
 
 
 class Adding(Task):
-    """Two marked numbers, far apart in a stream of noise: say their sum at the end.
+    """Two marked numbers, far apart in a stream of noise: give their sum at the end.
 
     Shown   Pairs (value, marker). Values are uniform in [-1, 1]. Markers are 1 at two pairs, -1 at
             the first and the last pair, and 0 elsewhere. The length is uniform in T ... T + T/10,
@@ -25,23 +25,23 @@ class Adding(Task):
     Lag     At least T/2 steps from the second mark to the answer.
     Right   |error| < 0.04.
     Chance  Squared error 0.0396 for always answering 0.5 (1/24 with two marks, 1/48 in the tenth of
-            the cases with one). The last pair tells nothing more.
+            the cases with one). The last pair adds no information.
     Solved  The last 2000 training sequences are all right and their mean absolute error is below
             0.01.
 
     Decisions where the text leaves a choice:
     - a first pair that is drawn as the first mark keeps its marker -1 and counts as X1 = 0 (its
       value is shown unchanged);
-    - the second mark is drawn from the first T/2 - 1 pairs without the first pair and without the
+    - the second mark is drawn from the first T/2 - 1 pairs, excluding the first pair and the
       other mark;
     - lengths include T + T/10; inclusive=False leaves it out;
     - "average training error" is the mean absolute error of the same 2000 sequences: with the
       squared error, the bound 0.01 would follow from the other clause.
-      task.criterion.measure=squared selects it all the same.
+      task.criterion.measure=squared selects it anyway.
 
     Args:
-        T: The shortest length, at least 24, so that each mark has more than one place. It sets the
-            lag.
+        T: The shortest length, at least 24, so that each mark has more than one possible place. It
+            sets the lag.
         inclusive: Whether the length T + T/10 occurs.
         criterion: Settings of the criterion to change.
 

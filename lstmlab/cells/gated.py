@@ -47,9 +47,9 @@ class GatedCell(Switches):
         (8) hidden = y_t, followed by the gates in the order below if feedback is 'all' or
                      'gates_to_gates'
 
-    A normaliser lets input and forget gate compete. With 'gates' (minLSTM) both are divided by
-    their sum. With 'state' (sLSTM) a second sum is kept beside the state; the stabiliser m_t
-    cancels in s / n and keeps exponential gates finite:
+    A normaliser lets the input gate and the forget gate compete. With 'gates' (minLSTM) both are
+    divided by their sum. With 'state' (sLSTM) a second sum is kept beside the state; the stabiliser
+    m_t cancels in s / n and keeps exponential gates finite:
 
         (9)  i, f  = i / (i + f), f / (i + f)                                  'gates'
         (10) i, f  = i / e^m_t, f / e^(m_t - m_tm1)                            'state'
@@ -60,10 +60,10 @@ class GatedCell(Switches):
     With layer_normalization, W x_t and R hidden_tm1 are each normalised (over all pre-activations,
     with gains) before (1) adds them, and s_t before (7).
 
-    Columns of `kernel` [F, nets], `recurrent_kernel` [hidden, nets] and `bias` have the order input
-    gate, forget gate, refine gate, reset gate, candidate, output gate, as in
-    `keras.layers.LSTMCell`; the defaults compute the same function with the same weights. Other
-    recurrent weights: see lstmlab.cells.recurrence; `peephole` [gates with one, n].
+    The columns of `kernel` [F, nets], `recurrent_kernel` [hidden, nets] and `bias` are in the order
+    input gate, forget gate, refine gate, reset gate, candidate, output gate, as in
+    `keras.layers.LSTMCell`; with its defaults the cell computes the same function with the same
+    weights. Other recurrent weights: see lstmlab.cells.recurrence; `peephole` [gates with one, n].
 
     States: [hidden [B, n or n + gates], cell_state [B, n]]; the first begins with the output y.
     Where the output is the state itself (no output gate, linear output) there is only the first;
@@ -74,34 +74,34 @@ class GatedCell(Switches):
         input_gate: A Gate, the name of an activation, None (no such gate: the constant 1), 'closed'
             (the constant 0), a Coupled, or 'coupled' (one minus the forget gate).
         forget_gate: The same; 'coupled' is one minus the input gate.
-        output_gate: The same, but for 'coupled'.
+        output_gate: The same, except 'coupled'.
         candidate_activation: g: a Keras activation name, 'g1997', 'h1997' or a callable.
         output_activation: h, in the same way.
         candidate_bias: Initial bias of the candidates: a number, one per cell, an initializer, or
             None for no bias weight.
         block_size: Cells per block; divides units (1997: a block shares its two gates).
         feedback: What the pre-activations read back: 'cells' (y_tm1), 'all' (y_tm1 and all gates of
-            the step before, 1997), 'gates_to_gates' (cells are read by all, gates only by gates;
+            the previous step, 1997), 'gates_to_gates' (cells are read by all, gates only by gates;
             Greff et al. 2017, FGR), or 'none'.
         refine_gate: A Gate, the name of an activation or None.
         reset_gate: The same, or a Coupled.
         reset_after: Whether the reset gate acts after the recurrent product.
-        candidate_recurrent: What the candidates read back, as Gate.recurrent.
+        candidate_recurrent: What the candidates read back, as for Gate.recurrent.
         heads: Diagonal blocks of 'block_diagonal'.
         normaliser: None, 'gates' or 'state'.
         layer_normalization: Whether to normalise.
         dropout: Share of the inputs set to zero in training, the same at all steps.
         recurrent_dropout: Share of what is read back set to zero, likewise.
-        seed: Of the dropout.
-        kernel_initializer, ..., bias_constraint: As in Keras; `peephole_*` besides. Initial biases
-            belong to the gates and to candidate_bias.
+        seed: Seed of the dropout.
+        kernel_initializer, ..., bias_constraint: As in Keras, and `peephole_*` likewise. Initial
+            biases are set by the gates and by candidate_bias.
 
     Raises:
         ValueError: At construction, for every argument outside these ranges.
 
     References:
-        Hochreiter & Schmidhuber 1997, eqs. 3-9; Gers et al. 2000, 2002; conf/cell/ names each
-        variant's own.
+        Hochreiter & Schmidhuber 1997, eqs. 3-9; Gers et al. 2000, 2002; conf/cell/ names the source
+        of each variant.
     """
 
     from_keras = FromKeras()

@@ -196,13 +196,13 @@ class Gate:
             name), or None for no bias weight.
         peephole: None, or the cell state that the gate sees through one weight per cell of its
             block: 'previous' s_tm1, or 'current' s_t (only the output gate).
-        recurrent: What it reads back of y_tm1: 'full', 'block_diagonal' (the cells of its head),
-            'by_element' (the cells of its block) or 'none'. Only 'full' gates read gates that are
-            fed back.
+        recurrent: Which part of y_tm1 it reads back: 'full', 'block_diagonal' (the cells of its
+            head), 'by_element' (the cells of its block) or 'none'. Only 'full' gates read gates
+            that are fed back.
 
     Raises:
-        ValueError: For values outside these. The cell refuses a list whose length is not the number
-            of blocks, because only the cell knows the blocks.
+        ValueError: For any other value. The cell refuses a list whose length is not the number of
+            blocks, because only the cell knows the blocks.
 
     References:
         Hochreiter & Schmidhuber 1997, eqs. 3 and 6; peepholes: Gers, Schraudolph & Schmidhuber

@@ -24,21 +24,21 @@ from lstmlab.errors import refusal
 
 @keras.saving.register_keras_serializable("lstmlab")
 class GatedRNN(keras.layers.RNN):
-    """A GatedCell over the steps of a sequence.
+    """Runs a GatedCell over the steps of a sequence.
 
-    The input projection W x is computed once for all steps, outside the loop, where x is at least
-    as wide as the cell. Narrower inputs join the hidden values in one product [x, hidden] per step,
-    which is faster there.
+    The input projection W x is computed once for all steps, outside the loop, if x is at least as
+    wide as the cell. Narrower inputs join the hidden values in one product [x, hidden] per step,
+    which is then faster.
 
     Args:
-        cell: A GatedCell, or the number of units n (units=n says the same).
-        variant: The named variant of that many units, 'vanilla' by default; further arguments of
-            GatedCell override those of the variant.
+        cell: A GatedCell, or the number of units n (units=n is equivalent).
+        variant: The name of the variant, with that many units, 'vanilla' by default; further
+            arguments of GatedCell override those of the variant.
         return_traces: Whether to add, as the last output, {name: [B, T, ...]}: every gate,
             candidate, cell state and output at every step, as GatedCell.step names them. At masked
-            steps they keep their values, and with go_backwards they have the order of processing,
-            like the output. Bidirectional and TimeDistributed take no layer with more outputs: use
-            `traces` there.
+            steps they keep their values, and with go_backwards they are in the order of processing,
+            like the output. Bidirectional and TimeDistributed accept no layer with more than one
+            output: use `traces` there.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: As in
             keras.layers.LSTM.
 
@@ -48,7 +48,7 @@ class GatedRNN(keras.layers.RNN):
         last states, then the traces.
 
     Raises:
-        ValueError: For a mask or states of the wrong shape, for an unknown variant, and as
+        ValueError: For a mask or states of the wrong shape, for an unknown variant, and as in
             GatedCell.
     """
 

@@ -45,10 +45,10 @@ class Chart(NamedTuple):
 
 
 class Diagnostic(abc.ABC):
-    """A measure on the probe batch; each measurement is a table.
+    """A quantity measured on the probe batch; each measurement is a table.
 
     Measuring changes neither weights nor random state. A run keeps all tables of a diagnostic in
-    <name>.csv, with the number of training sequences in front.
+    <name>.csv, with the number of training sequences in the first column.
 
     Attributes:
         name: Name of the module, of the csv file and of the option in conf/diagnostic/.

@@ -30,13 +30,13 @@ class ErrorFlow(Diagnostic):
                         fed-back outputs
         (5) net_<name>  |dE/dnet_t|, exact, for every pre-activation of the cell: what its weights
                         learn from
-        (6) used        |dE/ds_t| as the learner uses it, with Traits.filters and 0 from lag
-                        Traits.horizon on, since the step of the error is the first of these.
-                        Left out where it is (1), and where no filter says it
+        (6) used        |dE/ds_t| as the learner uses it, with Traits.filters, and 0 from lag
+                        Traits.horizon on, since the horizon includes the step of the error.
+                        Left out where it equals (1), and where no filter describes it
 
-    lag: steps from t to the last step with a target, at most 500 of them (see steps.thinned). The
-    norm is over the cells, for net_<gate> over the blocks; a zero "tap" on each value is
-    differentiated. As vectors, (1) is the sum of (3) and (4): see `flows`.
+    lag: steps from t to the last step with a target, at most 500 lags (see steps.thinned). The norm
+    is over the cells, for net_<gate> over the blocks; a zero "tap" on each value is differentiated.
+    As vectors, (1) is the sum of (3) and (4): see `flows`.
 
     Table: lag, path, norm, averaged over the probe. TensorBoard: all but (5) against lag, one
     sub-run lag/<sequences> for each moment of training.

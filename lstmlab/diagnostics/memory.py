@@ -23,11 +23,11 @@ class Memory(Diagnostic):
 
         (1) retention           exp(mean ln |e_t|): what a step leaves of the state; 1 without a
                                 forget gate, 0 if it is closed
-        (2) half_life           ln 0.5 / ln retention, in steps; at most 1e9, also for longer ones,
-                                endless ones, and states that grow
+        (2) half_life           ln 0.5 / ln retention, in steps; capped at 1e9, also if it
+                                is longer or infinite, or if the state grows
         (3) lag                 of the task: steps from the first event (without one, the first
                                 step) to the last error
-        (4) retention_over_lag  product of |e_t| over the steps of that lag without the first
+        (4) retention_over_lag  product of |e_t| over the steps of that lag, excluding the first
         (5) slope               mean of |h'| / max |h'| where h is evaluated: 1 as steep as it can
                                 be, 0 saturated
         (6) saturated           share of steps with |h'| below 0.1 max |h'|
@@ -36,24 +36,24 @@ class Memory(Diagnostic):
         (8) one_way             |s_last - s_first| / sum_t |s_t - s_tm1|: 1 if the state only ever
                                 grew or fell, 0 if it came back
         (9) largest             max |s_t|
-       (10) capacity            share of the cell in the variance of the layer's states, over steps
+       (10) capacity            the cell's share of the variance of the layer's states, over steps
                                 and sequences
        (11) effective_cells     (sum lambda)^2 / sum lambda^2, lambda the eigenvalues of the states'
-                                covariance: from 1, all cells move together, to n, all move
-                                independently; the same in each row, 0 if nothing moves
+                                covariance: from 1 (all cells move together) to n (all move
+                                independently); the same in each row, 0 if nothing moves
 
-    (1) and (2) are taken from the mean over all steps of ln e; (3), (4), (7) and (8) are means over
+    (1) and (2) come from the mean of ln e over all steps; (3), (4), (7) and (8) are means over
     sequences, (3) and (4) over those with an error. e_t is the forget gate after refine gate and
     normaliser. With normaliser='state' (sLSTM), s_t is the sum beside its normaliser, in the units
     of the stabiliser; h is evaluated at s_t / n_t, with layer_normalization at the normalised s_t.
-    h' is that of output_activation, element by element, its largest value looked for in [-20, 20];
+    h' is that of output_activation, element by element, with its maximum searched for in [-20, 20];
     1 if linear.
 
     Table: one row for each cell (1, 2, ...), its block, and (1) to (11).
 
-    TensorBoard: shortest, median and longest half_life beside the lag; the least and mean
-    retention_over_lag; effective_cells; of the states the largest, the largest drift, and the mean
-    of saturated.
+    TensorBoard: shortest, median and longest half_life beside the lag; the smallest and the mean
+    retention_over_lag; effective_cells; the largest state, the largest drift, and the mean of
+    saturated.
 
     References:
         Hochreiter & Schmidhuber 1997, section 4 on internal state drift; Gao et al. 2017 on the

@@ -32,16 +32,16 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Traits:
-    """What other rooms need to know of a learner.
+    """What other parts of the library need to know about a learner.
 
     stochastic: Whether two calls with the same batch differ.
     whole_set: Whether a batch must be the whole training set.
-    streams: Whether sequences may come in pieces, the learner's memory carried on between them.
-    horizon: The most steps that an error is propagated back, or None for no bound.
+    streams: Whether sequences may come in pieces, with the learner's memory carried over.
+    horizon: The largest number of steps that an error is propagated back, or None for no bound.
     filters: Arguments of GatedCell.step under which the derivatives of the cell are those that the
-        learner uses within `horizon` steps: {} for the exact ones, None where no argument says it.
+        learner uses within `horizon` steps: {} for the exact ones, None if no argument gives them.
     exact_case: Arguments of GatedCell under which the learner equals BPTT; conformance tests use
-    it.
+        it.
     """
 
     stochastic: bool = False
@@ -67,13 +67,12 @@ class Report:
 
 
 class Learner(abc.ABC):
-    """Turn errors into weight changes.
+    """Turns errors into weight changes; separate from the cell, so that networks may share it.
 
-    A learner is an object beside the cell, which several networks may share. It changes the weights
-    of the network that it is given and keeps what else it must remember in a state: a nest of
-    tensors, which `init` makes and `update` replaces. The entry "window" of a state counts what
-    happened since the last report; the model sets it to zero after each. The entry "carried" is the
-    memory of streams.
+    A learner changes the weights of the network that it is given and keeps whatever else it must
+    remember in a state: a nest of tensors, which `init` makes and `update` replaces. The entry
+    "window" of a state counts what has happened since the last report; the model sets it to zero
+    after each. The entry "carried" holds the memory of streams.
     """
 
     traits = Traits()
@@ -143,7 +142,7 @@ class Learner(abc.ABC):
 
 
 class GradientLearner(Learner):
-    """A learner that is nothing but its gradients: the weights change once per batch."""
+    """A learner that only computes gradients: the weights change once per batch."""
 
     @abc.abstractmethod
     def gradients(

@@ -25,9 +25,9 @@ class SequenceChunker(Chunking):
 
     A sees every input, C those that A did not expect; A learns C's state.
 
-    Targets y(t): the next input, and further targets. A: the model's cell and head, with lines q
-    besides. C: a cell and a head like them, which takes y as input. Step t of A; tau counts the
-    steps of C:
+    Targets y(t): the next input, and further targets. A: the model's cell and head, with additional
+    output lines q. C: a cell and a head like them, which take y as input. Step t of A; tau counts
+    the steps of C:
 
         (1) o_A(t), q_A(t) = A(x(t), h_A(t-1))
             h_C(tau), o_C(tau) = C(z(tau), h_C(tau-1)), z(0) = x(0)
@@ -35,26 +35,26 @@ class SequenceChunker(Chunking):
         (3) E_A(t) = 1/2 |y(t) - o_A(t)|^2 + distill_weight/2 |s(tau) - q_A(t)|^2
             s = h_C and o_C, a constant here
         (4) if unexpected:  E_C = 1/2 |y(t) - o_C(tau)|^2
-        (5) both are sent `horizon` steps back, of A and of C, and all weights change at once
+        (5) both errors go `horizon` steps back, in A and in C, and all weights change at once
         (6) if unexpected, tau grows by 1 and z(tau) = y(t), taken in with the new weights
 
     A sequence begins with all states at zero and its first input given to C, without an error.
     Errors of both networks go through `horizon` activations of their cell; these last steps are run
-    again with the present weights (see TruncatedBPTT). With momentum or Adam the weights of C move
-    on where it was not asked: its gradient is 0 there. In a batch of more than one sequence s is
-    that of C's present weights whenever C learns from any of them. Where a sequence is answered and
-    not learned, C is shown inputs only, and what was answered stands for further targets. The
-    result row and history.csv have `unexpected`: inputs per sequence of the window that A did not
-    expect.
+    again with the current weights (see TruncatedBPTT). With momentum or Adam the weights of C keep
+    moving at steps where C was not asked, although its gradient is 0 there. In a batch of more than
+    one sequence, s is computed with C's current weights whenever C learns from any of them. When a
+    sequence is only answered, without learning, C is shown inputs only, and the answers stand in
+    for the further targets. The result row and history.csv have `unexpected`: the number of inputs
+    per sequence of the window that A did not expect.
 
     Args:
         threshold: See (2).
         horizon: See (5).
-        units: Of C's cell; None for as many as A's.
+        units: Units of C's cell; None for as many as A's.
         distill: 'state' as in (3), 'hidden' for s = h_C only, 'none' for no lines q.
         distill_weight: See (3).
-        judge: Whose answer counts: 'automatizer', or 'system', that of C where an output of A lies
-            between the threshold and 1 - threshold.
+        judge: Whose answer counts: 'automatizer', or 'system': C's where an output of A lies
+            between the threshold and 1 - threshold, else A's.
 
     Raises:
         ValueError: Other values, and see Chunking.

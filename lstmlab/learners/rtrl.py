@@ -17,7 +17,7 @@ MAX_SENSITIVITIES = 100_000_000
 
 
 class RTRL(Stepwise):
-    """The exact gradient without a way back: how every state depends on every weight goes along.
+    """The exact gradient without a backward pass: d state / d weight is carried forward.
 
         (1) M(t) = J(t) M(t-1) + I(t)        M(0) = 0
             J(t) = d s(t) / d s(t-1), I(t) = d s(t) / d W with s(t-1) held fixed
@@ -26,16 +26,17 @@ class RTRL(Stepwise):
         (3) teacher forcing: after step t the outputs among the states are set to their targets, and
             their rows of M to 0
 
-    For n units fully connected this is the paper's
-    p_kij(t+1) = f'_k(net_k) [sum_l w_kl p_lij(t) + delta_ik z_j(t)]. It serves any single Keras
-    cell, by its one-step derivatives. The memory does not grow with T; it holds B * S * P numbers
-    for S states and P weights, and a step costs B * S * S * P multiplications: n^3 and n^4 for n
-    units. Equals BPTT for every cell it serves, with update_every=None and no teacher forcing.
+    For n fully connected units this is the paper's
+    p_kij(t+1) = f'_k(net_k) [sum_l w_kl p_lij(t) + delta_ik z_j(t)]. It supports any single Keras
+    cell, through its one-step derivatives. The memory does not grow with T; it holds B * S * P
+    numbers for S states and P weights, and a step costs B * S * S * P multiplications: n^3 and n^4
+    for n units. Equals BPTT for every cell it supports, with update_every=None and no teacher
+    forcing.
 
     Args:
         update_every: See Forward; 1 is the on-line form of the paper.
         teacher_forcing: (3), for head=output_units, whose outputs are units of the cell.
-        max_sensitivities: The most numbers that M may hold.
+        max_sensitivities: The largest count of numbers that M may hold.
         decay: See Forward.
         decay_steps: See Forward.
         max_trace: See Stepwise.

@@ -26,9 +26,9 @@ class Truncated1997(GradientLearner):
                                                             (eqs. 10-14, "truncated")
         (2) d s(t) / d s(t-1) = e(t): 1, or the forget gate where there is one       (eq. 15)
 
-    The gradient is that of half the summed squared error, which is what eqs. 19-28 follow (eq. 16
-    lacks the 1/2 that eq. 19 drops). `Truncated1997Forward` computes the same forward in time.
-    Exact where nothing is read back: feedback="none", and no peephole.
+    The gradient is that of half the summed squared error, as in eqs. 19-28 (eq. 16 lacks the 1/2
+    that eq. 19 drops). `Truncated1997Forward` computes the same forward in time. Exact where
+    nothing is read back: feedback="none", and no peephole.
 
     Args:
         scope: What (1) cuts: 'all', as in the paper, peepholes too; 'gates', all that gates see,

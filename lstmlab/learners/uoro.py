@@ -28,16 +28,16 @@ class UORO(Stepwise):
             r1 = sqrt(|I^T nu| / (|nu| + c)) + c
         (3) dE/dW = sum_t (dE(t)/ds(t-1) A(t-1)) B(t-1) + dE(t)/dW with s(t-1) held fixed
 
-    E(A B^T) = M since E(nu nu^T) = 1, r0 does not depend on nu, and r1 not on its sign; so it is
-    for every c > 0. What a weight does within the step of the error is exact in (3), the rest is a
-    draw. A step costs n^2 for n units, by two passes forward and three back; the memory holds B *
-    (S + P) numbers. The price is the variance, which grows with S and with the length. The mean of
-    the gradients over draws is BPTT's, with update_every=None; a single draw equals it only where
-    nothing is kept from step to step. Serves any single Keras cell.
+    E(A B^T) = M since E(nu nu^T) = 1, r0 does not depend on nu, and r1 does not depend on its sign;
+    this holds for every c > 0. What a weight does within the step of the error is exact in (3); the
+    rest is random. A step costs n^2 for n units, with two forward and three backward passes; the
+    memory holds B * (S + P) numbers. The price is the variance, which grows with S and with the
+    length. The mean of the gradients over draws is BPTT's, with update_every=None; a single draw
+    equals it only where nothing is kept from step to step. Supports any single Keras cell.
 
     Args:
         update_every: See Forward.
-        seed: Of the draws, an integer >= 0, or None for one from the global seed.
+        seed: Seed of the draws, an integer >= 0, or None for one from the global seed.
         epsilon: c > 0.
         decay: See Forward.
         decay_steps: See Forward.

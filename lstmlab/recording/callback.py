@@ -18,32 +18,32 @@ from lstmlab.recording.recorder import Recorder
 
 
 class GateTensorBoard(keras.callbacks.Callback):
-    """Shows what the gates do and where the error goes, while stock `fit` trains a Keras model.
+    """Shows what the gates do and where the error goes, while Keras's own `fit` trains a model.
 
         model.fit(x, y, callbacks=[GateTensorBoard("logs/run1", probe=(x[:32], y[:32]))])
 
     It measures before the first batch, after the last, and as often as `every` says in between.
     Diagnostics whose own `every` is 'doubling' (in the presets, those whose output is large) are
-    only measured at the 1st, 2nd, 4th, 8th, ... of these. Where there are several GatedRNN layers,
-    each is a sub-run named after it. Training continues, with one line on stderr, where log_dir is
-    full or not writable, and where a diagnostic of a preset fails.
+    only measured at the 1st, 2nd, 4th, 8th, ... of these. If there are several GatedRNN layers,
+    each has a sub-run named after it. If log_dir is full or not writable, or if a diagnostic of a
+    preset fails, training continues, with one line on stderr.
 
     Args:
         log_dir: The folder for csv files, whose first column `step` counts optimizer steps, and for
             event files. It may also hold the folders of keras.callbacks.TensorBoard. Read the csv
             files with lstmlab.diagnostics.read.
         probe: (x, y) or (x, y, sample_weight) as model.fit takes them, a fixed batch of a few dozen
-            sequences; for a lstmlab.Recurrent also a Probe. Nothing is trained on it, and measuring
-            changes neither weights nor random state.
+            sequences; for an lstmlab.Recurrent also a Probe. The model is not trained on it, and
+            measuring changes neither weights nor random state.
         every: 'epoch', or a number of batches.
         diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a
             list of Diagnostics.
-        hparams: The settings {name: number, string or bool} of this run for TensorBoard's page
-            HParams, which shows them beside the metrics of the last epoch.
+        hparams: The settings {name: number, string or bool} of this run for TensorBoard's HParams
+            page, which shows them beside the metrics of the last epoch.
 
     Raises:
         ValueError: Other arguments, or an empty probe. When training begins: a model without a
-            GatedRNN or without a loss, a probe that the model does not take, and whatever a
+            GatedRNN or without a loss, a probe that the model does not accept, and whatever a
             diagnostic of a list raises at its first measurement.
     """
 

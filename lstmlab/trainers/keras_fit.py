@@ -18,17 +18,17 @@ class KerasFit:
     """Trains on any device with any learner, through `Model.fit`.
 
     Args:
-        window: Sequences between two looks at the criterion; one epoch of fit.
+        window: Sequences between two checks of the criterion; one epoch of fit.
         budget: Sequences after which to give up, rounded up to whole windows.
         batch_size: Sequences per weight change (1: on-line, as in 1997).
         steps_per_execution: As in `Model.compile`.
         jit_compile: As in `Model.compile`; without XLA a small network is about 20 times slower.
-        training_set: None for ever fresh sequences, or the number of those that are presented in
-            turn, again and again: the task's training set where it has one of that size, else the
-            first of its stream.
-        chunk: None, or steps of a piece: sequences then come piece by piece as one stream, the
-            learner carries its memory from one piece to the next, and every piece counts as one
-            sequence; for endless tasks, and for sequences too long for memory.
+        training_set: None to draw new sequences all the time, or the size of a fixed set that is
+            presented in turn, again and again: the task's training set if it has one of that size,
+            else the first sequences of its stream.
+        chunk: None, or the number of steps in a piece: sequences then come piece by piece as one
+            stream, the learner carries its memory from one piece to the next, and every piece
+            counts as one sequence; for endless tasks, and for sequences too long for memory.
 
     Raises:
         ValueError: Values that are not positive integers; a window that is not a multiple of
