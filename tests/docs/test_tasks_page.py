@@ -81,7 +81,7 @@ def test_the_card_of_adding_by_hand(script):
     card = script.card("adding")
     assert (
         card["question"]
-        == "Two marked numbers, far apart in a stream of noise: say their sum at the end."
+        == "Two marked numbers, far apart in a stream of noise: give their sum at the end."
     )
     assert card["Right"] == "|error| < 0.04."
     assert "Published" not in card, "its figures are those of conf/published.csv"
