@@ -1,7 +1,4 @@
-"""The forward traces of the truncated rule of 1997, for the switches of a GatedCell.
-
-What a step adds, and what they mean.
-"""
+"""Eligibility traces of the rule of 1997 for a GatedCell: what a step adds, and what they mean."""
 
 from typing import Any, NamedTuple
 
@@ -13,11 +10,11 @@ from lstmlab.typing import Tensor
 
 
 class Layout(NamedTuple):
-    """What the nets of a cell see, in columns, and which nets have traces.
+    """What the pre-activations of a cell see, in columns, and which of them have traces.
 
-    traced: nets that act on the state; direct: nets that act on the output past the state. columns:
-    {part: size} of z, in the order inputs, hidden, previous state, constant, current state; direct
-    nets alone see the last. width: those before it.
+    traced: Gates and candidate that act on the state. direct: Gates that act on the output past the
+    state. columns: {part: size} of z: inputs, hidden, previous state, constant, current
+    state; only direct gates see the last. width: Columns before it.
     """
 
     traced: list[str]
@@ -26,7 +23,7 @@ class Layout(NamedTuple):
     width: int
 
 
-def layout(cell) -> Layout:
+def layout(cell: Any) -> Layout:
     """The Layout of a built GatedCell."""
     traced = _onto_state(cell)
     direct = ["output_gate"] if "output_gate" in cell.own else []
@@ -45,16 +42,13 @@ def layout(cell) -> Layout:
     )
 
 
-def _onto_state(cell) -> list[str]:
-    """The nets that act on the state.
-
-    All but the output gate's, unless another gate is coupled to it.
-    """
+def _onto_state(cell: Any) -> list[str]:
+    """What acts on the state: all but the output gate, unless another gate is coupled to it."""
     coupled = [gate.to for gate in (cell.input_gate, cell.forget_gate) if isinstance(gate, Coupled)]
     return [name for name in cell.nets if name != "output_gate" or name in coupled]
 
 
-def misfit(cell) -> str | None:
+def misfit(cell: Any) -> str | None:
     """The switch of a GatedCell that the traces do not serve, as setting=value, or None."""
     if cell.reset_gate is not None:
         return f"cell.reset_gate={cell.reset_gate!r}"
@@ -66,15 +60,13 @@ def misfit(cell) -> str | None:
         activation = cell.candidate_activation if name == "candidate" else cell.own[name].activation
         if _mixes(activation):
             setting = "candidate_activation" if name == "candidate" else f"{name}.activation"
-            return (
-                f"cell.{setting}={squashing_config(activation)!r}, which takes several net inputs "
-                "together"
-            )
+            shown = squashing_config(activation)
+            return f"cell.{setting}={shown!r}, which takes several pre-activations together"
     return None
 
 
-def _mixes(activation) -> bool:
-    """Whether the first value depends on another net input than its own, as with a softmax."""
+def _mixes(activation: Any) -> bool:
+    """Whether a value depends on other pre-activations than its own, as with a softmax."""
     with tf.init_scope():
         one, other = (
             float(activation(tf.constant([[0.3, second]]))[0, 0]) for second in (-0.7, 0.9)
@@ -85,8 +77,9 @@ def _mixes(activation) -> bool:
 class Step(NamedTuple):
     """What one step computes: output, states, and what its traces need.
 
-    seen: z [B, columns]; carousel: e_t [B, n]; slopes: D_a [B, n] of every traced net. tape: of the
-    way from state s_t [B, n] and nets {net: [B, size]} to the output.
+    seen: z [B, columns]. carousel: e_t [B, n]. slopes: D_a [B, n] of every traced
+    gate. tape: Of the way from state s_t [B, n] and pre-activations nets {gate: [B, size]} to the
+    output.
     """
 
     output: Any
@@ -99,25 +92,23 @@ class Step(NamedTuple):
     nets: dict
 
 
-def take(cell, layout: Layout, x_t, states: list) -> Step:
-    """Take one step of the cell, with the derivatives of its state.
-
-    The state is that after eq. (5) of GatedCell: s_t = e_t s_tm1 + i_t g_t.
+def take(cell: Any, layout: Layout, x_t: Tensor, states: list) -> Step:
+    """Take one step of the cell, with the derivatives of its state s_t = e_t s_tm1 + i_t g_t.
 
     D_a = g_t d i_t / d net_a + s_tm1 d e_t / d net_a for the gates, i_t d g_t / d net_g for the
     candidate: what eqs. 25 and 27 add. A gate acts on every cell of its block. Each value depends
-    on the nets of its own block alone, so that one way back serves all of them.
+    only on the pre-activations of its own block, so that one way back serves all of them.
     """
     nets: dict[str, Tensor] = {}
     arisen: dict[str, Tensor] = {}
 
-    def net(inputs, hidden):
+    def net(inputs: Tensor, hidden: Tensor) -> tuple:
         fresh, waiting = cell.net(inputs, hidden)
         nets.update(fresh)
         tape.watch(list(nets.values()))
         return fresh, waiting
 
-    def touch(name, value):
+    def touch(name: str, value: Tensor) -> Tensor:
         if name == "cell_state":  # what lies behind it is in the traces
             value = tf.stop_gradient(value)
             tape.watch(value)
@@ -129,7 +120,7 @@ def take(cell, layout: Layout, x_t, states: list) -> Step:
     past = dict(zip(cell.state_names, states, strict=True))
     s_tm1 = past.get("cell_state", past["hidden"][:, : cell.units])
 
-    def wide(gate):
+    def wide(gate: Tensor) -> Tensor:
         return gate if cell.block_size == 1 else tf.repeat(gate, cell.block_size, axis=1)
 
     gates = [name for name in layout.traced if name != "candidate"]
@@ -167,14 +158,14 @@ def take(cell, layout: Layout, x_t, states: list) -> Step:
     )
 
 
-def to_weights(cell, layout: Layout, rows: dict) -> list:
-    """Gradients of cell.trainable_variables from those of dense rows {net.
+def to_weights(cell: Any, layout: Layout, rows: dict) -> list:
+    """Return the gradients of cell.trainable_variables from those of dense rows.
 
-    [size of the net, columns]}: net_a = rows_a z.
+    rows: {gate: [its size, columns]}, with which the pre-activations are net_a = rows_a z.
     """
     parts = {name: split(row, layout.columns) for name, row in rows.items()}
 
-    def columns_of(part: str, nets) -> Any:
+    def columns_of(part: str, nets: Any) -> Any:
         return tf.concat([tf.transpose(parts[name][part]) for name in nets], axis=1)
 
     found = {id(cell.kernel): columns_of("inputs", cell.nets)}
@@ -208,10 +199,10 @@ def to_weights(cell, layout: Layout, rows: dict) -> list:
     return [found[id(weight)] for weight in cell.trainable_variables]
 
 
-def summed(cell, layout: Layout, of_traces, of_direct: dict) -> dict:
-    """The dense rows of `to_weights` from the sums over time.
+def summed(cell: Any, layout: Layout, of_traces: Tensor, of_direct: dict) -> dict:
+    """Return the dense rows of `to_weights` from sums over time.
 
-    Of the traces [nets * n, width], and of the direct nets.
+    of_traces: [gates * n, width]. of_direct: Of the direct gates.
     """
     per_cell = tf.reshape(of_traces, (len(layout.traced), cell.units, layout.width))
     rows = {}

@@ -17,7 +17,7 @@ def test_every_task_is_listed(capsys):
     assert [line.split()[0] for line in lines] == config.options("task")
     assert "adding " in lines[0]
     assert lines[0].endswith(
-        "Two marked numbers, far apart in a stream of noise: say their sum at the end."
+        "Two marked numbers, far apart in a stream of noise: give their sum at the end."
     )
 
 
