@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from branches import one_per_branch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from oracles import assert_gradients, finite_differences, randomize
@@ -28,22 +29,8 @@ GATED = sorted(f"{name}.yaml" for name in variants())
 OTHERS = {
     "cascade.yaml": {"installed"}
 }  # cells of another class, and those of their weights that are not drawn
-# One of each way in which a step or its loop is built; what is costly and adds no branch is slow
-# for the others.
-BRANCHES = {
-    "cascade", "fgr", "gru", "gru_reset_after", "indrnn", "lstm1997", "minlstm", "peephole",
-    "slstm", "ur_lstm", "vanilla",
-}  # fmt: skip
 every_cell = pytest.mark.parametrize("name", sorted(FILES))
-each_branch = pytest.mark.parametrize(
-    "name",
-    [
-        name
-        if name.removesuffix(".yaml") in BRANCHES
-        else pytest.param(name, marks=pytest.mark.slow)
-        for name in sorted(FILES)
-    ],
-)
+each_branch = pytest.mark.parametrize("name", one_per_branch(sorted(FILES)))
 every_gated_cell = pytest.mark.parametrize("name", GATED)
 
 

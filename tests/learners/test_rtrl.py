@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from branches import BRANCHES, quick
 from oracles import assert_gradients, randomize, weight_differences
 
 from lstmlab import Head, variant, variants
@@ -59,8 +60,14 @@ def cells():
     yield "output apart", lambda: OutputApart(N)
 
 
-@pytest.mark.parametrize("make", [make for _, make in cells()], ids=[name for name, _ in cells()])
-def test_gradients_against_bptt_and_finite_differences(make, rng):
+def each_cell() -> list:
+    """(name, make) of all; in the quick suite one per branch, Keras' LSTM, and the last."""
+    chosen = {*BRANCHES, "keras LSTM", "output apart"}
+    return quick(cells(), lambda case: case[0] in chosen)
+
+
+@pytest.mark.parametrize(("name", "make"), each_cell(), ids=[name for name, _ in cells()])
+def test_gradients_against_bptt_and_finite_differences(name, make, rng):
     cell = make()
     head, x, y, w = problem(rng, cell)
     loss, prediction, gradients = RTRL().gradients(cell, head, x, y, w)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import assert_gradients
-from test_rtrl import B, F, N, T, cells, problem
+from test_rtrl import B, F, N, T, cells, each_cell, problem
 
 from lstmlab import Gate, GatedCell, variant
 from lstmlab.learners import BPTT
@@ -27,7 +27,7 @@ def compiled(learner, cell, head, jit_compile=False):
     )
 
 
-@pytest.mark.parametrize(("name", "make"), list(cells()), ids=[name for name, _ in cells()])
+@pytest.mark.parametrize(("name", "make"), each_cell(), ids=[name for name, _ in cells()])
 def test_the_full_pattern_is_exact_and_order_1_is_not(name, make, rng):
     cell = make()
     head, x, y, w = problem(rng, cell)

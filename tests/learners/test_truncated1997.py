@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from branches import one_per_branch
 from oracles import FUNCTIONS, assert_gradients, randomize, weight_differences
 from reference1997 import Net, changes
 
@@ -193,7 +194,7 @@ def assert_same(found, expected, rtol: float = 1e-9) -> None:
     assert max(np.abs(other).max() for other in expected[2]) > 1e-2
 
 
-@pytest.mark.parametrize("name", [*sorted(set(variants()) - REFUSED), *CELLS])
+@pytest.mark.parametrize("name", [*one_per_branch(sorted(set(variants()) - REFUSED)), *CELLS])
 def test_traces_against_the_way_back(name, rng):
     cell = made(name)
     head, *batch = set_up(rng, cell)
