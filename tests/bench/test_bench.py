@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstmlab import GatedRNN, config, describe, variants
+from lstmlab import GatedRNN, config, variants
 from lstmlab.bench import command as bench
 from lstmlab.bench import learners as bench_learners
+from lstmlab.task import Task
 
 SHAPE = (2, 3, 2, 4)
 
@@ -66,7 +67,7 @@ def test_the_command(capsys, monkeypatch):
     assert "| GatedRNN vanilla" in printed
 
 
-class Counted(describe.Task):
+class Counted(Task):
     """A task that counts its calls; sequences of 3 and 5 steps, padded to 9."""
 
     features = outputs = 1

@@ -9,8 +9,8 @@ import tensorflow as tf
 from oracles import randomize
 
 from lstmlab.cells import CascadeCell
+from lstmlab.learners import grown
 from lstmlab.learners.base import forward
-from lstmlab.learners.cascade_correlation import CascadeCorrelation
 
 B, T, F, N = 3, 6, 2, 4
 ACTIVATIONS = {
@@ -93,7 +93,7 @@ def test_who_sees_whom(rng):
 def test_weights_by_place_and_back(rng):
     """Row j: bias, inputs, units before it, zeros, itself."""
     cell = made(rng)
-    net = CascadeCorrelation.weights_in(cell).numpy()
+    net = grown.weights_in(cell).numpy()
     assert net.shape == (N, 1 + F + N + 1)
     np.testing.assert_array_equal(net[:, 0], cell.bias)
     np.testing.assert_array_equal(net[:, 1 : 1 + F].T, cell.kernel)
@@ -104,7 +104,7 @@ def test_weights_by_place_and_back(rng):
     cell.installed.assign([1.0, 1.0, 1.0, 0.0])
     expected = forward(cell, x)
     again = made(np.random.default_rng(5))
-    CascadeCorrelation.assign_weights_in(again, tf.constant(net), 3)
+    grown.assign_weights_in(again, tf.constant(net), 3)
     np.testing.assert_array_equal(forward(again, x), expected)
 
 
