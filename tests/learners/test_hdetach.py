@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import assert_gradients, randomize
+from refusals import DROPOUT
 
 from lstmlab import GatedCell, Head, variant
 from lstmlab.learners import BPTT, Truncated1997
@@ -167,7 +168,7 @@ def test_cells_that_are_refused():
         HDetach().check(keras.layers.LSTMCell(4))
     with pytest.raises(
         ValueError,
-        match=r"^HDetach: expected dropout=0 .* no dropout is applied here. "
+        match=rf"^HDetach: {DROPOUT}\. "
         r"Received: dropout=0.1, ",
     ):
         HDetach().check(GatedCell(4, dropout=0.1))

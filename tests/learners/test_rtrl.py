@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from branches import BRANCHES, quick
 from oracles import assert_gradients, randomize, weight_differences
+from refusals import DROPOUT
 
 from lstmlab import Head, variant, variants
 from lstmlab.learners import BPTT, RTRL
@@ -137,7 +138,7 @@ def test_what_it_refuses(rng):
         RTRL().check(stacked)
     with pytest.raises(
         ValueError,
-        match=r"RTRL: expected dropout=0 and .*Received: dropout=0.5, recurrent_dropout=0",
+        match=rf"^RTRL: {DROPOUT}\. Received: dropout=0\.5, recurrent_dropout=0",
     ):
         RTRL().check(keras.layers.LSTMCell(2, dropout=0.5))
     with pytest.raises(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import assert_gradients
+from refusals import DROPOUT
 from test_rtrl import B, F, N, T, cells, each_cell, problem
 
 from lstmlab import Gate, GatedCell, variant
@@ -266,7 +267,7 @@ def test_what_it_refuses(rng):
         SnAp().check(stacked)
     with pytest.raises(
         ValueError,
-        match=r"SnAp: expected dropout=0 .*Received: dropout=0.5, recurrent_dropout=0",
+        match=rf"^SnAp: {DROPOUT}\. Received: dropout=0\.5, recurrent_dropout=0",
     ):
         SnAp().check(keras.layers.LSTMCell(2, dropout=0.5))
     for order in (0, -1, 1.5, True, "all", None):

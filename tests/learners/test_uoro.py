@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import assert_gradients
+from refusals import DROPOUT
 from scipy import stats
 from test_rtrl import B, N, OutputApart, cells, problem
 
@@ -239,7 +240,7 @@ def test_what_it_refuses():
         UORO().check(stacked)
     with pytest.raises(
         ValueError,
-        match=r"UORO: expected dropout=0 .*Received: dropout=0.5, recurrent_dropout=0",
+        match=rf"^UORO: {DROPOUT}\. Received: dropout=0\.5, recurrent_dropout=0",
     ):
         UORO().check(keras.layers.LSTMCell(2, dropout=0.5))
     for epsilon in (0, -1.0, True, "small", float("nan")):
