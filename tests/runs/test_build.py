@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from lstmlab.config import compose as composed
 from lstmlab.diagnostics import ErrorFlow
 from lstmlab.results import Run
-from lstmlab.runs.build import reopen
+from lstmlab.runs.build import build, reopen
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,16 @@ def ended(tmp_path_factory):
     (folder / ".hydra").mkdir()
     OmegaConf.save(OmegaConf.create(config), folder / ".hydra" / "config.yaml")
     return folder, row
+
+
+def test_initial_weights_follow_the_seed_of_the_run():
+    weights = {}
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        config, _ = composed(*SMALL, f"seed={seed}")
+        weights[name] = build(config).model.get_weights()
+
+    assert all(map(np.array_equal, weights["first"], weights["again"]))
+    assert not np.array_equal(weights["first"][0], weights["other"][0])
 
 
 def test_a_run_opened_again_answers_the_test_set_as_its_row_says(ended):

@@ -194,9 +194,9 @@ def test_not_finite_is_found_where_it_begins():
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("seed=", "expected a non-negative integer. Received: seed=''"),
-        ("seed=abc", "expected a non-negative integer. Received: seed='abc'"),
-        ("seed=-1", "expected a non-negative integer. Received: seed=-1"),
+        ("seed=", "expected an integer >= 0. Received: seed=''"),
+        ("seed=abc", "expected an integer >= 0. Received: seed='abc'"),
+        ("seed=-1", "expected an integer >= 0. Received: seed=-1"),
         ("probe=0", "expected a positive integer, sequences in the probe batch. Received: probe=0"),
         (
             "threads=x",
@@ -211,7 +211,7 @@ def test_not_finite_is_found_where_it_begins():
         ("diagnostic.gates=null", "expected a diagnostic. Received: diagnostic.gates=None"),
         (
             "task.criterion.error_below=0",
-            "expected a positive number, or null for none. Received: criterion.error_below=0",
+            "expected a number > 0 or null. Received: criterion.error_below=0",
         ),
         (
             "task.T=10",
@@ -256,7 +256,7 @@ FOREIGN = ("~cell", "+cell._target_=keras.layers.LSTMCell", "+cell.units=3")
 def test_truncated_learner_with_a_foreign_cell(tmp_path):
     with pytest.raises(
         train.RunError,
-        match=r"Truncated1997: .*expected a lstmlab.GatedCell .*Received: cell=LSTMCell",
+        match=r"Truncated1997: expected .*lstmlab.GatedCell .*Received: cell=LSTMCell",
     ):
         run(tmp_path, *FOREIGN)
     assert Run(tmp_path).read_row()["status"] == "failed"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstmlab.task import Task, generator
-from lstmlab.trainers.data import stream
+from lstmlab.trainers.data import repeated, stream
 
 
 class Numbers(Task):
@@ -55,6 +55,29 @@ def test_stream_is_the_blocks_in_order():
     for wanted, got in zip(expected, zip(*batches, strict=True), strict=True):
         assert np.array_equal(np.concatenate(got), wanted[: 4 * batch])
     assert not np.array_equal(expected[0][:block], expected[0][block : 2 * block]), "blocks differ"
+
+
+class Few(Numbers):
+    """The same, with a training set of six sequences of its own."""
+
+    def sets(self, seed, draw=0):
+        return {**super().sets(seed, draw), "training": [self.sample(generator(seed, "sets"), 6)]}
+
+
+@pytest.mark.parametrize(
+    ("task", "size", "own"), [(Numbers(), 4, False), (Few(), 4, False), (Few(), 6, True)]
+)
+def test_a_finite_set_comes_in_turn_again_and_again(task, size, own):
+    """The first sequences of the stream; or the task's own, where it has a set of that size."""
+    batches = repeated(task, 9, 2, size).take(6).as_numpy_iterator()
+    got = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+    drawn = (task.sequence(9, position=k) for k in range(size))
+    first = [np.concatenate(p) for p in zip(*drawn, strict=True)]
+    expected = task.sets(9)["training"][0] if own else first
+    for wanted, part in zip(expected, got, strict=True):
+        times = (12 // size, *[1] * (wanted.ndim - 1))
+        assert np.array_equal(part, np.tile(wanted, times))
 
 
 def test_stream_has_static_shapes():
