@@ -53,7 +53,7 @@ class SlidingWindow:
         measure: 'absolute' or 'squared', see `sequence_errors`.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         "ST3" of Hochreiter & Schmidhuber 1997, Table 11.
@@ -124,19 +124,19 @@ class SlidingWindow:
 class WholeSets:
     """Solved when few enough sequences of whole sets are wrong and their mean error is small.
 
-    The sets are tried after each window of training. 1997 does not say how often; so `solved_at` is
-    exact to one window, and never early. If no sequence may be wrong, a set of more than 1000 is
-    given up at the first block with one that is.
+    The sets are tested after each window of training. The 1997 paper does not say how often; so
+    `solved_at` is exact to one window, and never too early. If no sequence may be wrong, the test
+    of a set of more than 1000 stops at the first block with a wrong sequence.
 
     Args:
-        wrong: How many sequences may be wrong, or which share of them, 0 < share < 1.
-        error_below: The bound of their mean error, or None.
+        wrong: How many sequences may be wrong, or what share of them, 0 < share < 1.
+        error_below: The bound on their mean error, or None.
         measure: 'absolute' or 'squared', see `sequence_errors`.
         sets: Names of the sets, or None for all.
-        redraw: Whether freshly drawn sets are tried each time, if the task draws them.
+        redraw: Whether freshly drawn sets are tested each time, if the task draws them.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.1; "ST1", "ST2" and ABS of its Table 11.

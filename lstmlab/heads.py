@@ -37,8 +37,8 @@ class Head(keras.Layer):
         **kwargs: As in keras.Layer.
 
     Raises:
-        ValueError: Other values; a prime_offset without a sigmoid; crossentropy with another
-        activation.
+        ValueError: For any other value; for a prime_offset without a sigmoid; for crossentropy with
+            another activation.
 
     References:
         Hochreiter & Schmidhuber 1997, eq. 9, with the connections "F" of its Table 10;
@@ -162,10 +162,10 @@ class OutputUnits(Head):
     sets to what suits its task, must be that. No weights.
 
     Attributes:
-        places: Of the output units among the cell's units, (n - K, n).
+        places: Places of the output units among the cell's units, (n - K, n).
 
     Raises:
-        ValueError: A cell of fewer than K units.
+        ValueError: For a cell of fewer than K units.
 
     References:
         Williams & Zipser 1989; Smith & Zipser 1989.

@@ -64,22 +64,22 @@ class SequenceLog(keras.metrics.Metric):
 
 
 class Recurrent(keras.Model):
-    """A cell, a head and a learner as a Keras model: stock fit and predict, the learner's updates.
+    """A Keras model of a cell, a head and a learner: stock fit and predict, the learner's updates.
 
-    Inputs x [B, T, F], targets y [B, T, K], sample weights w [B, T]; B and T static.
+    Inputs x [B, T, F], targets y [B, T, K], sample weights w [B, T]; B and T are static.
 
     Args:
         cell: A Keras cell.
         head: The readout.
         learner: What changes the weights.
-        features: F.
+        features: The number of input features F.
         log: The SequenceLog of training, one window long.
 
     Attributes:
         learner_state: The learner's state, in variables; it is saved with the weights.
 
     Raises:
-        ValueError: The learner cannot serve the cell or the head.
+        ValueError: If the learner does not support the cell or the head.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Recurrent(keras.Model):
         """Train on streams from now on, which come in pieces of this many steps, `batch` at a time.
 
         Raises:
-            ValueError: The learner cannot carry on from a piece.
+            ValueError: If the learner cannot carry on from a piece.
         """
         self.learner.check_chunk(steps)
         state = self.learner.init(self, streams=batch)
@@ -150,7 +150,7 @@ class Recurrent(keras.Model):
         """Return what the learner adds to the records of the window, and begin a new window.
 
         Raises:
-            FloatingPointError: What the learner carries forward has exploded.
+            FloatingPointError: If what the learner carries forward has exploded.
         """
         state = self.learner_state.read()
         report = self.learner.report(self, state)
@@ -195,7 +195,7 @@ class Recurrent(keras.Model):
     # ---- files of weights
 
     def save_own_variables(self, store: Any) -> None:
-        """Save the learner's state beside the weights of the layers."""
+        """Save the learner's state next to the weights of the layers."""
         for name, variable in self._saved().items():
             store[name] = variable.numpy()
 

@@ -194,8 +194,8 @@ class Task(abc.ABC):
     def baselines(self, x: np.ndarray, w: np.ndarray) -> dict[str, np.ndarray]:
         """Predictions of simple rules that a network has to beat, by name. By default none.
 
-        The result row has the loss of each as NAME_loss, and the report shows it beside that of the
-        network.
+        The result row has the loss of each as NAME_loss, and the report shows it next to that of
+        the network.
 
         Args:
             x: Inputs of test sequences, [n, T, F].

@@ -46,7 +46,7 @@ class Adding(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.4.

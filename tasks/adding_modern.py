@@ -41,7 +41,7 @@ class AddingModern(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         The form of Arjovsky, Shah & Bengio 2016 and of Rusch et al. 2022.

@@ -44,7 +44,7 @@ class AssociativeRecall(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         The form of Ba, Hinton, Mnih, Leibo & Ionescu 2016 (from memory, unverified).

@@ -15,37 +15,38 @@ class CopyMemory(Task):
     """Symbols, then a long silence: after the delimiter, say them again in order.
 
     Shown   `length` = 10 of `symbols` = 8 symbols, each equally likely; then T - 1 blanks, a
-            delimiter, and 10 blanks. One of 10 lines is 1 (8 symbols, blank, delimiter). There are
-            always T + 20 steps.
+            delimiter, and 10 blanks. One of 10 input lines is 1 (8 symbols, blank, delimiter).
+            There are always T + 20 steps.
     Asked   At every step one of 9 lines set to 1: blank for T + 10 steps, then the symbols in
             order, the first of them at the step after the delimiter.
-    Lag     T + 10 steps, from each symbol to its answer. T counts as in the papers: steps from the
-            last symbol shown to the delimiter, which is the last of them.
+    Lag     T + 10 steps, from each symbol to its answer. T is counted as in the papers: the steps
+            after the last symbol shown, up to and including the delimiter.
     Right   The largest output is the right one at every step.
-    Chance  Crossentropy 0.460 for always answering the share of each output; 0.452 knowing only the
-            present input, which cannot tell the blanks before the delimiter from those after it.
-            The level that papers call memoryless is that of a network that knows whether the
-            delimiter has been shown, but no symbol: 10 ln 8 / (T + 20) = 0.1733 at T=100. It is
-            measured on the test set beside the network (column `without_symbols_loss`).
+    Chance  Crossentropy 0.460 for always answering the share of each output; 0.452 when only the
+            current input is known, which cannot tell the blanks before the delimiter from those
+            after it. The level that papers call memoryless is that of a network that knows whether
+            the delimiter has been shown, but no symbol: 10 ln 8 / (T + 20) = 0.1733 at T=100. It is
+            measured on the test set next to the network (column `without_symbols_loss`).
     Solved  At most 20 of the last 2000 training sequences are wrong.
 
     Decisions where the text leaves a choice:
     - the delimiter is shown once and blanks follow, the form of 2016. delimiter=throughout shows it
       at each of the 10 steps of the answer, as other papers do; then T blanks come before it, and
-      10 ln 8 / (T + 20) is indeed the least loss for an output that knows only the present input;
+      10 ln 8 / (T + 20) is indeed the smallest loss for an output that knows only the current
+      input;
     - blanks count in the error like symbols, so the loss is a mean over T + 20 steps;
     - papers show curves of the loss and have no rule for "solved": here it is 99 % of the sequences
       right over a sliding window.
 
     Args:
         T: See Lag; at least 1.
-        length: Symbols shown, at least 1.
-        symbols: Different symbols, at least 2.
+        length: Number of symbols shown, at least 1.
+        symbols: Number of different symbols, at least 2.
         delimiter: 'once' or 'throughout', see above.
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         The form of Arjovsky, Shah & Bengio 2016, after Hochreiter & Schmidhuber 1997.

@@ -42,7 +42,7 @@ class CountingLanguage(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Gers & Schmidhuber 2001, IEEE TNN 12:1333.

@@ -92,7 +92,7 @@ class Csv(Task):
         criterion: Settings of the criterion to change; with rule='budget' the others do not count.
 
     Raises:
-        ValueError: For other values, and for a table that does not fit them.
+        ValueError: For any other value, and for a table that does not fit them.
     """
 
     chance = memoryless = None

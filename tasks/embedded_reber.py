@@ -18,27 +18,27 @@ class EmbeddedReber(Reber):
     Right   At every step of the string the legal next symbols are the most active outputs (or the
             output is the target itself).
     Chance  Squared error 0.1198 for always answering the mean target of the grammar; 0.0981 for the
-            best answer to the present symbol. Test sets, which lack the shortest strings, lie up to
-            3 % below.
+            best answer to the current symbol. On test sets, which lack the shortest strings, both
+            are up to 3 % lower.
     Solved  All strings of both sets are right: 256 for training, 256 for test, no test string among
             the training strings.
 
     Decisions where the text leaves a choice:
-    - the sets are tried after each window of training (trainer.window sequences);
-    - diagnostics measure on test strings, because all training strings are trained on;
+    - the sets are tested after each window of training (trainer.window sequences);
+    - diagnostics measure on test strings, because all training strings are used for training;
     - weights change once per string, by the sum of the errors of its steps;
-    - strings are drawn as the grammar gives them, so short ones repeat within a set; distinct=True
-      draws 512 different ones.
+    - strings are drawn as the grammar generates them, so short ones repeat within a set;
+      distinct=True draws 512 different ones.
 
     Args:
         pair: The number of the pair of sets, which is drawn from the stream 'sets' (the paper has 3
             pairs).
         distinct: Whether all strings are different.
-        strings: Strings in each set, in 1..2000.
+        strings: Number of strings in each set, 1 to 2000.
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.1; Reber 1967.

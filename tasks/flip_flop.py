@@ -43,7 +43,7 @@ class FlipFlop(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         The form of Sussillo & Barak 2013 (from memory, unverified).

@@ -39,7 +39,7 @@ class Latch(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms"; Bengio,

@@ -35,7 +35,7 @@ class Multiplication(Adding):
         criterion: Settings of the criterion to change; wrong=12 asks for fewer than 13.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.5.

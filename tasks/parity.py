@@ -45,7 +45,7 @@ class Parity(Task):
             40-20-40 rule.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms"; Bengio,

@@ -56,7 +56,7 @@ class Pixels(Task):
         criterion: Settings of the criterion to change; with rule='budget' the others do not count.
 
     Raises:
-        ValueError: For other values, and where images cannot be fetched.
+        ValueError: For any other value, and if images cannot be fetched.
 
     References:
         Le, Jaitly & Hinton 2015, section 4.3, for MNIST pixel by pixel; Alpaydin & Kaynak 1998 for

@@ -50,7 +50,7 @@ class Reber(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Reber 1967; Cleeremans, Servan-Schreiber & McClelland 1989.

@@ -43,7 +43,7 @@ class SelectiveCopy(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         The form of Gu & Dao 2023 and of Feng et al. 2024, after Jing et al. 2019.

@@ -48,7 +48,7 @@ class TemporalOrder(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.6.

@@ -57,7 +57,7 @@ class Timing(Continual):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Gers, Schraudolph & Schmidhuber 2002, JMLR 3:115.

@@ -68,7 +68,7 @@ class TwoSequence(Task):
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.3.

@@ -43,7 +43,7 @@ class CascadeCell(keras.Layer):
         initializer: Of all weights; None: uniform in [-1, 1].
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
 
     References:
         Fahlman 1991; Fahlman & Lebiere 1990.

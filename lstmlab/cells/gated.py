@@ -32,7 +32,7 @@ class GatedCell(Switches):
     """A cell for `keras.layers.RNN` and `GatedRNN` whose gates are switches.
 
     It has n cells in m = n / block_size blocks. Every line of `step` that computes one of these
-    equations carries its number:
+    equations is marked with its number:
 
         (1) net_a  = W_a x_t + R_a see(hidden_tm1) + b_a + u_a see(s_tm1)
                      a: each gate and the candidate; u: peepholes
@@ -48,8 +48,8 @@ class GatedCell(Switches):
                      'gates_to_gates'
 
     A normaliser lets the input gate and the forget gate compete. With 'gates' (minLSTM) both are
-    divided by their sum. With 'state' (sLSTM) a second sum is kept beside the state; the stabiliser
-    m_t cancels in s / n and keeps exponential gates finite:
+    divided by their sum. With 'state' (sLSTM) a second sum is kept alongside the state; the
+    stabiliser m_t cancels in s / n and keeps exponential gates finite:
 
         (9)  i, f  = i / (i + f), f / (i + f)                                  'gates'
         (10) i, f  = i / e^m_t, f / e^(m_t - m_tm1)                            'state'
@@ -63,11 +63,12 @@ class GatedCell(Switches):
     The columns of `kernel` [F, nets], `recurrent_kernel` [hidden, nets] and `bias` are in the order
     input gate, forget gate, refine gate, reset gate, candidate, output gate, as in
     `keras.layers.LSTMCell`; with its defaults the cell computes the same function with the same
-    weights. Other recurrent weights: see lstmlab.cells.recurrence; `peephole` [gates with one, n].
+    weights. For other recurrent weights see lstmlab.cells.recurrence; `peephole` is [gates with a
+    peephole, n].
 
     States: [hidden [B, n or n + gates], cell_state [B, n]]; the first begins with the output y.
-    Where the output is the state itself (no output gate, linear output) there is only the first;
-    normaliser='state' adds normaliser and stabiliser [B, m].
+    If the output is the state itself (no output gate, linear output), there is only the first;
+    normaliser='state' adds the normaliser and the stabiliser [B, m].
 
     Args:
         units: Cells n, a positive integer.
@@ -76,28 +77,29 @@ class GatedCell(Switches):
         forget_gate: The same; 'coupled' is one minus the input gate.
         output_gate: The same, except 'coupled'.
         candidate_activation: g: a Keras activation name, 'g1997', 'h1997' or a callable.
-        output_activation: h, in the same way.
+        output_activation: h, specified in the same way.
         candidate_bias: Initial bias of the candidates: a number, one per cell, an initializer, or
             None for no bias weight.
-        block_size: Cells per block; divides units (1997: a block shares its two gates).
-        feedback: What the pre-activations read back: 'cells' (y_tm1), 'all' (y_tm1 and all gates of
-            the previous step, 1997), 'gates_to_gates' (cells are read by all, gates only by gates;
-            Greff et al. 2017, FGR), or 'none'.
+        block_size: Cells per block; must divide units (1997: the cells of a block share its two
+            gates).
+        feedback: The recurrent inputs of the pre-activations: 'cells' (y_tm1), 'all' (y_tm1 and all
+            gates of the previous step, 1997), 'gates_to_gates' (cells are read by all, gates only
+            by gates; Greff et al. 2017, FGR), or 'none'.
         refine_gate: A Gate, the name of an activation or None.
         reset_gate: The same, or a Coupled.
         reset_after: Whether the reset gate acts after the recurrent product.
-        candidate_recurrent: What the candidates read back, as for Gate.recurrent.
-        heads: Diagonal blocks of 'block_diagonal'.
+        candidate_recurrent: The recurrent inputs of the candidates, as for Gate.recurrent.
+        heads: Number of diagonal blocks in 'block_diagonal'.
         normaliser: None, 'gates' or 'state'.
         layer_normalization: Whether to normalise.
-        dropout: Share of the inputs set to zero in training, the same at all steps.
-        recurrent_dropout: Share of what is read back set to zero, likewise.
+        dropout: Fraction of the inputs set to zero in training, the same inputs at all steps.
+        recurrent_dropout: Fraction of the recurrent inputs set to zero, in the same way.
         seed: Seed of the dropout.
         kernel_initializer, ..., bias_constraint: As in Keras, and `peephole_*` likewise. Initial
             biases are set by the gates and by candidate_bias.
 
     Raises:
-        ValueError: At construction, for every argument outside these ranges.
+        ValueError: At construction, for any argument outside these ranges.
 
     References:
         Hochreiter & Schmidhuber 1997, eqs. 3-9; Gers et al. 2000, 2002; conf/cell/ names the source
@@ -160,20 +162,20 @@ class GatedCell(Switches):
         Args:
             inputs: x_t [B, F].
             states: In the order of `state_names`.
-            see: Filters what the pre-activations read back, and nothing else; see=stop_gradient is
-                the truncation of 1997.
-            touch: (name, value) -> value, applied to each named value as it arises: taps for
+            see: Filters the recurrent inputs of the pre-activations, and nothing else;
+                see=stop_gradient is the truncation of 1997.
+            touch: (name, value) -> value, applied to each named value as it is computed: taps for
                 derivatives, clamps, probes.
-            net: Replaces `self.net`; a loop over time may have a faster way to the same sums (see
-                GatedRNN).
-            see_candidate: Filters what the candidate reads back, also behind a reset gate; None: as
-                `see`.
+            net: Replaces `self.net`; a loop over time may have a faster way to compute the same
+                sums (see GatedRNN).
+            see_candidate: Filters the recurrent inputs of the candidate, including those behind a
+                reset gate; None means the same as `see`.
 
         Returns:
             values: {name: value} in the order of `value_sizes`: every gate [B, m] as it multiplies,
-                that is after refine gate and normaliser; candidate, cell_state and output [B, n];
-                with normaliser='state' also normaliser [B, m].
-            states: The new ones.
+                that is, after the refine gate and the normaliser; candidate, cell_state and output
+                [B, n]; with normaliser='state' also normaliser [B, m].
+            states: The new states.
         """
         checks.states(self, states)
         past = dict(zip(self.state_names, states, strict=True))
@@ -218,8 +220,8 @@ class GatedCell(Switches):
     def state_factor(self, values: dict[str, Any]) -> Any:
         """e_t of (5), what s_tm1 is multiplied by: one number per cell.
 
-        The forget gate as it multiplies, after refine gate and normaliser; 1 where the cell has no
-        forget gate, 0 where it is closed. Whoever needs the factor asks here.
+        The forget gate as it multiplies, after the refine gate and the normaliser; 1 if the cell
+        has no forget gate, 0 if it is closed. All code that needs the factor calls this method.
 
         Args:
             values: Values by name of `step` or `traces`, [B, ...] or [B, T, ...]: tensors of the
@@ -281,7 +283,7 @@ class GatedCell(Switches):
         return ops.concatenate([{**zeros, **pieces}[name] for name in self.nets])
 
     def dropped(self, inputs: Any, hidden: Any, training: bool) -> tuple[Any, Any]:
-        """Apply dropout; one mask serves all steps.
+        """Apply dropout; one mask is used for all steps.
 
         Returns:
             inputs [B, (T,) F] after dropout, and the mask [B, hidden] of recurrent dropout or None.

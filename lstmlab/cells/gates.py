@@ -18,7 +18,7 @@ from lstmlab.errors import refusal
 
 
 class Entry(NamedTuple):
-    """An entry of NETS: all that must be said of a gate, or of the candidate, beside its
+    """An entry of NETS: all that must be said of a gate, or of the candidate, apart from its
     mathematics.
 
     Attributes:
@@ -196,13 +196,13 @@ class Gate:
             name), or None for no bias weight.
         peephole: None, or the cell state that the gate sees through one weight per cell of its
             block: 'previous' s_tm1, or 'current' s_t (only the output gate).
-        recurrent: Which part of y_tm1 it reads back: 'full', 'block_diagonal' (the cells of its
-            head), 'by_element' (the cells of its block) or 'none'. Only 'full' gates read gates
-            that are fed back.
+        recurrent: The part of y_tm1 that it has as recurrent input: 'full', 'block_diagonal' (the
+            cells of its head), 'by_element' (the cells of its block) or 'none'. Only 'full' gates
+            also have the fed-back gates as input.
 
     Raises:
-        ValueError: For any other value. The cell refuses a list whose length is not the number of
-            blocks, because only the cell knows the blocks.
+        ValueError: For any other value. The cell rejects a list whose length is not the number of
+            blocks, because only the cell knows that number.
 
     References:
         Hochreiter & Schmidhuber 1997, eqs. 3 and 6; peepholes: Gers, Schraudolph & Schmidhuber
@@ -252,14 +252,14 @@ class Coupled:
         (3) with a shift: a_to = activation(net_to - shift) in (1) and (2)
 
     Args:
-        to: The other gate, as the cell names it ('forget_gate', ...). a_to is the value with which
-            that gate multiplies: after the refine gate, where there is one.
-        complement: (1) or (2).
+        to: The other gate, as the cell names it ('forget_gate', ...). a_to is the value by which
+            that gate multiplies, after the refine gate if there is one.
+        complement: True for (1), False for (2).
         shift: A number (JANET's beta).
 
     Raises:
-        ValueError: For other values. The cell refuses a gate that is absent, coupled itself, or
-            this one.
+        ValueError: For any other value. The cell rejects a `to` that is absent, is itself coupled,
+            or is this gate.
 
     References:
         Greff et al. 2017 (CIFG); Cho et al. 2014; shift: van der Westhuizen & Lasenby 2018,

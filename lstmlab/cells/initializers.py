@@ -30,7 +30,7 @@ class Staggered(keras.initializers.Initializer):
         first: Bias of the first block.
         step: Added from each block to the next.
         spread: Each bias is moved by a draw from [-spread, spread].
-        seed: Of the draws, as in Keras initializers.
+        seed: Seed of the draws, as in Keras initializers.
 
     Raises:
         ValueError: For what is not a number, and for a negative spread.
@@ -94,7 +94,7 @@ class Chrono(keras.initializers.Initializer):
 
     Args:
         lag: In steps, at least 2.
-        seed: Of the draws, as in Keras initializers.
+        seed: Seed of the draws, as in Keras initializers.
 
     Raises:
         ValueError: For a lag below 2.
@@ -121,7 +121,7 @@ class UniformGate(keras.initializers.Initializer):
     u is uniform in [1/m, 1 - 1/m], m the number of biases drawn.
 
     Args:
-        seed: Of the draws, as in Keras initializers.
+        seed: Seed of the draws, as in Keras initializers.
 
     References:
         Gu et al. 2020 (uniform gate initialisation).

@@ -27,18 +27,18 @@ class GatedRNN(keras.layers.RNN):
     """Runs a GatedCell over the steps of a sequence.
 
     The input projection W x is computed once for all steps, outside the loop, if x is at least as
-    wide as the cell. Narrower inputs join the hidden values in one product [x, hidden] per step,
-    which is then faster.
+    wide as the cell. Narrower inputs are concatenated with the hidden values for one product [x,
+    hidden] per step, which is then faster.
 
     Args:
         cell: A GatedCell, or the number of units n (units=n is equivalent).
-        variant: The name of the variant, with that many units, 'vanilla' by default; further
-            arguments of GatedCell override those of the variant.
+        variant: The name of the variant, which is built with that many units; 'vanilla' by default.
+            Further arguments of GatedCell override those of the variant.
         return_traces: Whether to add, as the last output, {name: [B, T, ...]}: every gate,
             candidate, cell state and output at every step, as GatedCell.step names them. At masked
-            steps they keep their values, and with go_backwards they are in the order of processing,
-            like the output. Bidirectional and TimeDistributed accept no layer with more than one
-            output: use `traces` there.
+            steps they keep their previous values, and with go_backwards they are in the order of
+            processing, like the output. Bidirectional and TimeDistributed do not accept layers with
+            more than one output: use `traces` there.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: As in
             keras.layers.LSTM.
 
@@ -105,14 +105,14 @@ class GatedRNN(keras.layers.RNN):
 
     @classmethod
     def from_keras(cls, layer: Any, **flags: Any) -> GatedRNN:
-        """Make the GatedRNN that is the same function as a layer of Keras.
+        """Make the GatedRNN that computes the same function as a Keras layer.
 
         Args:
             layer: A keras.layers.LSTM, GRU or SimpleRNN; its weights are copied if it is built.
             flags: Override those of the layer; return_traces=True shows its gates.
 
         Raises:
-            ValueError: For another layer.
+            ValueError: For any other layer.
         """
         kind_and_cell("GatedRNN.from_keras", layer)
         same = {
@@ -123,12 +123,12 @@ class GatedRNN(keras.layers.RNN):
         return cls(GatedCell.from_keras(layer), **{"dtype": layer.dtype_policy, **same, **flags})
 
     def to_keras(self) -> Any:
-        """Make the keras.layers.LSTM, GRU or SimpleRNN that is the same function.
+        """Make the keras.layers.LSTM, GRU or SimpleRNN that computes the same function.
 
         It has the same weights and flags.
 
         Raises:
-            ValueError: Where there is none, naming each difference to the nearest; for a layer that
+            ValueError: If there is none, naming each difference from the nearest; for a layer that
                 is not built; and with return_traces.
         """
         return keras_layer(self)

@@ -28,7 +28,7 @@ def instantiate(config: dict, group: str, **more: Any) -> Any:
     Args:
         config: The whole config, as plain containers.
         group: The group, such as 'cell'.
-        more: Arguments beside those of the config.
+        more: Arguments in addition to those of the config.
 
     Raises:
         ValueError: In one line, what is wrong with a setting.

@@ -1,4 +1,4 @@
-"""Bound: how fast error must decay in a network without a carousel, beside how fast it does."""
+"""Bound: how fast error must decay in a network without a carousel, next to how fast it does."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ SLOPES = (  # the largest slope of each activation that acts unit by unit
 
 
 class Bound(OfProducts):
-    """ds_T*/ds_t at lag q = T* - t, T* the last step with an error, beside what bounds it.
+    """ds_T*/ds_t at lag q = T* - t, T* the last step with an error, next to its bounds.
 
     In a plain network s is y.
 
@@ -59,18 +59,19 @@ class Bound(OfProducts):
 
     (6) to (9) are factors of one step, and have a row at lag 1 only.
 
-    W [n, n] is the matrix of recurrent weights, w_ij from j to i; read back element by element
+    W [n, n] is the matrix of recurrent weights, w_ij from j to i; with element-wise recurrence
     (IndRNN) it is diagonal, so that |W| and |W|_2 are the largest |w_ii|. Rectified units (IRNN,
-    IndRNN) have slopes 0 and 1: where W is the identity, (4) is 1 over every lag. (3) holds for
-    elements of a product of these matrices and of its transpose alike: for dy_T*/dy_t as for the
-    scaling of an error on its way back from unit u to unit v, which is (3)'s source; its n is that
-    of the paper. The bounds hold up to the rounding of the cell's precision, 1e-7 per step in
-    float32.
+    IndRNN) have slopes 0 and 1: if W is the identity, (4) is 1 at every lag. (3) holds both for
+    elements of a product of these matrices and for those of its transpose: for dy_T*/dy_t and for
+    the scaling of an error on its way back from unit u to unit v, for which the source of (3)
+    states it; its n is that of the paper. The bounds hold up to the rounding of the cell's
+    precision, 1e-7 per step in float32.
 
-    Table: lag, kind, value; beside each of (1) to (5) and (10) its log10 as log10_<kind>, which
-    goes on where numbers end: a value beyond 1e308 has only that row, a value of 0 does not have
-    it. At most 500 lags (see steps.thinned). A network with gates and no carousel, or with an
-    activation that is not in SLOPES, has only (1) and (2). TensorBoard: log10 rows against lag.
+    Table: lag, kind, value; for each of (1) to (5) and (10) also its log10 as log10_<kind>, which
+    continues beyond the range of float64: a value beyond 1e308 has only that row, and a value of 0
+    does not have it. At most 500 lags (see steps.thinned). A network with gates and no carousel, or
+    with an activation that is not in SLOPES, has only (1) and (2). TensorBoard: log10 rows against
+    lag.
 
     Args and Raises: see OfProducts.
 

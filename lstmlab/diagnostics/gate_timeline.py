@@ -40,7 +40,7 @@ class GateTimeline(Diagnostic):
         blocks: How many blocks are shown at most; of more, some that are spread evenly.
 
     Raises:
-        ValueError: For other values.
+        ValueError: For any other value.
     """
 
     name = "gate_timeline"

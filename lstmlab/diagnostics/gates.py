@@ -10,13 +10,13 @@ from lstmlab.diagnostics.common.values import NEAR, values
 
 
 class GateActivations(Diagnostic):
-    """Per gate, over all cells or blocks and all valid steps of the probe: how far it is open.
+    """How far each gate is open, over all cells or blocks and all valid steps of the probe.
 
     Table: gate, mean, near_0 (share of values below 0.1), near_1 (share above 0.9).
 
     TensorBoard: these as scalars, a histogram, and at measurements 1, 2, 4, 8, ... a time x cell
     image of one sequence. For the input gate there is also a histogram over the events of the task
-    only, which 1000 steps of distractors would hide.
+    only, which would otherwise be hidden by 1000 steps of distractors.
     """
 
     name = "gates"

@@ -22,45 +22,45 @@ VALUES = ("open", "closed", "mean")
 
 
 class Interventions(Diagnostic):
-    """Every gate of the cell clamped over an interval of steps, one at a time: which one forgets?
+    """Each gate of the cell is clamped in turn over an interval of steps: which one forgets?
 
     value: 'open' (1), 'closed' (0) or 'mean' (of the gate itself over the valid steps of the probe,
-    per block). The clamp touches only the gate's own value, as it multiplies: a gate coupled to it
-    has been computed before. The refine gate acts through the forget gate, and so on a gate coupled
-    to that one.
+    per block). The clamp changes only the gate's own value, as it multiplies: a gate coupled to it
+    has already been computed. The refine gate acts through the forget gate, and therefore also on a
+    gate coupled to the forget gate.
 
         (1) error               mean |target - prediction| over the steps with an error
         (2) recalled            share of the target's variance there that the prediction explains,
                                 over sequences, steps and outputs:
                                 1 - sum |target - prediction|^2 / sum |target - mean target|^2;
                                 0 if negative or if all targets are equal
-        (3) retention           ds^k_end / ds^k_begin, exact: by every path. begin: the step before
-                                the interval, or the first step for an interval that starts there;
-                                end: its last step
+        (3) retention           ds^k_end / ds^k_begin, exact: along every path. begin: the step
+                                before the interval, or the first step for an interval that starts
+                                there; end: its last step
         (4) retention_carousel  the same with see=stop_gradient, which is the product of the forget
                                 gate over begin+1 .. end
 
     (3) and (4) are means over cells k and the sequences with such an interval. A closed forget gate
-    makes (4) zero, and (3) except for what begin has put into the fed-back values before its state
-    is lost; other gates change (3) only through fed-back values and peepholes, and (4) only as far
-    as the forget gate's value follows from those.
+    makes (4) zero, and (3) too, except for what the state at `begin` has put into the fed-back
+    values before it is lost; other gates change (3) only through fed-back values and peepholes, and
+    (4) only insofar as the forget gate's value depends on those.
 
     Table: gate, value, steps (clamped, mean over sequences), and <what>_before, <what>_after for
     (1) to (4); only (3) and (4) for a single layer of a Keras model. TensorBoard:
     interventions_error, interventions_recalled and interventions_retention/<gate>_<value>, and
-    /untouched beside them.
+    /untouched next to them.
 
     Args:
         every: See Diagnostic.
         interval: 'between', the steps strictly between the first event and the last error of each
-            sequence (without an event before it, between the first step and the last error; where
-            no sequence has such a step, as 'all'); 'all', every valid step; or (first, last), steps
-            counted from 0. Sequences without such a step run on untouched.
-        cells: (3) and (4) are taken for at most this many cells; of more, for some that are spread
-            evenly. Time and memory grow with them.
+            sequence (without an event before it, between the first step and the last error; if no
+            sequence has such a step, as 'all'); 'all', every valid step; or (first, last), steps
+            counted from 0. Sequences without such a step are not clamped.
+        cells: (3) and (4) are computed for at most this many cells; if there are more, for an
+            evenly spaced selection. Time and memory grow with them.
 
     Raises:
-        ValueError: For another interval, and for `cells` that is not a positive integer.
+        ValueError: For any other interval, and if `cells` is not a positive integer.
     """
 
     name = "interventions"
@@ -207,7 +207,7 @@ def _where(owner: str, probe: Probe, interval: Interval, widen: bool = False) ->
 
 
 class _Effects:
-    """Effects of clamps over the steps `where` [B, T], beside the run that is untouched.
+    """Effects of clamps over the steps `where` [B, T], next to the run without clamps.
 
     function: _effects, compiled.
     """

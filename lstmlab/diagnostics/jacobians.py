@@ -1,4 +1,4 @@
-"""Jacobians: how the last state and output depend on earlier ones, beside the carousel's part."""
+"""Jacobians: how the last state and output depend on earlier ones, next to the carousel's part."""
 
 from typing import Any
 
@@ -29,26 +29,27 @@ class Jacobians(OfProducts):
     """State-to-state derivatives against lag; T* is the last step with an error and t = T* - lag.
 
         (1) cell_state  ds_T*/ds_t
-        (2) output      dy_T*/dy_t; both are total derivatives by the value as it arises: s_t acts
-                        through y_t, gates and candidates as well
+        (2) output      dy_T*/dy_t; both are total derivatives with respect to the value as
+                        computed: s_t acts through y_t, gates and candidates as well
         (3) carousel    diag(product of the forget activations of steps t+1 .. T*): (1) along the
-                        carousel only; after refine gate and normaliser; 1 where there is no forget
-                        gate, from lag 1 on 0 where it is closed
+                        carousel only; after refine gate and normaliser; 1 if there is no forget
+                        gate, from lag 1 on 0 if it is closed
         (4) one_step    d(all states)_t / d(all states)_t-1: magnitudes of its eigenvalues at each
-                        step; states that follow from others (y_t beside the gates that are fed
+                        step; states that follow from others (y_t next to the gates that are fed
                         back) give zeros, up to rounding
 
     Table: lag, path, measure, value. Measures of (1) and (2): norm (the largest singular value),
-    spectral_radius, and the log10 of both; of (3): norm and its log10, its spectral radius being
-    the same; of (4): largest, median, smallest.
+    spectral_radius, and the log10 of both; of (3): norm and its log10, since its spectral radius
+    is the same; of (4): largest, median, smallest.
 
-    The products are taken in float64 with their scale as a logarithm, so that log10 rows hold decay
-    and growth that no number does: a value beyond 1e308 has only its log10 row, a value of exactly
-    0 has none. At most 500 lags (see steps.thinned), for large networks fewer, at least 32.
+    The products are computed in float64 with their scale kept as a logarithm, so that log10 rows
+    can hold decay and growth beyond the range of float64: a value beyond 1e308 has only its log10
+    row, a value of exactly 0 has none. At most 500 lags (see steps.thinned); fewer for large
+    networks, but at least 32.
 
-    Each row of (1) to (3) is the median over the sequences that reach back so far. It is found as
-    log10, since magnitudes are spread over many decades: of an even number it is the geometric mean
-    of the middle two. For (4) it is the plain median.
+    Each row of (1) to (3) is the median over the sequences that reach back that far. It is taken of
+    log10, since magnitudes are spread over many decades: for an even number of sequences it is the
+    geometric mean of the middle two. For (4) it is the plain median.
 
     TensorBoard: log10 of norm and spectral radius, and (4), against lag.
 

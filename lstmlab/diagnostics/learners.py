@@ -1,4 +1,4 @@
-"""Learners: the gradients of other learners on the same network and data, beside the exact one."""
+"""Learners: the gradients of other learners on the same network and data, next to the exact one."""
 
 import copy
 import random
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 class LearnerComparison(Diagnostic):
-    """Angle and norm of every learner's gradient beside the exact one, that of BPTT.
+    """Angle and norm of every learner's gradient next to the exact one, that of BPTT.
 
         (1) lag 0       g, of all errors of the probe
         (2) lag k > 0   g_k - g_(k/2), k = 1, 2, 4, ... up to the whole sequence: g_k is the
@@ -43,7 +43,7 @@ class LearnerComparison(Diagnostic):
 
     Everything is computed in float64 on a copy of the network, since differences at long lags would
     be lost in the rounding of float32; the run's weights, optimizer and random numbers stay as they
-    are. Gradients are means over the probe. A learner that cannot serve the network is left out
+    are. Gradients are means over the probe. A learner that does not support the network is left out
     with one line, and the others go on.
 
     Table: learner, weight, lag, angle, norm, exact_norm, ratio, angle_spread, angle_of_mean,

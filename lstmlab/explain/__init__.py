@@ -1,4 +1,4 @@
-"""One network explained: what its gates do, in symbols and, after a run, measured beside them.
+"""One network explained: what its gates do, in symbols and, after a run, measured next to them.
 
     command       `lstmlab-explain`
     explanation   one page for a cell, or for a run

@@ -1,4 +1,4 @@
-"""The sections of a page with measurements: each claim beside the numbers that decide it."""
+"""The sections of a page with measurements: each claim next to the numbers that decide it."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions")
 
 
 def measured(page: Page, model: Any, probe: Probe, out: Path) -> None:
-    """Write each claim beside its measurement, in the order of the argument.
+    """Write each claim next to its measurement, in the order of the argument.
 
     Args:
         page: The page.

@@ -12,7 +12,7 @@ SPAN = 1  # the log10 axis shows at least this many decades: a change of a few p
 
 
 def retention(jacobians: pd.DataFrame, path: Path) -> Path:
-    """Draw |ds_T/ds_t| against lag beside the product of the forget gates."""
+    """Draw |ds_T/ds_t| against lag next to the product of the forget gates."""
     rows = jacobians[jacobians["measure"] == "log10_norm"].rename(columns={"path": "kind"})
     names = {
         "cell_state": "measured |ds_T/ds_t|",
@@ -35,7 +35,7 @@ def flow(error_flow: pd.DataFrame, path: Path) -> Path:
 
 
 def bound(table: pd.DataFrame, path: Path) -> Path:
-    """Draw the measured derivative under its bound, or beside the carousel."""
+    """Draw the measured derivative under its bound, or next to the carousel."""
     names = {
         "log10_norm": "measured |ds_T/ds_t|, largest over sequences",
         "log10_bound_spectral": "bound (f'max |W|)^q",
@@ -55,7 +55,7 @@ def drawn(rows: pd.DataFrame, names: dict[str, str], label: str) -> Figure:
     Args:
         rows: lag, kind, value (log10).
         names: {kind: its name in the legend}, in order.
-        label: Of the log10 axis.
+        label: Label of the log10 axis.
     """
     figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=110)
     axes = figure.subplots()

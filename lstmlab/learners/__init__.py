@@ -1,4 +1,4 @@
-"""How errors become weight changes: one file per algorithm, beside the cell and not inside it.
+"""How errors become weight changes: one file per algorithm, separate from the cell.
 
 `base` has the two interfaces: a `Learner` updates a network and keeps its state; a
 `GradientLearner` only gives gradients. Other rooms may import `base`, the learners offered here,

@@ -18,7 +18,7 @@ Found = tuple[Tensor, Tensor, list]  # loss [], prediction [B, T, K], gradients
 
 
 class Batch(NamedTuple):
-    """What a learner is given at a time.
+    """What a learner is given at one time.
 
     x: inputs [B, T, F]. y: targets [B, T, K]. w: weight of the error at each step [B, T].
     begins: None for whole sequences; for pieces of streams, which rows begin a sequence, bool [B].
@@ -34,14 +34,14 @@ class Batch(NamedTuple):
 class Traits:
     """What other parts of the library need to know about a learner.
 
-    stochastic: Whether two calls with the same batch differ.
+    stochastic: Whether two calls with the same batch give different results.
     whole_set: Whether a batch must be the whole training set.
     streams: Whether sequences may come in pieces, with the learner's memory carried over.
-    horizon: The largest number of steps that an error is propagated back, or None for no bound.
-    filters: Arguments of GatedCell.step under which the derivatives of the cell are those that the
+    horizon: The largest number of steps over which an error is propagated back, or None for no
+        bound.
+    filters: Arguments of GatedCell.step with which the derivatives of the cell are those that the
         learner uses within `horizon` steps: {} for the exact ones, None if no argument gives them.
-    exact_case: Arguments of GatedCell under which the learner equals BPTT; conformance tests use
-        it.
+    exact_case: Arguments of GatedCell with which the learner equals BPTT; conformance tests use it.
     """
 
     stochastic: bool = False
@@ -54,11 +54,12 @@ class Traits:
 
 @dataclass(frozen=True)
 class Report:
-    """What a learner adds to the records of a run after a window.
+    """What a learner adds to the records of a run after each window.
 
     row: Columns of the result row.
     history: Columns of history.csv for the window, which are also scalars in TensorBoard.
-    net: The table of a network that has grown: columns to, from, weight; empty for no net.csv.
+    net: The table of a network that has grown: columns to, from, weight; empty if there is to be no
+        net.csv.
     """
 
     row: Mapping[str, Any] = field(default_factory=dict)
@@ -67,19 +68,19 @@ class Report:
 
 
 class Learner(abc.ABC):
-    """Turns errors into weight changes; separate from the cell, so that networks may share it.
+    """Turns errors into weight changes; separate from the cell, so networks may share a learner.
 
     A learner changes the weights of the network that it is given and keeps whatever else it must
-    remember in a state: a nest of tensors, which `init` makes and `update` replaces. The entry
-    "window" of a state counts what has happened since the last report; the model sets it to zero
-    after each. The entry "carried" holds the memory of streams.
+    remember in a state: a nested structure of tensors, which `init` makes and `update` replaces.
+    The entry "window" of a state counts what has happened since the last report; the model sets it
+    to zero after each report. The entry "carried" holds the memory of streams.
     """
 
     traits = Traits()
     older_names: Mapping[str, str] = {}  # entries of the state -> their names in older files
 
     def check(self, cell: Cell) -> None:  # noqa: B027 - most refuse nothing
-        """Raise ValueError if this learner cannot serve the cell.
+        """Raise ValueError if this learner does not support the cell.
 
         Called before anything is built.
         """
@@ -101,14 +102,14 @@ class Learner(abc.ABC):
         """Return built layers that the network needs besides cell and head, by name.
 
         The model keeps them as attributes of these names, trains and saves them; `net.part(name)`
-        returns them. Raises ValueError for a network that this learner cannot serve.
+        returns them. Raises ValueError for a network that this learner does not support.
         """
         return {}
 
     def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
         """Return the state before training.
 
-        The network's weights may be set to what they begin with.
+        It may set the network's weights to their initial values.
 
         Args:
             net: The network, built, with the learner's `layers`.
@@ -116,7 +117,7 @@ class Learner(abc.ABC):
             sequences.
 
         Raises:
-            ValueError: The learner cannot serve the network.
+            ValueError: If the learner does not support the network.
         """
         return {}
 
@@ -136,7 +137,7 @@ class Learner(abc.ABC):
         """Return what this learner adds to the records of the run; called after each window.
 
         Raises:
-            FloatingPointError: What the learner carries forward has exploded.
+            FloatingPointError: If what the learner carries forward has exploded.
         """
         return Report()
 

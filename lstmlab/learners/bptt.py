@@ -12,11 +12,11 @@ class BPTT(GradientLearner):
         (1) th_j(t) = f'_j(net_j(t)) (d_j(t) + sum_i w_ij th_i(t+1))
         (2) dw_jl = sum_t th_j(t) y_l(t-1)
 
-    Memory grows with T: every step's values are kept. Serves any Keras cell without dropout and is
-    exact for each.
+    Memory grows with T: every step's values are kept. Supports any Keras cell without dropout and
+    is exact for all of them.
 
     References:
-        Werbos 1990; in these letters Hochreiter & Schmidhuber 1997, section 3.1.
+        Werbos 1990; in this notation Hochreiter & Schmidhuber 1997, section 3.1.
     """
 
     traits = Traits(filters={})

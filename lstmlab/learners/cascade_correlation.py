@@ -1,4 +1,4 @@
-"""Recurrent cascade-correlation: the network grows, one hidden unit after the other."""
+"""Recurrent cascade-correlation: the network grows, one hidden unit at a time."""
 
 from typing import Any
 
@@ -20,54 +20,55 @@ PHASES = ("output", "candidates", "candidates")
 class CascadeCorrelation(Learner):
     """Train the outputs and, when they stop improving, candidates for new units.
 
-    The candidates are trained to follow the error that is left.
+    The candidates are trained to follow the remaining error.
 
-        (1) output phase: Quickprop on the weights into the outputs, from e_o = dE/dnet_o of what is
-            installed
-        (2) residual, fixed for a candidate phase: E_o(p) = (e_o(p) - mean e) / sum e^2
+        (1) output phase: Quickprop on the weights into the outputs, from e_o = dE/dnet_o of the
+            installed network
+        (2) residual, fixed during a candidate phase: E_o(p) = (e_o(p) - mean e) / sum e^2
             p: steps with an error
         (3) candidate c: V(t) = f(sum_i w_i I_i(t) + w_s V(t-1))
             I: 1, inputs, installed units; V(0) = 0
         (4) correlation C_o = sum_p V(p) E_o(p);  score S = sum_o |C_o|
         (5) dV(t)/dw_i = f'(t) [I_i(t) + w_s dV(t-1)/dw_i]
             dV(t)/dw_s = f'(t) [V(t-1) + w_s dV(t-1)/dw_s]
-        (6) dS/dw = sum_{p,o} sign(C_o) E_o(p) dV(p)/dw, the signs those of the epoch before;
+        (6) dS/dw = sum_{p,o} sign(C_o) E_o(p) dV(p)/dw, with the signs of the previous epoch;
             Quickprop uphill
         (7) the candidate with the largest S is installed for good: its weights never change again,
-            its weight to output o is -multiplier C_o; on with (1)
+            its weight to output o is -multiplier C_o; continue with (1)
 
     A phase ends by patience (see lstmlab.learners.quickprop) or after `limit` epochs; the patience
     of a candidate phase begins with its first change by more than candidate_change. One update is
     one epoch of a phase on its batch, which is meant to be the whole training set:
     trainer.training_set = trainer.batch_size = trainer.window. The first epoch of a candidate phase
-    draws the pool and only measures C, for the signs. Once all places of the cell are taken, output
-    phases follow one another. Steps without an error carry V on; the optimizer is not used.
+    draws the pool and only measures C, for the signs. Once all places of the cell are taken, only
+    output phases follow. Steps without an error carry V forward; the optimizer is not used.
 
-    For a CascadeCell and a head with shortcuts and bias, of any activation and loss;
-    head.prime_offset is Fahlman's sigmoid-prime offset, 0.1. The result row has hidden_units,
-    `weights` of the network as it has grown, epochs and phase.
+    Supports a CascadeCell with a head that has shortcuts and a bias, and any activation and loss;
+    head.prime_offset is Fahlman's sigmoid-prime offset, 0.1. The result row has hidden_units, the
+    number of `weights` of the grown network, epochs and phase.
 
     Args:
-        candidates: In the pool.
-        weight_range: Their first weights are uniform in [-weight_range, weight_range]; those into
-            the outputs are the head's.
+        candidates: Number of candidates in the pool.
+        weight_range: Their initial weights are uniform in [-weight_range, weight_range]; the head
+            sets those into the outputs.
         multiplier: See (7).
-        limit: Epochs of a phase at most.
-        output_rate: Of the slope in (1), divided by the number of steps with an error.
+        limit: Maximum number of epochs in a phase.
+        output_rate: Learning rate for the slope in (1), divided by the number of steps with an
+            error.
         output_growth: See quickprop.
         output_decay: See quickprop.
         output_patience: See patience.
         output_change: See patience.
-        candidate_rate: Of the slope in (6), divided by the number of steps with an error and by the
-            number of a candidate's weights.
+        candidate_rate: Learning rate for the slope in (6), divided by the number of steps with an
+            error and by the number of a candidate's weights.
         candidate_growth: See quickprop.
         candidate_decay: See quickprop.
         candidate_patience: See patience.
         candidate_change: See patience.
-        seed: Of the pools, an integer >= 0, or None for one that follows from the run's seed.
+        seed: Seed of the pools, an integer >= 0, or None for one derived from the run's seed.
 
     Raises:
-        ValueError: Other values, cells or heads.
+        ValueError: For any other value, cell or head.
 
     References:
         Fahlman 1991; Fahlman & Lebiere 1990; details and defaults from Fahlman's program (public

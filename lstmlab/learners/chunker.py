@@ -57,7 +57,7 @@ class SequenceChunker(Chunking):
             between the threshold and 1 - threshold, else A's.
 
     Raises:
-        ValueError: Other values, and see Chunking.
+        ValueError: For any other value, and see Chunking.
 
     References:
         Schmidhuber 1992, Neural Computation 4:234-242, the two-network form; no time code, as in
@@ -150,9 +150,9 @@ class SequenceChunker(Chunking):
 
 
 class WithLines:
-    """A's head with the lines q beside it: one readout with one error, for targets y and s.
+    """A's head with the lines q next to it: one readout with one error, for targets y and s.
 
-    weight: Of the error of the lines. lines: How many there are.
+    weight: Weight of the error of the lines. lines: How many there are.
     """
 
     def __init__(self, head: Any, distilled: Any, weight: float):

@@ -49,14 +49,14 @@ class ChunkerLevels(Chunking):
     Args:
         threshold: See (2).
         horizon: See (3).
-        units: Of the cells above the first; None for as many as it has.
+        units: Number of units of the cells above the first; None for as many as it has.
         levels: The most there can be.
         window: See (5); a piece of a stream counts as a sequence.
         patience: See (5).
         improvement: See (5).
 
     Raises:
-        ValueError: Other values, and see Chunking.
+        ValueError: For any other value, and see Chunking.
 
     References:
         Schmidhuber 1992, Neural Computation 4:234-242, the multi-level form, without time codes;

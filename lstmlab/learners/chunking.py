@@ -67,12 +67,13 @@ class Chunking(Learner, abc.ABC):
     Args:
         threshold: In (0, 1): an input is unexpected where some output is off by more than this.
         horizon: Steps that an error goes back.
-        units: Of the cells of further networks; None for as many as the model's cell has.
+        units: Number of units of the cells of further networks; None for as many as the model's
+            cell has.
 
     Raises:
-        ValueError: Other values; stacked cells, or dropout; a head without weights or with another
-            error than the squared one; a task that does not ask at every step for the next input,
-            first among its targets.
+        ValueError: For any other value; for stacked cells or dropout; for a head without weights or
+            with an error other than the squared one; for a task that does not ask at every step for
+            the next input, first among its targets.
     """
 
     traits = Traits(streams=True)

@@ -5,15 +5,15 @@ from lstmlab.learners.truncated_bptt import TruncatedBPTT
 
 
 class Elman(TruncatedBPTT):
-    """The state of the step before is an input like any other: an error goes back one step only.
+    """The previous state is an input like any other: an error is propagated back only one step.
 
         (1) h(t) = f(U x(t) + V c(t)), c(t) = h(t-1) copied        y(t) = f(W h(t))
         (2) e_y = f'(y) (d - y), e_h = f'(h) W^T e_y
             dW = a e_y h^T, dU = a e_h x^T, dV = a e_h c^T
-        (3) the weights change after every symbol, and the context goes on
+        (3) the weights change after every symbol, and the context is carried over
 
-    Serves any Keras cell without dropout; for the network of the source cell=elman. Equals BPTT for
-    sequences of one step, or where the cell reads nothing back and keeps nothing.
+    Supports any Keras cell without dropout; cell=elman gives the network of the source. Equals BPTT
+    for sequences of one step, or if the cell has no recurrent inputs and keeps no state.
 
     Args:
         decay: See Forward.

@@ -30,7 +30,7 @@ class Forward(GradientLearner, abc.ABC):
         decay_steps: See decay.
 
     Raises:
-        ValueError: Other values.
+        ValueError: For any other value.
     """
 
     def __init__(self, update_every: int | None = None, decay: float = 1.0, decay_steps: int = 100):

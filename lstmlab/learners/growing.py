@@ -16,25 +16,26 @@ from lstmlab.typing import Cell, Head, Nest, Net, Tensor
 
 
 class Growing(GradientLearner):
-    """Another learner, at first on the network without its cells.
+    """Run another learner, at first on the network without its cells.
 
         (1) E_k = sum of the errors of training sequences number (k-1) period + 1 to k period
         (2) the cells are added after the first period with E_k > (1 - improvement) E_(k-1)
 
-    Until then the outputs see the inputs only (head.shortcuts), and no weight of a cell or from a
-    cell changes; with (2) the weights from the cells take the values that were drawn for them at
-    the start. This is the remedy of 1997 for cells that are used up as bias cells before their
-    memory is needed. When an error "stops decreasing" is not said there: (2) is ours. `gradients`
-    are those of the other learner, of the whole network. The result row has `cells_added_at`, the
-    number of sequences before (empty while there are none).
+    Until then the outputs see only the inputs (head.shortcuts), and no weight of a cell or from a
+    cell changes; at (2) the weights from the cells take the values that were drawn for them at the
+    start. This is the remedy of 1997 for cells that are used up as bias cells before their memory
+    is needed. The paper does not say when an error "stops decreasing": (2) is our choice.
+    `gradients` are those of the other learner for the whole network. The result row has
+    `cells_added_at`, the number of sequences before the cells were added (empty until then).
 
     Args:
-        learner: The one that trains; it must give gradients of cell and head.
+        learner: The learner that trains; it must give gradients of cell and head.
         period: Sequences over which errors are summed.
-        improvement: In (0, 1), the least share by which the error of a period must fall.
+        improvement: The smallest fraction, in (0, 1), by which the error of a period must fall.
 
     Raises:
-        ValueError: Other values; a head without shortcuts; and what the other learner refuses.
+        ValueError: For any other value, for a head without shortcuts, and for whatever the other
+            learner rejects.
 
     References:
         Hochreiter & Schmidhuber 1997, section 3.2 ("abuse problem") and 5.2; Fahlman 1991.

@@ -14,27 +14,28 @@ from lstmlab.unroll import unroll
 
 
 class HDetach(GradientLearner):
-    """At each step, with probability p, errors flow on along the carousel only.
+    """At each step, with probability p, errors flow back along the carousel only.
 
         (1) net_a(t) = W_a x(t) + R_a see_t(hidden(t-1)) + b_a
-            see_t = stop_gradient where d(t) = 1, else the identity
+            see_t = stop_gradient if d(t) = 1, else the identity
         (2) d(t) ~ Bernoulli(p), one draw per step, shared by the sequences of the batch and by all
             pre-activations; new in each call
 
     Peepholes follow the same draw. The mean over the draws is not the exact gradient: of an error
-    along a path that is read back at k steps a share (1 - p)^k arrives. Exact where nothing is read
-    back: feedback="none", and no peephole.
+    along a path that passes through recurrent inputs at k steps, the fraction (1 - p)^k arrives.
+    Exact if there are no recurrent inputs: feedback="none", and no peephole.
 
     Args:
         p: In [0, 1]; 0 is BPTT and 1 is Truncated1997.
-        seed: Of the draws, an integer >= 0, or None for one that follows from the run's seed.
+        seed: Seed of the draws, an integer >= 0, or None for one derived from the run's seed.
 
     Raises:
-        ValueError: Other values; a cell without step(inputs, states, see), or with dropout.
+        ValueError: For any other value, and for a cell without step(inputs, states, see)
+            or with dropout.
 
     References:
         Kanuparthi et al. 2019. The authors' programs draw once per step for the whole batch, with
-        p = 0.5 for copying and 0.25 for pixel by pixel MNIST, and set p to 0 for the last 40 epochs
+        p = 0.5 for copying and 0.25 for pixel-by-pixel MNIST, and set p to 0 for the last 40 epochs
         of copying, which is left out here.
     """
 

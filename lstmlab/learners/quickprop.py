@@ -62,10 +62,10 @@ def patience(
     It has where `value` stayed within the share `change` of `last` for `patience` epochs.
 
     Args:
-        value: Of this epoch, >= 0.
+        value: The value of this epoch, >= 0.
         last: The value it is compared with, negative before the first.
         quit: The epoch at which to stop.
-        epoch: Of the phase, from 1 on.
+        epoch: Number of the epoch in the phase, from 1 on.
         patience: Epochs.
         change: A share.
 

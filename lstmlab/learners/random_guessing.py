@@ -9,24 +9,25 @@ from lstmlab.typing import Nest, Net, Tensor
 
 
 class RandomGuessing(Learner):
-    """Draw all weights again and again; keep those with the smallest largest error so far.
+    """Draw all weights again and again; keep those whose largest error is the smallest so far.
 
-        (1) w' uniform in [-a, a], every weight by itself
+        (1) w' uniform in [-a, a], each weight independently
         (2) w <- w' if max_tk |y^k_t - target^k_t|, over the steps t with an error, is smaller with
             w' than with w
 
-    A network that is right by a rule of the form |error| < tolerance is found as soon as one is
-    drawn. There is no gradient, and the optimizer is not used. Meant for a batch that is the whole
-    training set: trainer.training_set = trainer.batch_size. Serves every cell and head. The result
-    row has `guesses`, networks drawn until the present one, and in all `guesses_in_all`.
+    If a network that is drawn is right by a rule of the form |error| < tolerance, it is found at
+    once. There is no gradient, and the optimizer is not used. Meant for a batch that is the whole
+    training set: trainer.training_set = trainer.batch_size. Supports every cell and head. The
+    result row has `guesses`, the number of networks drawn up to the current one, and
+    `guesses_in_all`, the number drawn in all.
 
     Args:
-        a: Bound of the weights, > 0.
+        a: Bound on the weights, > 0.
         guesses: Networks drawn per batch.
-        seed: Of the draws, an integer >= 0, or None for one that follows from the run's seed.
+        seed: Seed of the draws, an integer >= 0, or None for one derived from the run's seed.
 
     Raises:
-        ValueError: Other values.
+        ValueError: For any other value.
 
     References:
         Hochreiter & Schmidhuber, "Guessing can outperform many long time lag algorithms" (a = 100).

@@ -101,9 +101,9 @@ def patterns(
     Args:
         cell: The cell; its own weights are left alone.
         features: F.
-        draws: Of the weights.
+        draws: Number of draws of the weights.
         samples: Inputs and states for each draw.
-        seed: Of all that is drawn.
+        seed: Seed of all that is drawn.
     """
     rng, sizes = np.random.default_rng(seed), [part.shape[1] for part in initial_states(cell, 1)]
     dtype, states = initial_states(cell, 1)[0].dtype, sum(sizes)

@@ -1,4 +1,4 @@
-"""Cells that a learner cannot serve: each function raises ValueError in the learner's name."""
+"""Cells that a learner does not support: each function raises ValueError in the learner's name."""
 
 import inspect
 from typing import Any

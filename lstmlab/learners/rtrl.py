@@ -42,8 +42,8 @@ class RTRL(Stepwise):
         max_trace: See Stepwise.
 
     Raises:
-        ValueError: Other values; stacked cells or dropout; M larger than allowed; teacher forcing
-            with another head.
+        ValueError: For any other value; for stacked cells or dropout; for M larger than allowed;
+            for teacher forcing with another head.
 
     References:
         Williams & Zipser 1989, eqs. 6-9; Robinson & Fallside 1987.

@@ -24,39 +24,41 @@ from lstmlab.typing import Cell, Nest, Tensor
 
 
 class SnAp(Stepwise):
-    """Sparse n-step approximation: RTRL for the states which a weight reaches within `order` steps.
+    """Sparse n-step approximation: RTRL for the states that a weight affects within `order` steps.
 
         (1) K_1 = pattern of I, K_k = K_(k-1) or pattern(J) K_(k-1)
-            K [S, P]: is this entry kept; k = order
+            K [S, P]: whether this entry is kept; k = order
         (2) M(t) = K * (J(t) M(t-1) + I(t)),  M(0) = 0            J, I, M: as in RTRL
         (3) dE/dW = sum_t dE(t)/dy(t) M_y(t)                      M_y: the rows of the output y
         (4) dE/dW = sum_t dE(t)/dy(t) [J_y(t) M(t-1) + I_y(t)]
-            instead of (3) where y is not a part of the states
+            instead of (3) if y is not part of the states
 
-    Serves any single Keras cell. The patterns are those of J and I at random weights, states and
-    inputs, found once per cell. Only what is kept is stored and computed: weights that reach the
+    Supports any single Keras cell. The patterns are those of J and I at random weights, states and
+    inputs, found once per cell. Only what is kept is stored and computed: weights that affect the
     same R states form a group, and each group has its own matrix [R, weights]. I takes one
-    vector-Jacobian product per colour, rows that share no weight having the same colour, and so
-    does J with rows that share no state. For n units fully connected I has 1 (elman) or 2
-    (vanilla), J as many as states. A step costs B * sum of R * R * weights over the groups, and B *
-    n^3 for J: at order 1 n^2 numbers and n^3 multiplications instead of RTRL's n^3 and n^4. A
-    weight of a reset gate reaches all n at once, as what it gates is read by all.
+    vector-Jacobian product per colour, and rows that share no weight have the same colour; the same
+    holds for J with rows that share no state. For n fully connected units, I has 1 colour (elman)
+    or 2 (vanilla), and J has as many as there are states. A step costs B * sum of R * R * weights
+    over the groups, and B * n^3 for J: at order 1 these are n^2 numbers and n^3 multiplications
+    instead of RTRL's n^3 and n^4. A weight of a reset gate affects all n units at once, because
+    what it gates is an input of all of them.
 
-    Equals BPTT with order='full', and with order=1 where no unit is read by another:
-    feedback='none', without peepholes or with blocks of one cell; and recurrence by element
+    Equals BPTT with order='full', and with order=1 if no unit is an input of another:
+    feedback='none', without peepholes or with blocks of one cell; and element-wise recurrence
     (indrnn).
 
     Args:
-        order: A positive integer, or 'full' for as many steps as reach anything new, which is RTRL
+        order: A positive integer, or 'full' for as many steps as add new entries, which is RTRL
             without its zeros.
         update_every: See Forward.
-        max_sensitivities: The most numbers that M may hold.
+        max_sensitivities: The largest number of entries that M may hold.
         decay: See Forward.
         decay_steps: See Forward.
         max_trace: See Stepwise.
 
     Raises:
-        ValueError: Other values; stacked cells or dropout; M larger than allowed.
+        ValueError: For any other value, for stacked cells or dropout, and for M larger than
+            allowed.
 
     References:
         Menick et al. 2021, "SnAp-n".
@@ -145,7 +147,7 @@ class SnAp(Stepwise):
         return as_weights(cell, row + total["direct"] if "direct" in total else row)
 
     def _check_size(self, batch: int, reach: Reach) -> None:
-        """Raise ValueError where M would hold too many numbers."""
+        """Raise ValueError if M would hold too many numbers."""
         numbers = batch * reach.kept
         if numbers > self.max_sensitivities:
             most = f"learner.max_sensitivities={self.max_sensitivities:,} numbers"

@@ -63,7 +63,7 @@ class Stepwise(Forward):
         max_trace: The largest sum of magnitudes that the trace of one group may have in a sequence.
 
     Raises:
-        ValueError: Other values.
+        ValueError: For any other value.
     """
 
     def __init__(

@@ -14,21 +14,21 @@ from lstmlab.typing import Nest, Tensor
 
 
 class Truncated1997Forward(Stepwise):
-    """The gradient of `Truncated1997` by eligibility traces, so that nothing of the past is kept.
+    """The gradient of `Truncated1997` by eligibility traces, so that no past values are stored.
 
         (1) Tr_a(t) = e(t) Tr_a(t-1) + d s(t) / d net_a(t) z_a(t)                    (eqs. 25, 27)
-            e: 1, or the forget gate where there is one
+            e: 1, or the forget gate if there is one
         (2) dE/dw_a = sum_t sum_cells of the block dE(t)/ds(t) Tr_a(t)               (eqs. 23, 24,
         26, 28)
         (3) dE/dw_o = sum_t dE(t)/dnet_o(t) z_o(t), the output gate, which has no trace
                                                                                      (eqs. 21, 22)
 
-    a: each set of pre-activations that act on the state; z: what they see. The memory does not grow
-    with T: it holds gates * n * (inputs + hidden + 1) numbers per sequence, gates with the
-    candidate and without the output gate, and a step takes as many multiplications (columns for the
-    n states are added where a gate has a peephole). Exact where nothing is read back:
-    feedback="none", and no peephole. Serves a GatedCell without reset gate, layer normalisation,
-    normaliser='state', and without gates or candidates of softmax.
+    a: each set of pre-activations that act on the state; z: their inputs. The memory does not grow
+    with T: it holds gates * n * (inputs + hidden + 1) numbers per sequence, where gates counts the
+    candidate but not the output gate, and a step takes as many multiplications (columns for the n
+    states are added if a gate has a peephole). Exact if there are no recurrent inputs:
+    feedback="none", and no peephole. Supports a GatedCell without a reset gate, layer normalisation
+    or normaliser='state', and without a softmax gate or candidate.
 
     Args:
         update_every: See Forward.
@@ -37,10 +37,10 @@ class Truncated1997Forward(Stepwise):
         max_trace: See Stepwise.
 
     Raises:
-        ValueError: Other values; a cell that it does not serve.
+        ValueError: For any other value, and for a cell that it does not support.
 
     References:
-        Hochreiter & Schmidhuber 1997, appendix A.1, eqs. 10-28; with a forget gate Gers et al.
+        Hochreiter & Schmidhuber 1997, appendix A.1, eqs. 10-28; with a forget gate: Gers et al.
         2000; peepholes are cut as in Gers et al. 2002.
     """
 

@@ -15,24 +15,25 @@ from lstmlab.unroll import unroll
 class TruncatedBPTT(Forward):
     """Send errors back over the last h steps only: BPTT(h; h').
 
-    After each h' steps their errors go back over the last h steps, and weights change.
+    After every h' steps, their errors go back over the last h steps, and the weights change.
 
-        (1) th_j(tau) of BPTT for the errors d(t), t-h' < tau <= t, stopped at tau = t-h: what lies
-            before is a constant
+        (1) th_j(tau) of BPTT for the errors d(t), t-h' < tau <= t, stopped at tau = t-h:
+            everything before it is a constant
         (2) dw_jl = sum_(t-h < tau <= t) th_j(tau) y_l(tau-1)
 
-    The state goes on from piece to piece of a sequence and begins at zero with the next one. The
-    h - h' steps before the piece are run again with the present weights, from the state before
-    them. Serves any Keras cell, stacked ones too; equals BPTT where h and h' are at least T.
+    The state is carried over from piece to piece of a sequence and starts at zero with the next
+    sequence. The h - h' steps before the piece are run again with the current weights, from the
+    state before them. Supports any Keras cell, including stacked ones; equals BPTT if h and h' are
+    at least T.
 
     Args:
-        horizon: h, the steps that an error goes back.
+        horizon: h, the number of steps that an error goes back.
         update_every: h', at most h; None for h.
         decay: See Forward.
         decay_steps: See Forward.
 
     Raises:
-        ValueError: Other values, or dropout.
+        ValueError: For any other value, or for dropout.
 
     References:
         Williams & Peng 1990, "BPTT(h; h')".

@@ -44,7 +44,7 @@ class UORO(Stepwise):
         max_trace: See Stepwise.
 
     Raises:
-        ValueError: Other values; stacked cells, or dropout.
+        ValueError: For any other value, and for stacked cells or dropout.
 
     References:
         Tallec & Ollivier 2018, algorithm 1 and proposition 1.

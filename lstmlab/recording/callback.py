@@ -39,7 +39,7 @@ class GateTensorBoard(keras.callbacks.Callback):
         diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a
             list of Diagnostics.
         hparams: The settings {name: number, string or bool} of this run for TensorBoard's HParams
-            page, which shows them beside the metrics of the last epoch.
+            page, which shows them next to the metrics of the last epoch.
 
     Raises:
         ValueError: Other arguments, or an empty probe. When training begins: a model without a

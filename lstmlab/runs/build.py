@@ -31,7 +31,7 @@ def build(config: dict) -> Built:
     Weights are drawn from the config's seed.
 
     Raises:
-        ValueError: A setting is wrong; one line that names it.
+        ValueError: If a setting is wrong; the message is one line that names it.
     """
     checks.integer("train", "probe", config["probe"], why="sequences in the probe batch")
     keras.utils.set_random_seed(int(generator(config["seed"], "weights").integers(2**31)))

@@ -36,7 +36,7 @@ class RunError(Exception):
 
 
 def run(config: dict, folder: str | Path, choices: dict[str, str], progress: bool = True) -> dict:
-    """Carry out one run in `folder`; result.json holds its row at every moment.
+    """Carry out one run in `folder`; result.json holds its row at all times.
 
     Args:
         config: The composed config as plain containers.
@@ -48,9 +48,9 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         The flat result row.
 
     Raises:
-        ValueError: The folder holds a run already.
-        RunError: The run failed; its row says why.
-        KeyboardInterrupt: The run was interrupted; its row says so.
+        ValueError: If the folder already holds a run.
+        RunError: If the run failed; its row says why.
+        KeyboardInterrupt: If the run was interrupted; its row says so.
     """
     job = _Job(config, Run(folder), choices, progress)
     job.start()
@@ -211,7 +211,7 @@ class _Job:
                 yield y, self.model.answers(x), w
 
     def _test(self) -> None:
-        """Judge the network on the test set, beside what it has to beat there."""
+        """Judge the network on the test set, next to what it has to beat there."""
         correct, errors, losses = np.zeros(0, bool), np.zeros(0), Losses(self.task.loss)
         for x, y, w in self.sets["test"]:
             prediction = self.model.answers(x)

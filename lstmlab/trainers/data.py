@@ -18,7 +18,7 @@ def stream(task: Task, seed: int, batch_size: int = 1, chunk: int | None = None)
 
     Args:
         task: The task.
-        seed: Of the run.
+        seed: Seed of the run.
         batch_size: B.
         chunk: None for whole sequences. A number cuts them into consecutive pieces of this many
             steps. Then each sequence is drawn by itself, so that memory does not grow with T: batch
