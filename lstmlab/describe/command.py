@@ -66,11 +66,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _list() -> str:
-    """A line for each task: its name and the question."""
+    """A line for each task: its name and the question, the first paragraph of its card."""
     known = config.options("task")
     docs = {name: inspect.getdoc(config.target("task", name)) or "" for name in known}
     width = max(map(len, known))
-    return "\n".join(f"{name:<{width}}  {docs[name].splitlines()[0]}" for name in known)
+    questions = {name: " ".join(docs[name].partition("\n\n")[0].split()) for name in known}
+    return "\n".join(f"{name:<{width}}  {questions[name]}" for name in known)
 
 
 def _one(options: argparse.Namespace) -> str:

@@ -16,6 +16,7 @@ def test_every_task_is_listed(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == config.options("task")
     assert "adding " in lines[0]
+    assert all(line[-1] in ".?" for line in lines), "whole sentences"
     assert lines[0].endswith(
         "Two marked numbers, far apart in a stream of noise: give their sum at the end."
     )
