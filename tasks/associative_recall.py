@@ -15,11 +15,12 @@ from lstmlab.task import Sequences, Task
 class AssociativeRecall(Task):
     """Pairs of a key and a value, then one of the keys again: say its value.
 
-    Shown   `pairs` = 4 times a key and, at the next step, its value. The keys differ and come from
-            `keys` = 26, all sets and orders equally likely; each of `values` = 10 values is equally
-            likely, also twice. Then come `delay` = 2 question marks and one of the keys shown, each
-            equally likely. One of 37 lines is 1 (26 keys a, b, ..., 10 values 0, 1, ..., the
-            question mark). In all 2 * pairs + delay + 1 = 11 steps.
+    Shown   `pairs` = 4 pairs, each a key followed at the next step by its value. The keys differ
+            and come from `keys` = 26, all sets and orders equally likely; each of `values` = 10
+            values is equally likely, and a value may occur more than once. Then come `delay` = 2
+            question marks and one of the keys shown, each equally likely. One of 37 lines is 1 (26
+            keys a, b, ..., 10 values 0, 1, ..., the question mark). In all 2 * pairs + delay + 1 =
+            11 steps.
     Asked   At the last step: the value that came after this key, as one of 10 lines set to 1. There
             is no error at any other step.
     Lag     At least delay + 1 = 3 steps from a value to the answer, at most 2 * pairs + delay - 1 =
@@ -28,7 +29,7 @@ class AssociativeRecall(Task):
     Chance  Crossentropy ln 10 = 2.303 for giving all values the same probability; the key at the
             last step tells nothing more.
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published  We know of no published numbers of sequences.
+    Published  We know of no published figures for the number of sequences.
 
     Decisions where the text leaves a choice:
     - the form with letters, digits and two question marks is one of several in circulation; a key
@@ -39,7 +40,7 @@ class AssociativeRecall(Task):
         pairs: Pairs of a key and a value, in 1..keys.
         keys: Different keys, at least 1.
         values: Different values, at least 2.
-        delay: Question marks between the last pair and the key that is asked, at least 0. It sets
+        delay: Question marks between the last pair and the key asked about, at least 0. It sets
             the lag.
         criterion: Settings of the criterion to change.
 

@@ -30,7 +30,7 @@ class Csv(Task):
 
     Shown   One row of the table per step: the target's own value so far (only in forecasting) and
             the features, each minus its mean and divided by its standard deviation over the
-            training part. Shorter sequences are padded at the right.
+            training part. Shorter sequences are padded on the right.
     Asked   forecasting: at every step from `warmup` on, the target `horizon` rows later.
             classification: at the last step of a sequence its class.
     Lag     0: what an answer needs is in the user's data and not known here.
@@ -40,26 +40,26 @@ class Csv(Task):
             forecasting, naive_loss (the last value seen), seasonal_loss (the value one period
             before, with `period`) and mean_loss (the training mean); in classification, naive_loss
             (the frequencies of the training classes). naive_wrong counts the test sequences that
-            the naive rule gets wrong. The root mean squared errors of a forecast are there in the
-            unit of the table too: test_rmse of the network beside naive_rmse, seasonal_rmse and
-            mean_rmse.
+            the naive rule gets wrong. For a forecast, the row also gives the root
+            mean squared errors in the table's own unit: the network's test_rmse next to
+            naive_rmse, seasonal_rmse and mean_rmse.
     Solved  At most 5 % of the validation sequences are wrong.
     Published  Nothing: the table is yours.
 
     Decisions where the text leaves a choice:
-    - sequences, never rows, are divided into training, validation and test; of one long series the
-      first rows train, the next validate, the last test;
-    - windows: with `window`, training draws windows at any place of a training sequence, all places
-      equally likely; validation and test are cut into windows that overlap by warmup - 1 steps, so
-      that each step is asked once and no window leaves its part;
+    - sequences, never rows, are divided into training, validation and test; with a single
+      long series, the first rows are for training, the next for validation, the last for testing;
+    - windows: with `window`, training draws windows from any position in a training sequence, all
+      positions equally likely; validation and test are cut into windows that overlap by warmup - 1
+      steps, so that each step is asked once and no window leaves its part;
     - means, deviations and class frequencies come only from the training part; a column that is
       constant there becomes 0;
     - losses and errors are in standard deviations of the target over the training part,
-      `target_std` in the row: times it they are in the table's unit (squared losses times its
-      square); test_rmse and the like are so already. in_units turns predictions back;
+      `target_std` in the row: multiply by it to get the table's unit (squared losses by its
+      square); test_rmse and the like are in that unit already. in_units turns predictions back;
     - whatever is left out or filled in is counted in `notes`, on stderr and in the row;
     - a horizon counts rows: gaps in time are not seen. A target that was missing is never asked
-      for, even where it is filled;
+      for, even if it is filled in;
     - diagnostics measure on validation sequences.
 
     Args:

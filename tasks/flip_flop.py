@@ -23,23 +23,24 @@ class FlipFlop(Task):
     Lag     At least 1 step where the step itself is silent, and no upper limit: pulses of a channel
             are `interval` steps apart on average, so one must be kept for d steps or more with
             probability (1 - 1/interval)^d.
-    Right   |error| < 0.5 at every step and channel (`tolerance`): then the three values are told
-            apart.
+    Right   |error| < 0.5 at every step and channel (`tolerance`), which is enough
+            to tell the three values apart.
     Chance  Squared error 0.811 for always answering 0: the mean over the steps t = 1 ... T of 1 -
             (1 - 1/interval)^t; 0.761 knowing only the present input: the mean of (1 - 1/interval)
             (1 - (1 - 1/interval)^(t-1)).
     Solved  At most 20 of the last 2000 training sequences are wrong.
-    Published  We know of no published numbers of sequences.
+    Published  We know of no published figures for the number of sequences.
 
     Decisions where the text leaves a choice:
-    - before the first pulse of a channel there is nothing to remember, and 0 is asked;
+    - before the first pulse of a channel there is nothing to remember, and the target is
+      0;
     - there is no rule for "solved": here it is 99 % right over a sliding window.
 
     Args:
         channels: Lines with pulses, at least 1.
         T: The length, at least 2.
         interval: Mean steps from pulse to pulse, in 1..10,000. It sets the lag.
-        tolerance: The bound of |error| for a right answer, in [0, 1].
+        tolerance: The bound on |error| for a right answer, in [0, 1].
         criterion: Settings of the criterion to change.
 
     Raises:

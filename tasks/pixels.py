@@ -24,14 +24,14 @@ HELD_OUT: dict[str, tuple[int, int | None]] = {
 
 
 class Pixels(Task):
-    """Say what an image shows that was read pixel by pixel.
+    """Say what is shown in an image that is read pixel by pixel.
 
     Shown   One pixel per step (or per_step pixels), a value in [0, 1], with one line for each
             colour. The pixels come row after row, column after column, or in one fixed random
             order, the same for all images.
     Asked   At the last step the class, as one of K outputs. There is no error at any other step.
     Lag     Half the steps: half of the image lies at least that far back. No single pixel decides,
-            so a least lag is not known.
+            so the minimum lag is not known.
     Right   The most active output is the class.
     Chance  Crossentropy 2.3015 for always answering the frequencies of the classes among the
             training digits. Knowing the last pixel, in rows or columns: 2.1954 with the frequencies
@@ -42,7 +42,7 @@ class Pixels(Task):
     Decisions where the text leaves a choice:
     - digits: the 1797 images of 8 x 8 that come with scikit-learn, 1257 for training, 180 for
       validation, 360 for test;
-    - mnist, cifar10: fetched by keras.datasets at first use; the last 10,000 or 5,000 of their
+    - mnist, cifar10: fetched by keras.datasets on first use; the last 10,000 or 5,000 of their
       shuffled training images are for validation, their test images for test;
     - the split is one fixed shuffle, the same for every seed of a trial; training images are drawn
       with replacement;

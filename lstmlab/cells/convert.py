@@ -44,8 +44,8 @@ class FromKeras:
             these.
 
     Raises:
-        ValueError: For another layer, and where the cell is another function than the layer: each
-            difference by name.
+        ValueError: For another layer, and if the cell does not compute the same function as the
+            layer; the message names each difference.
     """
 
     def __get__(self, cell: Any, owner: type) -> Any:

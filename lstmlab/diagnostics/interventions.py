@@ -25,9 +25,9 @@ class Interventions(Diagnostic):
     """Each gate of the cell is clamped in turn over an interval of steps: which one forgets?
 
     value: 'open' (1), 'closed' (0) or 'mean' (of the gate itself over the valid steps of the probe,
-    per block). The clamp changes only the gate's own value, as it multiplies: a gate coupled to it
-    has already been computed. The refine gate acts through the forget gate, and therefore also on a
-    gate coupled to the forget gate.
+    per block). The clamp changes only the factor by which this gate multiplies; a gate coupled to
+    it has already been computed. The refine gate acts through the forget gate, and therefore also
+    on a gate coupled to the forget gate.
 
         (1) error               mean |target - prediction| over the steps with an error
         (2) recalled            share of the target's variance there that the prediction explains,

@@ -23,8 +23,8 @@ class Memory(Diagnostic):
 
         (1) retention           exp(mean ln |e_t|): what a step leaves of the state; 1 without a
                                 forget gate, 0 if it is closed
-        (2) half_life           ln 0.5 / ln retention, in steps; capped at 1e9, also if it
-                                is longer or infinite, or if the state grows
+        (2) half_life           ln 0.5 / ln retention, in steps; at most 1e9, which is also
+                                the value if it is infinite or if the state grows
         (3) lag                 of the task: steps from the first event (without one, the first
                                 step) to the last error
         (4) retention_over_lag  product of |e_t| over the steps of that lag, excluding the first
@@ -44,10 +44,10 @@ class Memory(Diagnostic):
 
     (1) and (2) come from the mean of ln e over all steps; (3), (4), (7) and (8) are means over
     sequences, (3) and (4) over those with an error. e_t is the forget gate after refine gate and
-    normaliser. With normaliser='state' (sLSTM), s_t is the sum beside its normaliser, in the units
-    of the stabiliser; h is evaluated at s_t / n_t, with layer_normalization at the normalised s_t.
-    h' is that of output_activation, element by element, with its maximum searched for in [-20, 20];
-    1 if linear.
+    normaliser. With normaliser='state' (sLSTM), s_t is the sum before division by the normaliser,
+    in the units of the stabiliser; h is evaluated at s_t / n_t, with layer_normalization at the
+    normalised s_t. h' is that of output_activation, element by element, with its maximum searched
+    for in [-20, 20]; 1 if linear.
 
     Table: one row for each cell (1, 2, ...), its block, and (1) to (11).
 

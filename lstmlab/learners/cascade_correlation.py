@@ -36,12 +36,13 @@ class CascadeCorrelation(Learner):
         (7) the candidate with the largest S is installed for good: its weights never change again,
             its weight to output o is -multiplier C_o; continue with (1)
 
-    A phase ends by patience (see lstmlab.learners.quickprop) or after `limit` epochs; the patience
-    of a candidate phase begins with its first change by more than candidate_change. One update is
-    one epoch of a phase on its batch, which is meant to be the whole training set:
-    trainer.training_set = trainer.batch_size = trainer.window. The first epoch of a candidate phase
-    draws the pool and only measures C, for the signs. Once all places of the cell are taken, only
-    output phases follow. Steps without an error carry V forward; the optimizer is not used.
+    A phase ends when its patience runs out (see lstmlab.learners.quickprop) or after `limit`
+    epochs; in a candidate phase, patience starts counting only after the first change of more than
+    candidate_change. One update is one epoch of a phase on its batch, which is meant to be the
+    whole training set: trainer.training_set = trainer.batch_size = trainer.window. The first epoch
+    of a candidate phase draws the pool and only measures C, for the signs. Once all places in the
+    cell are taken, only output phases follow. Steps without an error carry V forward; the optimizer
+    is not used.
 
     Supports a CascadeCell with a head that has shortcuts and a bias, and any activation and loss;
     head.prime_offset is Fahlman's sigmoid-prime offset, 0.1. The result row has hidden_units, the

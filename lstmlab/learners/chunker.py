@@ -42,10 +42,10 @@ class SequenceChunker(Chunking):
     Errors of both networks go through `horizon` activations of their cell; these last steps are run
     again with the current weights (see TruncatedBPTT). With momentum or Adam the weights of C keep
     moving at steps where C was not asked, although its gradient is 0 there. In a batch of more than
-    one sequence, s is computed with C's current weights whenever C learns from any of them. When a
-    sequence is only answered, without learning, C is shown inputs only, and the answers stand in
-    for the further targets. The result row and history.csv have `unexpected`: the number of inputs
-    per sequence of the window that A did not expect.
+    one sequence, s is computed with C's current weights whenever C learns from any of them. When
+    the network only predicts and does not learn, C is shown inputs only, and the predictions stand
+    in for the additional targets. The result row and history.csv have `unexpected`: the number of
+    inputs per sequence of the window that A did not expect.
 
     Args:
         threshold: See (2).

@@ -31,8 +31,8 @@ class Recorder:
         probe: The fixed batch, as `measured_layers` takes it.
         unit: The name of the first column, which counts training.
         board: Default: Board(folder / 'tb').
-        strict: Whether a ValueError of a diagnostic's first measurement is raised: nothing is
-            trained or lost by then. Whatever a diagnostic raises otherwise costs one line on
+        strict: Whether a ValueError from a diagnostic's first measurement is raised; nothing has
+            been trained or lost by then. Whatever a diagnostic raises otherwise costs one line on
             stderr, and that diagnostic is left out from then on.
 
     Raises:
