@@ -145,7 +145,7 @@ def _whole_run(preset: str, budget: int) -> dict:
         if done.returncode:
             raise refusal("bench", "a run that ends", done.stderr.strip().splitlines()[-1])
         row = json.loads(next(Path(folder).rglob("result.json")).read_text(encoding="utf-8"))
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
     return {"s": row["seconds"], "cpu s": cpu}
 
 

@@ -4,7 +4,8 @@ Everything here is imported from the room itself. Importing it loads no Hydra.
 """
 
 from lstmlab.config.make import changed, compose, instantiate, made
-from lstmlab.config.messages import one_line
+from lstmlab.config.messages import one_line, unknown_setting
+from lstmlab.config.older import current
 from lstmlab.config.options import (
     folder,
     found,
@@ -17,9 +18,9 @@ from lstmlab.config.options import (
     text,
     unknown_option,
 )
-from lstmlab.config.renamed import current
 
 __all__ = [
     "changed", "compose", "current", "folder", "found", "instantiate", "made", "nearest",
     "one_line", "options", "records", "renamed", "settings", "target", "text", "unknown_option",
+    "unknown_setting",
 ]  # fmt: skip

@@ -60,11 +60,11 @@ def _composition(error: Any) -> str:
         return f"{line}. Received: {' '.join(sys.argv[1:])}"
     cause = _flat(str(error.__cause__ or ""))
     if re.search(r"Key '([^']+)' is not in struct", cause or line):
-        return _no_such_setting(override.group(1))
+        return unknown_setting(override.group(1))
     return f"{override.group(1)}: {cause or line}"
 
 
-def _no_such_setting(name: str) -> str:
+def unknown_setting(name: str) -> str:
     """Say that a setting is not there, with its new name if it has one."""
     names, split = renamed()["settings"], renamed()["split"]
     if name in split:

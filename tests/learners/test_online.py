@@ -276,7 +276,10 @@ def test_what_is_refused(rng):
     ):
         net(TruncatedBPTT(4), rng).carry(1, 6)
     for make, text in (
-        (lambda: RTRL(update_every=0), "positive integer. Received: learner.update_every=0"),
+        (
+            lambda: RTRL(update_every=0),
+            "positive integer or null. Received: learner.update_every=0",
+        ),
         (lambda: RTRL(decay=0), r"a number in \(0, 1\]. Received: learner.decay=0"),
         (lambda: RTRL(teacher_forcing=1), "true or false. Received: learner.teacher_forcing=1"),
         (

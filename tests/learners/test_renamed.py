@@ -24,7 +24,7 @@ HOME = "lstmlab.learners."
     ],
 )
 def test_an_old_name_is_answered_with_the_new_one_in_one_line(old, new):
-    line = config._no_such_setting(old)
+    line = config.unknown_setting(old)
     assert line.startswith(old)
     assert new in line
     assert "\n" not in line
