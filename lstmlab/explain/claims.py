@@ -110,13 +110,18 @@ def retention(jacobians: pd.DataFrame) -> Claim:
     Args:
         jacobians: The table of diagnostics.Jacobians.
     """
-    logs = _by_lag(jacobians[jacobians["measure"] == "log10_norm"], "path")
+    norms, log10s = (
+        _by_lag(jacobians[jacobians["measure"] == measure], "path")
+        for measure in ("norm", "log10_norm")
+    )
+    logs = _with_zeros(log10s, norms)
     measured = logs["cell_state"].dropna()
     product = pd.Series(dtype=float)
     if "carousel" in logs:
         product = logs["carousel"].reindex(measured.index).dropna()
 
-    if len(product) < 2:  # without a carousel only lag 0 has a product, and there it is 1
+    # without a carousel only lag 0 has a product, and there it is 1
+    if not np.isfinite(product[product.index > 0]).any():
         end = measured.index[-1]
         return Claim(
             "Without a carousel nothing holds the state: the derivative over the longest lag is "
@@ -125,7 +130,7 @@ def retention(jacobians: pd.DataFrame) -> Claim:
             f"|ds_T/ds_t| at lag {end} steps: {_power(measured[end])} (no unit)",
         )
 
-    apart = (measured - product).dropna().abs()
+    apart = _apart(measured, product).abs()
     worst, beyond = apart.idxmax(), apart.index[apart > np.log10(FACTOR)]
     until = f"within this factor up to lag {beyond[0] - 1}; " if len(beyond) else ""
     # every log10 is 0 where there is no forget gate
@@ -173,7 +178,8 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
     Returns:
         None if there is neither a bound nor a carousel.
     """
-    logs = _by_lag(bound, "kind")
+    curves = _by_lag(bound, "kind")
+    logs = _with_zeros(curves.filter(like="log10_"), curves.add_prefix("log10_"))
     if "log10_bound_spectral" in logs:
         return _under_the_bound(logs)
     if "log10_carousel" not in logs:
@@ -184,7 +190,7 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
             "multiplies the old state."
         )
 
-    kept = logs["log10_carousel"].dropna()
+    kept = logs["log10_carousel"].dropna()  # -inf where every forget gate has been 0
     end = kept.index[-1]
     return Claim(
         "Along the carousel at least one cell keeps its derivative: 1 over every lag.",
@@ -195,7 +201,7 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
 
 def _under_the_bound(logs: pd.DataFrame) -> Claim:
     measured, bound = logs["log10_norm"], logs["log10_bound_spectral"]
-    apart = (measured - bound).dropna()
+    apart = _apart(measured, bound)
     # from lag 1 on: at lag 0 both are 1 and say nothing
     apart, factor = apart[apart.index > 0], 10 ** bound.get(1, np.nan)
     worst = apart.idxmax()
@@ -214,12 +220,24 @@ def _by_lag(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.pivot_table(index="lag", columns=column, values="value")
 
 
+def _with_zeros(log10s: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    """log10 by lag, with -inf where the value is exactly 0: there the tables have no log10."""
+    values = values.reindex(columns=log10s.columns)
+    return log10s.combine_first(values.where(values == 0).replace(0, -np.inf))
+
+
+def _apart(one: pd.Series, other: pd.Series) -> pd.Series:
+    """The difference of two curves at the lags that both have; 0 where both are -inf."""
+    one, other = one.dropna().align(other.dropna(), join="inner")
+    return (one - other).where(one != other, 0.0)
+
+
 def _digits(value: float) -> str:
     return f"{value:.1e}" if value else "0"
 
 
 def _power(log10: float) -> str:
     """10^log10 as a number, even beyond the range of floats."""
-    if abs(log10) < 300:
+    if log10 == -np.inf or abs(log10) < 300:
         return f"{10.0**log10:.3g}"
     return f"10^{log10:.0f}"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from explained import verdicts
 
+from lstmlab.diagnostics.common import products
 from lstmlab.explain import claims
 from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Page
@@ -158,6 +159,50 @@ def test_numbers_of_made_up_claims():
     assert claims.bounded(curves("kind", log10_norm=[0, 1, 2, 3]), "closed") is None, (
         "gates, but neither a bound nor a carousel"
     )
+
+
+def as_measured(column: str, names: dict[str, str], **logs) -> pd.DataFrame:
+    """The table of curves as diagnostics write it: a value of exactly 0 has no log10."""
+    tables = [
+        products.rows(np.array(curve, float), np.arange(4), **{column: name}, **names)
+        for name, curve in logs.items()
+    ]
+    return pd.concat([table for parts in tables for table in parts])
+
+
+ZERO = -np.inf  # log10 of 0
+
+
+@pytest.mark.parametrize(
+    ("cell_state", "carousel", "holds", "numbers"),
+    [
+        ([0, ZERO, ZERO, ZERO], [0, ZERO, ZERO, ZERO], True, r"lag 3 steps: 0 \("),
+        ([0, -1, ZERO, ZERO], [0, -1, ZERO, ZERO], True, "lag 0 steps: predicted 1, measured 1"),
+        ([0, -1, -2, -3], [0, -1, ZERO, ZERO], False, "up to lag 1; .*predicted 0, measured 0.01"),
+        ([0, -1, ZERO, ZERO], [0, -1, -2, -3], False, "up to lag 1; .*predicted 0.01, measured 0"),
+        ([0, 1, 1, ZERO], [0], True, r"lag 3 steps: 0 \("),
+    ],
+)
+def test_retention_counts_what_is_exactly_zero(cell_state, carousel, holds, numbers):
+    carousel = [*carousel, *[np.nan] * (4 - len(carousel))]
+    table = as_measured("path", {"measure": "norm"}, cell_state=cell_state, carousel=carousel)
+    claim = claims.retention(table)
+    assert claim.holds is holds
+    assert re.search(numbers, claim.numbers), claim.numbers
+
+
+def test_bounds_count_what_is_exactly_zero():
+    kept = as_measured("kind", {}, norm=[0, 0, 0, 0], carousel=[0, 0, ZERO, ZERO])
+    claim = claims.bounded(kept, "a gate")
+    assert not claim.holds
+    assert "lag 3 steps: 0 (" in claim.numbers
+    for norm, bound, holds in (
+        ([0, ZERO, ZERO, ZERO], [0, ZERO, ZERO, ZERO], True),
+        ([0, -1, ZERO, ZERO], [0, -0.5, -1, -1.5], True),
+        ([0, -1, -2, -3], [0, -0.5, ZERO, ZERO], False),
+    ):
+        table = as_measured("kind", {}, norm=norm, bound_spectral=bound)
+        assert claims.bounded(table, "closed").holds is holds, (norm, bound)
 
 
 def test_what_follows_from_the_switches_is_a_fact():
