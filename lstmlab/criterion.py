@@ -253,6 +253,19 @@ def criterion(rule: str, **arguments: Any) -> SlidingWindow | WholeSets | Budget
     return made(**arguments)
 
 
+def check_sets(owner: str, rule: Any, known: Iterable[str]) -> None:
+    """Raises ValueError if a rule names sets that the task does not have.
+
+    Args:
+        owner: Who complains.
+        rule: The rule.
+        known: The names of the task's sets.
+    """
+    names = getattr(rule, "sets", None) or []
+    if not {*names} <= {*known}:
+        raise refusal(owner, f"names among {sorted(known)}", {"criterion.sets": names})
+
+
 def _bound(owner: str, error_below: float | None) -> float | None:
     """The bound of a mean error, or None."""
     return number(owner, "criterion.error_below", error_below, above=0, optional=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.errors import MissingConfigException
 
 from lstmlab import config
 
@@ -60,7 +61,7 @@ def test_changed_settings():
 @pytest.mark.parametrize(
     ("group", "option", "override", "message"),
     [
-        ("task", "adding", "T", r"^adding: a setting is written as name=value\. Received: T$"),
+        ("task", "adding", "T", r"^adding: expected name=value for a setting\. Received: T$"),
         ("task", "adding", "TT=3", r"^adding: expected one of T, .*Received: TT=3$"),
         (
             "task",
@@ -68,7 +69,20 @@ def test_changed_settings():
             "criterion.wron=3",
             r"\(nearest: criterion\.wrong\)\. Received: criterion",
         ),
-        ("task", "adding", "criterion={wron: 3}", r"wron"),
+        (
+            "task",
+            "adding",
+            "criterion={wron: 3}",
+            r"^adding: expected one of .*\(nearest: criterion\.wrong\)\. "
+            r"Received: criterion\.wron=3$",
+        ),
+        (
+            "task",
+            "adding",
+            "criterion=3",
+            r"^adding: expected settings, as in criterion=\{sequences: VALUE\}\. "
+            r"Received: criterion=3$",
+        ),
         ("task", "adding", "T=[5", r"^adding: expected a value as `lstmlab` reads it"),
         ("task", "adding", "T=5,6", r"^adding: expected one value, for a list \[value, value\]"),
         ("task", "adding", "T=5", r"^Adding: expected an integer >= \d+.*Received: task\.T=5$"),
@@ -98,3 +112,16 @@ def test_reading_options_loads_no_hydra():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_option_of_hydra_itself_is_named_by_hydra():
+    error = MissingConfigException("no hydra/launcher/foo", missing_cfg_file="hydra/launcher/foo")
+    assert config.one_line(error) == "no hydra/launcher/foo"
+
+
+def test_growing_within_a_diagnostic_of_an_older_run():
+    growing = {"_target_": "lstmlab.learners.Growing", "block": 10, "learner": {"updates": 1}}
+    older = {"diagnostic": {"learners": {"learners": {"growing": growing}}}}
+    found = config.current(older)["diagnostic"]["learners"]["learners"]["growing"]
+    assert found["period"] == 10
+    assert "block" not in found

@@ -71,23 +71,51 @@ def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) ->
     for override in overrides:
         _check_known(option, override, plain)
 
+    changes = [
+        change
+        for name, value in _parsed(option, overrides)
+        for change in _each(option, name, value, plain)
+    ]
+
     OmegaConf.set_struct(whole, True)
     try:
-        for name, value in _parsed(option, overrides):
+        for name, value in changes:
             # an argument that the file leaves out; _check_known has let it pass
             new = not _is_there(name, plain)
             OmegaConf.update(whole, f"{group}.{name}", value, merge=True, force_add=new)
         return instantiate(whole[group], _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
-        raise ValueError(" ".join(str(cause).split())) from cause
+        raise ValueError(_named(option, cause)) from cause
+
+
+def _each(option: str, name: str, value: Any, plain: dict) -> list[tuple[str, Any]]:
+    """Split a change of several settings, as in criterion={wrong: 3}, into one of each.
+
+    Raises ValueError for one that is not there, and for a single value in their place.
+    """
+    now: Any = plain
+    for part in name.split("."):
+        now = now.get(part) if isinstance(now, dict) else None
+    several = isinstance(now, dict) and now and "_target_" not in now
+    if not several or value is None:
+        return [(name, value)]
+    if not isinstance(value, dict):
+        raise refusal(
+            option, f"settings, as in {name}={{{next(iter(now))}: VALUE}}", f"{name}={value}"
+        )
+    changes = []
+    for key, inner in value.items():
+        _check_known(option, f"{name}.{key}={inner}", plain)
+        changes += _each(option, f"{name}.{key}", inner, plain)
+    return changes
 
 
 def _check_known(option: str, override: str, plain: dict) -> None:
     """Raise ValueError for a setting that neither the option's file nor its class has."""
     name, equals, _ = override.partition("=")
     if not equals:
-        raise ValueError(f"{option}: a setting is written as name=value. Received: {override}")
+        raise refusal(option, "name=value for a setting", override)
     within, _, _ = name.rpartition(".")
     arguments = inspect.signature(found(plain["_target_"])).parameters
     # within a part with a class of its own, that class refuses what it does not know

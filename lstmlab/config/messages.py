@@ -20,14 +20,14 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MissingConfigException):
         return _missing(error)
     if isinstance(error, OverrideParseException):
-        written = "a setting is written as name=value, a sweep as name=value1,value2"
-        return f"{written}. Received: {error.override!r}"
+        written = "name=value for a setting, name=value1,value2 for a sweep"
+        return f"settings: expected {written}. Received: {error.override!r}"
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
 
     if line.startswith("Config group override must be"):
-        chosen = "a part is chosen by the name of its option, and left out with '~part'"
-        return f"{chosen}. Received: {' '.join(sys.argv[1:])}"
+        chosen = "the name of an option for each part, or '~part' to leave it out"
+        return f"settings: expected {chosen}. Received: {' '.join(sys.argv[1:])}"
     if isinstance(error, OSError) and error.filename:
         received = f"{error.filename} ({error.strerror})"
         return f"outputs: expected a folder that can be written. Received: {received}"
@@ -38,7 +38,8 @@ def _missing(error: Any) -> str:
     """Say which option is not there."""
     name = (error.missing_cfg_file or "").removeprefix("/")
     group, _, option = name.partition("/")
-    known = options(group) if group else []
+    # Hydra's own parts, such as hydra/launcher, are not in conf/
+    known = options(group) if group and group != "hydra" else []
     return unknown_option(group, option, known) if known else _flat(str(error))
 
 

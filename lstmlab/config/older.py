@@ -2,38 +2,24 @@
 
 from typing import Any
 
-from lstmlab.config.options import renamed
 
+def current(node: Any) -> Any:
+    """Return the config of an older run, or a part of it, under today's names.
 
-def current(config: dict) -> dict:
-    """Return the config of an older run under today's names; one of today stays as it is."""
-    return _learners_of_today(_as_of_today(config))
-
-
-def _as_of_today(node: Any, before: str = "") -> Any:
-    """Give settings their new names, wherever renamed.yaml has one."""
+    Only learners changed, wherever they are: also those within `growing` or a diagnostic. A config
+    of today stays as it is.
+    """
     if not isinstance(node, dict):
         return node
-    names = renamed()["settings"]
-    after = {}
-    for key, value in node.items():
-        new = names.get(f"{before}{key}", f"{before}{key}")
-        if new is not None:
-            after[new.removeprefix(before)] = _as_of_today(value, f"{before}{key}.")
-    return after
-
-
-def _learners_of_today(node: Any) -> Any:
-    """Do the same for every learner in a config, such as those within `growing` or a diagnostic."""
-    if not isinstance(node, dict):
-        return node
-    after = {key: _learners_of_today(value) for key, value in node.items()}
+    after = {key: current(value) for key, value in node.items()}
     package, _, name = str(node.get("_target_", "")).rpartition(".")
     if package != "lstmlab.learners":
         return after
 
-    # not in renamed.yaml: these lie anywhere in a config, and `limit` became two names
+    # renamed.yaml, for messages, has them by their place; here they lie anywhere
     names = {"updates": "update_every", "h": "horizon"}
+    if name == "Growing":
+        names["block"] = "period"
     if name in ("RTRL", "SnAp"):
         names["limit"] = "max_sensitivities"
     if name == "Truncated1997":

@@ -83,7 +83,7 @@ def renamed() -> dict[str, dict]:
     """Return conf/renamed.yaml.
 
     `options` is {group: {old: new}}, `settings` {old: new}, `split` {old: text}. The new name of an
-    option may be followed by settings; that of a setting is null where there is none today. `split`
-    says what to write instead where that depends on the other settings.
+    option may be followed by settings. `split` says what to write instead where that depends on the
+    other settings.
     """
     return yaml.safe_load((folder() / "renamed.yaml").read_text(encoding="utf-8"))

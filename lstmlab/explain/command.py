@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from lstmlab.errors import refusal
 from lstmlab.explain.explanation import made, of_cell, of_run
 
 
@@ -21,8 +22,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+    try:
+        jobs = _jobs(options)
+    except ValueError as error:
+        sys.exit(f"lstmlab-explain: {error}")
     problems = 0
-    for job in _jobs(options):
+    for job in jobs:
         try:
             print(f"written: {job()}")
         except (OSError, ValueError) as error:
@@ -61,10 +66,15 @@ def _jobs(options: argparse.Namespace) -> list[Callable[[], Path]]:
     if first.startswith("cell="):
         return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
     # the files of all runs have the same names: each run gets a folder of its own in --out
-    several = options.out is not None and len(options.what) > 1
+    if options.out is None or len(options.what) == 1:
+        return [partial(of_run, run, options.out) for run in options.what]
+    names = [Path(run).resolve().name for run in options.what]
+    if len({*names}) < len(names):  # the runs of two sweeps may have the same name
+        expected = "runs whose folders have different names, as each gets a folder in --out"
+        raise refusal("explain", expected, f"{' '.join(options.what)}")
     return [
-        partial(of_run, run, options.out / Path(run).name if several else options.out)
-        for run in options.what
+        partial(of_run, run, options.out / name)
+        for run, name in zip(options.what, names, strict=True)
     ]
 
 

@@ -97,10 +97,10 @@ def _check_there(run: Run, path: Path, what: str) -> None:
 
 def _optimizer(config: dict) -> Any:
     rate = (config.get("optimizer") or {}).get("learning_rate")
-    if isinstance(rate, int | float) and not rate > 0:  # Keras takes negative rates
-        raise refusal("train", "a number > 0", {"optimizer.learning_rate": rate})
-    whole = {"learning_rate": float(rate)} if type(rate) is int else {}  # which Keras refuses
-    optimizer = instantiate(config, "optimizer", **whole)
+    checked = {}
+    if isinstance(rate, int | float):  # Keras takes negative rates, and refuses integers
+        checked["learning_rate"] = checks.number("train", "optimizer.learning_rate", rate, above=0)
+    optimizer = instantiate(config, "optimizer", **checked)
     try:
         float(optimizer.learning_rate)
     except Exception as error:  # whatever a schedule makes of its settings

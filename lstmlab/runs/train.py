@@ -98,7 +98,7 @@ class _Job:
         self.task, self.trainer, self.model = built.task, built.trainer, built.model
         self.criterion = criteria.criterion(**self.task.criterion)
         self.sets = self.task.sets(self.seed)
-        self._check_sets()
+        criteria.check_sets("train", self.criterion, self.sets)
 
         # made after the weights are drawn: learners that a diagnostic compares may draw seeds
         diagnostics = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
@@ -224,11 +224,6 @@ class _Job:
         self.row.update(test_size=len(correct), test_wrong=wrong, test_error=float(errors.mean()))
         self.row.update({f"{name}_loss": value for name, value in means.items()})
         self.row.update(self.task.summary(correct, means))
-
-    def _check_sets(self) -> None:
-        names = getattr(self.criterion, "sets", None) or []
-        if not set(names) <= set(self.sets):
-            raise refusal("train", f"names among {sorted(self.sets)}", {"criterion.sets": names})
 
     def _published(self) -> dict:
         """Return the published figures of the task's first entry with this run's settings."""

@@ -65,7 +65,7 @@ def run_folder(tmp_path, *without: str):
         ),
         (
             ["cell=gru", "units"],
-            r"gru: a setting is written as name=value\. Received: units",
+            r"gru: expected name=value for a setting\. Received: units",
         ),
         (
             ["cell=gru", "units=2,3"],
@@ -135,3 +135,15 @@ def test_other_runs_are_written_when_one_cannot_be(tmp_path, monkeypatch, capsys
         for one in ("a/b in here", "a/b in None", "a/b in here/b", "a/c in here/c")
     ]
     assert said.err == "lstmlab-explain: no nowhere\n"
+
+
+def test_runs_of_the_same_name_do_not_overwrite_one_another(tmp_path, monkeypatch, capsys):
+    made = []
+    monkeypatch.setattr(command, "of_run", lambda folder, out: made.append(out))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(SystemExit, match=r"^lstmlab-explain: explain: expected runs .* a/0 b/0$"):
+        explain.main(["a/0", "b/0", "--out", "out"])
+    assert not made
+    explain.main([".", "../b", "--out", "out"])
+    assert [str(path) for path in made] == ["out/here", "out/b"]

@@ -208,6 +208,10 @@ def test_not_finite_is_found_where_it_begins():
             "optimizer.learning_rate=-1",
             "expected a number > 0. Received: optimizer.learning_rate=-1",
         ),
+        (
+            "optimizer.learning_rate=inf",
+            "expected a number > 0. Received: optimizer.learning_rate=inf",
+        ),
         ("diagnostic.gates=null", "expected a diagnostic. Received: diagnostic.gates=None"),
         (
             "task.criterion.error_below=0",
