@@ -363,7 +363,8 @@ def test_a_probe_of_masked_steps_only_measures_nothing(rng, capsys):
     model = stacked(rng, Zeros(dtype="float64"), GatedRNN(N, name="r", dtype="float64"))
     with pytest.raises(
         ValueError,
-        match=r": expected a model that runs a GatedRNN\. Received: model=.*, with none left$",
+        match=r"^GateTensorBoard: expected a model that runs a GatedRNN\. "
+        rf"Received: model='{model.name}', with none left$",
     ):
         measured_layers(model, (np.zeros((B, T, F)), rng.normal(size=(B, N))))
     assert (
