@@ -552,6 +552,34 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
 
 
 @pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({150: 1e39}, r"up to 3.4e\+38. Received: 1e\+39 in row 151 below .* column 'u'"),
+        ({0: -1e300}, r"Received: -1e\+300 in row 1 below the header, column 'u'"),
+        (
+            {0: 3e38, 50: -3e38},
+            r"less the first.* Received: -3e\+38 in row 51 below the header, column 'u'",
+        ),
+        (
+            dict.fromkeys(range(1, 140), 3e38) | {150: -3e38},
+            r"finite numbers after standardisation. Received: others in column 'u'",
+        ),
+    ],
+)
+def test_numbers_that_float32_cannot_hold(write, changes, match):
+    table = series()
+    for row, number in changes.items():
+        table.loc[row, "u"] = number
+    failing(match, write(table), target="v", time="t", chunk=40)
+
+
+def test_the_largest_numbers_of_float32_stay_finite(write):
+    table = series().assign(u=np.tile([0.0, 3.4e38], 100))
+    x, _, _ = Csv(write(table), target="v", time="t").sample(generator(0, "train"), 50)
+    assert np.allclose(np.abs(x[..., 1]), 1)
+
+
+@pytest.mark.parametrize(
     ("settings", "match"),
     [
         ({"target": "V"}, r"a column of the table; nearest: 'v'. Received: task.target='V'"),

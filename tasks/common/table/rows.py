@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from lstmlab.tasks.common.table.columns import Columns
-from lstmlab.tasks.common.table.text import Text, below_header, fail
+from lstmlab.tasks.common.table.text import Text, below_header, check_finite, fail
 
 PARTS = ("train", "validation", "test")
 
@@ -75,7 +75,11 @@ def read(text: Text, columns: Columns, time_format: str | None, limit: int) -> R
         chunk = frame[columns.numbers].to_numpy()
         if offsets is None:
             offsets = _offsets(chunk[0], columns.wide)
-        values[done : done + len(chunk)] = chunk - offsets
+        with np.errstate(over="ignore"):
+            values[done : done + len(chunk)] = chunk - offsets
+        expected = "numbers that are finite in float32 less the first of their column"
+        kept = values[done : done + len(chunk)]
+        check_finite(kept, chunk, columns.numbers, done, expected)
         for code in codes.values():
             code.add(frame[code.name], done)
         if times is not None:
