@@ -707,6 +707,14 @@ def test_bad_files(tmp_path):
     failing(r"a file that can be read.*directory", str(tmp_path), target="v")
     (tmp_path / "not.gz").write_bytes(b"a,b\n1,2\n")
     failing(r"a file that can be read", str(tmp_path / "not.gz"), target="a")
+    packed = gzip.compress(series().to_csv(index=False).encode())
+    for name, content, cause in [
+        ("cut.gz", packed[:-20], "ended before"),
+        ("damaged.gz", packed[:10] + b"\xff" + packed[11:], "invalid block type"),  # after its head
+    ]:
+        (tmp_path / name).write_bytes(content)
+        received = rf"Received: task.file='.*{name}' \(.*{cause}"
+        failing(f"a file that can be read. {received}", str(tmp_path / name), target="v")
 
 
 def test_bad_groups(write):

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,7 +185,7 @@ class Text:
             fail(expected, f"{byte} ({error.reason}), {self.name}")
         except LookupError as error:
             fail("an encoding that Python knows", f"task.encoding={self.encoding!r} ({error})")
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             cause = getattr(error, "strerror", None) or error
             fail("a file that can be read", f"{self.name} ({cause})")
         except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
