@@ -345,6 +345,21 @@ def test_other_ways_to_write_it(write, tmp_path, how):
         assert np.allclose(a, b)
 
 
+def test_times_and_classes_with_the_decimal_sign_of_the_text(write):
+    table = groups().sample(frac=1, random_state=3)
+    table["t"] /= 2
+    table["kind"] = table["kind"].map({"a": 10.5, "b": 9.5, "c": 100.25})
+    text = {"separator": ";", "decimal": ","}
+    settings = {"group": "id", "time": "t", "features": ["u"]}
+    for more in ({"target": "v"}, {"target": "kind", "kind": "classification"}):
+        plain = Csv(write(table, "plain.csv"), **settings, **more)
+        german = Csv(write(table, sep=";", decimal=","), **settings, **more, **text)
+        for a, b in zip(joined(plain.sets(0)["test"]), joined(german.sets(0)["test"]), strict=True):
+            assert np.array_equal(a, b)
+    assert plain.classes == ["9.5", "10.5", "100.25"]
+    assert german.classes == ["9,5", "10,5", "100,25"]
+
+
 def test_budget_takes_no_other_settings(write):
     rule = {"rule": "budget", "sets": ["validation"], "wrong": 0.05}
     assert Csv(write(series()), target="v", criterion=rule).criterion == {"rule": "budget"}
@@ -515,7 +530,8 @@ def test_blank_lines_are_counted(write):
         ),
         (
             "t,v\nnoon,2\nx,3\n",
-            r"numbers or dates in column 't', or task.time_format. Received: 'noon' in row 1",
+            r"numbers or dates in column 't', or task.time_format. "
+            r"Received: 'noon' in row 1 below the header",
         ),
         ("t,v\n1,2\n2,3\n3,4\n", "sequences of at least 2 rows. Received: 2 shorter"),
         (
