@@ -76,13 +76,14 @@ class Timing(Continual):
         self.F = integer("Timing", "task.F", F, least=2, most=10_000)
         self.I_max = integer("Timing", "task.I_max", I_max)
         self._wave = WAVES[one_of("Timing", "task.wave", wave, WAVES)]
-        why = "which is task.F + task.I_max"
-        integer("Timing", "task.steps", steps, least=F + I_max, why=why)
+        least, why = self.F + self.I_max, "which is task.F + task.I_max"
+        if kind == "single":
+            steps = least
+        else:
+            steps = integer("Timing", "task.steps", steps, least=least, why=why)
 
         self.endless = kind != "single"
-        self.set_streams(steps, steps, typical=F, least=F + I_max)
-        if kind == "single":
-            self.steps = F + I_max
+        self.set_streams(steps, steps, typical=F)
         getattr(self, f"_{kind}")()
 
         self.test_size = {"single": I_max + 1, "periodic": 1}.get(kind, 100)

@@ -226,7 +226,9 @@ def test_bad_setting_and_divergence(tmp_path):
     processes = {name: start(tmp_path / name, *arguments) for name, arguments in cases.items()}
     ends = {name: finish(process, tmp_path / name) for name, process in processes.items()}
     assert {code for code, _, _ in ends.values()} == {1}
-    assert "one of [1, 2, 4]. Received: block_size=3" in the_line(ends["bad"][2])
+    assert the_line(ends["bad"][2]).endswith(
+        ": GatedCell: expected a divisor of units=4, one of [1, 2, 4]. Received: block_size=3"
+    )
     assert ends["bad"][1] == ""
     assert "Received: optimizer.learning_rate=1e+30" in the_line(ends["nan"][2])
     assert "failed after" in ends["nan"][1]

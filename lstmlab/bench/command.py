@@ -74,7 +74,7 @@ def _layers(options: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in options.shapes:
         shape = SHAPES[name]
-        layers = BENCHMARKS[options.what](*shape)
+        layers = BENCHMARKS[options.what](shape[-1])
         table = measured(layers, shape, options.rounds, SECONDS)
         print(f"{name}: batch, steps, features, units = {shape}")
         print(f"{table.to_markdown(index=False, floatfmt='.2f')}\n")
@@ -182,7 +182,7 @@ def measured(
     return pd.DataFrame(columns).rename_axis("layer").reset_index()
 
 
-def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+def keras_lstm(units: int) -> dict[str, Callable]:
     """vanilla against keras.layers.LSTM, with the last output and with all; and in Keras' RNN."""
     import keras
 
@@ -202,7 +202,7 @@ def keras_lstm(batch: int, steps: int, features: int, units: int) -> dict[str, C
     }
 
 
-def every_variant(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+def every_variant(units: int) -> dict[str, Callable]:
     """Every variant against vanilla."""
     from lstmlab.cells import GatedRNN, variants
 
@@ -210,7 +210,7 @@ def every_variant(batch: int, steps: int, features: int, units: int) -> dict[str
     return {name: GatedRNN(units, name) for name in names}
 
 
-def with_traces(batch: int, steps: int, features: int, units: int) -> dict[str, Callable]:
+def with_traces(units: int) -> dict[str, Callable]:
     """return_traces against none, only looked at, and differentiated.
 
     Their means join the output, so that all are made.

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
+from lstmlab import checks
 from lstmlab.diagnostics.common.graphs import compiled
-from lstmlab.errors import refusal
 
 # The chapters of TensorBoard's page Custom Scalars, in the order of the story
 LEARNING = "1 Does it learn?"
@@ -72,10 +72,9 @@ class Diagnostic(abc.ABC):
         """Set the cadence; None keeps that of the class. Raises ValueError for another value."""
         if every is None:
             return
-        number = isinstance(every, int) and not isinstance(every, bool) and every > 0
-        if not number and every not in ("window", "doubling"):
-            owner = type(self).__name__
-            raise refusal(owner, "a positive integer, 'window' or 'doubling'", {"every": every})
+        if every not in ("window", "doubling"):
+            owner, others = type(self).__name__, "'window' or 'doubling'"
+            every = checks.integer(owner, "every", every, why=others)
         self.every = every
 
     def serves(self, model: Any) -> bool:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from lstmlab import checks
 from lstmlab.diagnostics.base import CAUSES, Chart, Diagnostic, Probe
 from lstmlab.diagnostics.common.checked import checked
-from lstmlab.diagnostics.common.steps import evenly, last_steps, spans
+from lstmlab.diagnostics.common.steps import evenly, last_steps, spans, until_last_error
 from lstmlab.diagnostics.common.tracing import trace
 from lstmlab.errors import refusal
 
@@ -150,9 +150,7 @@ def intervene(
     if events.shape != w.shape:
         raise refusal(owner, f"events [B, T] = {w.shape}", f"events={events.shape}")
 
-    # valid: every step that is followed by an error, or has one
-    valid = np.flip(np.cumsum(np.flip(w > 0, axis=1), axis=1), axis=1) > 0
-    probe = Probe(x, y, w, valid, events)
+    probe = Probe(x, y, w, until_last_error(w), events)
     where = _where(owner, probe, _checked_interval(owner, interval))
     cells = tuple(range(model.cell.units))
     function = tf.function(partial(_effects, model, cells=cells), jit_compile=True, autograph=False)

@@ -147,10 +147,9 @@ class _Double:
         state = random.getstate()
         try:
             self.cell, self.head = (_in_float64(layer) for layer in (model.cell, model.head))
-            self.exact = self._with(BPTT())
+            self._build_with(BPTT())
             self.steps: dict[str | None, tuple[Callable, Callable]] = {}
             self.steps[None] = (self._compiled(BPTT()),) * 2
-            self.stand_ins: dict[str, Any] = {}
             for name, learner in learners.items():
                 self._take(name, learner)
         finally:
@@ -185,13 +184,14 @@ class _Double:
             found[lag] = [[g.numpy() / count for g in function(*batch)] for _ in range(draws)]
         return found
 
-    def _with(self, learner: Learner) -> Any:
-        return self._type(self.cell, self.head, learner, self._features)
+    def _build_with(self, learner: Learner) -> None:
+        """Build cell and head if they are not yet. Raises ValueError if the learner refuses."""
+        self._type(self.cell, self.head, learner, self._features)
 
     def _take(self, name: str, learner: Learner) -> None:
         """Keep a learner's gradients: with its own pieces, and with pieces of one step."""
         try:
-            self.stand_ins[name] = self._with(learner)
+            self._build_with(learner)
         except ValueError as error:
             self.leave_out(name, error)
             return

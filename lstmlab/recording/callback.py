@@ -13,7 +13,7 @@ from lstmlab import checks
 from lstmlab.diagnostics import Diagnostic, Probe, kinds
 from lstmlab.errors import refusal
 from lstmlab.recording.board import Board
-from lstmlab.recording.layers import checked, has_gated_rnn
+from lstmlab.recording.layers import checked
 from lstmlab.recording.recorder import Recorder
 
 
@@ -71,10 +71,6 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Measure once before training; the first time, start the recorder."""
-        is_recurrent = hasattr(self.model, "learner")
-        if not is_recurrent and not has_gated_rnn(self.model):
-            asked = "a model with at least one GatedRNN"
-            raise refusal("GateTensorBoard", asked, {"model": self.model.name})
         if self._of is not self.model:  # a second fit of the same model continues the first
             self._start()
         # optimizer steps, not batches: they go on counting in a second fit

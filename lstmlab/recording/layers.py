@@ -14,6 +14,7 @@ from keras import ops, tree
 
 from lstmlab.cells.layer import GatedRNN
 from lstmlab.diagnostics.base import Probe
+from lstmlab.diagnostics.common.steps import until_last_error
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Learner
 from lstmlab.learners.bptt import BPTT
@@ -276,7 +277,7 @@ def whole_probe(model: Any, probe: Any) -> Probe:
     Args:
         model: A lstmlab.Recurrent.
         probe: A Probe, or x [B, T, F], y [B, T, K] and optionally w [B, T] (default: 1 everywhere).
-            Steps are valid up to the last one with a weight.
+            Steps are valid up to the last one with a weight above 0.
 
     Raises:
         ValueError: Other shapes, or an empty probe.
@@ -292,5 +293,4 @@ def whole_probe(model: Any, probe: Any) -> Probe:
         asked = f"a probe x [B, T, {model.features}], y [B, T, K], w [B, T]"
         raise refusal(OWNER, asked, f"x={x.shape}, y={y.shape}, w={w.shape}")
 
-    later = np.flip(np.cumsum(np.flip(w, axis=1), axis=1), axis=1)  # weights from each step on
-    return Probe(x, y, w, later > 0, w > 0)
+    return Probe(x, y, w, until_last_error(w), w > 0)

@@ -16,7 +16,8 @@ from lstmlab.bench import command as bench
 from lstmlab.bench import learners as bench_learners
 from lstmlab.task import Task
 
-SHAPE = (2, 3, 2, 4)
+UNITS = 4
+SHAPE = (2, 3, 2, UNITS)  # batch, steps, features, units
 
 
 def test_a_table_of_ratios():
@@ -35,21 +36,21 @@ def test_a_table_of_ratios():
 
 
 def test_layers_of_each_benchmark():
-    assert {name: next(iter(make(*SHAPE))) for name, make in bench.BENCHMARKS.items()} == {
+    assert {name: next(iter(make(UNITS))) for name, make in bench.BENCHMARKS.items()} == {
         "keras": "keras.layers.LSTM",
         "variants": "vanilla",
         "traces": "no traces",
     }
-    assert sorted(bench.every_variant(*SHAPE)) == variants()
+    assert sorted(bench.every_variant(UNITS)) == variants()
 
 
 def first_two(benchmark):
     """A benchmark with its first two layers: each layer is compiled."""
-    return lambda *shape: dict(list(benchmark(*shape).items())[:2])
+    return lambda units: dict(list(benchmark(units).items())[:2])
 
 
 def test_traces_are_part_of_what_is_timed(rng):
-    layers = bench.with_traces(*SHAPE)
+    layers = bench.with_traces(UNITS)
     x = rng.normal(size=SHAPE[:3]).astype("float32")
     traced = layers["traces"](x)
     assert traced.shape == layers["no traces"](x).shape

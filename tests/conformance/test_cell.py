@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from branches import one_per_branch
+from branches import BRANCHES, one_per_branch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from oracles import assert_gradients, finite_differences, randomize
@@ -75,6 +75,10 @@ def test_every_file_is_a_variant_or_a_cell_of_another_class():
     assert len(GATED) >= 24
     assert all(type(build(name)) is GatedCell for name in GATED)
     assert not any(isinstance(build(name), GatedCell) for name in OTHERS)
+
+
+def test_every_cell_that_stands_for_others_is_a_file():
+    assert {f"{name}.yaml" for name in BRANCHES} <= set(FILES)
 
 
 @every_cell

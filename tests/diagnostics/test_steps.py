@@ -11,6 +11,7 @@ from lstmlab.diagnostics.common.steps import (
     last_steps,
     spans,
     thinned,
+    until_last_error,
 )
 
 MARKS = np.array([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 0, 0]], bool)
@@ -25,6 +26,12 @@ def test_the_first_steps_that_are_marked(number, expected):
 
 def test_the_last_steps_that_are_marked():
     assert last_steps(MARKS).tolist() == [3, -1, 2]
+
+
+def test_the_steps_until_the_last_error_whatever_the_weights_sum_to():
+    w = np.array([[0, 1, 0, 1, -5], [0, 0, -1, 0, 0], [2, -3, 1, 0, 0]], "float32")
+    assert until_last_error(w).sum(axis=1).tolist() == [4, 0, 3]
+    assert until_last_error(w)[2].tolist() == [True, True, True, False, False]
 
 
 def probe(w, valid, events) -> Probe:

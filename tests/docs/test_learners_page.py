@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from oracles import randomize
+from refusals import DROPOUT
 
 from lstmlab import GatedCell, Head
 from lstmlab.learners import BPTT
@@ -54,5 +55,5 @@ def test_it_is_not_exact_elsewhere(learner, rng, eager):
 
 
 def test_it_refuses_what_it_cannot_serve(learner):
-    with pytest.raises(ValueError, match="dropout"):
+    with pytest.raises(ValueError, match=rf"^CutCandidates: {DROPOUT}\. Received: dropout=0\.5,"):
         learner.check(GatedCell(N, dropout=0.5))

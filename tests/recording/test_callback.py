@@ -243,6 +243,7 @@ def test_models_and_probes_that_are_refused_before_training(data, tmp_path):
         before = model.get_weights()
         with pytest.raises(ValueError, match=f"^GateTensorBoard: {text}$"):
             model.fit(x, y, verbose=0, callbacks=[GateTensorBoard(tmp_path, probe)])
+        assert not list(tmp_path.iterdir()), "nothing is written for what is refused"
         for one, other in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
     without = simple(loss=None)

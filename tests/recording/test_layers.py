@@ -312,6 +312,16 @@ def test_a_recurrent_is_its_own_only_layer(rng):
         measured_layers(model, (x[..., :2], y, w))
 
 
+def test_a_negative_weight_does_not_move_the_end_of_a_sequence(rng, x):
+    model = Recurrent(variant("lstm1997", units=N), Head(2), BPTT(), F)
+    w = np.zeros((B, T))
+    w[0, [1, 3, 4]] = 1.0, 1.0, -5.0
+    w[1, [2, 3]] = -1.0, 0.5
+    ((_, probe),) = measured_layers(model, (x, rng.normal(size=(B, T, 2)), w)).values()
+    assert probe.valid.sum(axis=1).tolist() == [4, 4] + [0] * (B - 2)
+    np.testing.assert_array_equal(probe.events, w > 0)
+
+
 def test_what_is_refused(rng, x):
     model, y = two_layers(rng, "float32"), rng.normal(size=(B, 2))
     plain = keras.Sequential([keras.Input((T, F)), layers.LSTM(2), layers.Dense(1)], name="plain")
@@ -363,7 +373,8 @@ def test_a_probe_of_masked_steps_only_measures_nothing(rng, capsys):
     model = stacked(rng, Zeros(dtype="float64"), GatedRNN(N, name="r", dtype="float64"))
     with pytest.raises(
         ValueError,
-        match=r": expected a model that runs a GatedRNN\. Received: model=.*, with none left$",
+        match=r"^GateTensorBoard: expected a model that runs a GatedRNN\. "
+        rf"Received: model='{model.name}', with none left$",
     ):
         measured_layers(model, (np.zeros((B, T, F)), rng.normal(size=(B, N))))
     assert (

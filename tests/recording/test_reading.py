@@ -141,13 +141,15 @@ def test_a_run_of_another_version_says_so(row, run, capsys):
 def test_no_folder_and_no_run_in_it(tmp_path):
     with pytest.raises(
         FileNotFoundError,
-        match=r"expected the folder of a run\. Received: folder='.*none', which is not a folder$",
+        match=r"^read: expected the folder of a run\. "
+        rf"Received: folder='{tmp_path}/none', which is not a folder$",
     ):
         read(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(
         FileNotFoundError,
-        match=r"^read: expected the folder of a run\. Received: folder='.*', with no run in it$",
+        match=r"^read: expected the folder of a run\. "
+        rf"Received: folder='{tmp_path}', with no run in it$",
     ):
         read(tmp_path)
 

@@ -27,9 +27,25 @@ def test_a_signal_takes_effect_after_what_was_held(number):
         signal.signal(number, before)
 
 
-def test_without_a_signal_nothing_happens():
-    with signals_held():
-        pass
+def test_without_a_signal_the_handlers_are_as_before():
+    """Both are others meanwhile; the signal of a handler that is none is left alone."""
+    stops = (signal.SIGINT, signal.SIGTERM)
+    own = {stop: lambda *_: None for stop in stops}
+    before = {stop: signal.signal(stop, own[stop]) for stop in stops}
+    try:
+        with signals_held():
+            assert all(signal.getsignal(stop) is not own[stop] for stop in stops)
+            assert all(callable(signal.getsignal(stop)) for stop in stops)
+        assert {stop: signal.getsignal(stop) for stop in stops} == own
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with signals_held():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGINT) is not own[signal.SIGINT]
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is own[signal.SIGINT]
+    finally:
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
 
 
 def test_the_end_of_the_parent_interrupts(monkeypatch):

@@ -98,15 +98,15 @@ def test_a_sweep_that_stops_interrupts_its_job(run, monkeypatch):
 def test_a_leader_that_is_gone_stops_its_jobs(tmp_path, monkeypatch):
     leader = Leader(tmp_path)
     assert (leader.gone(), leader.stops()) == (False, False)
-    monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert (leader.gone(), leader.stops()) == (leader.pid != 1,) * 2
+    monkeypatch.setattr(os, "getppid", lambda: leader.pid + 1)
+    assert (leader.gone(), leader.stops()) == (True, True)
 
 
 def test_one_that_leads_itself_is_never_gone(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "led", [tmp_path])
-    leader = Leader(tmp_path)
-    monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert not leader.gone()
+    leader, parent = Leader(tmp_path), os.getppid()
+    monkeypatch.setattr(os, "getppid", lambda: parent + 1)
+    assert (leader.gone(), leader.stops()) == (False, False)
     (tmp_path / STOP).touch()
     assert leader.stops()
 

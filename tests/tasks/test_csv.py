@@ -197,7 +197,7 @@ def test_wide_rows_are_sequences_as_long_as_they_are_filled(write):
     )
     task = Csv(write(table), format="wide", kind="classification", target="kind", group="who")
     assert (task.features, task.steps, task.classes) == (1, 8, ["0", "1"])
-    assert any("who" not in note for note in task.notes) or not task.notes
+    assert task.notes == []
     people = {}
     for part in ("train", "validation", "test"):
         x, y, w = task.encode(task._parts[part], task._starts[task._parts[part]])
@@ -343,6 +343,21 @@ def test_other_ways_to_write_it(write, tmp_path, how):
         task.sample(generator(0, "train"), 20), plain.sample(generator(0, "train"), 20), strict=True
     ):
         assert np.allclose(a, b)
+
+
+def test_times_and_classes_with_the_decimal_sign_of_the_text(write):
+    table = groups().sample(frac=1, random_state=3)
+    table["t"] /= 2
+    table["kind"] = table["kind"].map({"a": 10.5, "b": 9.5, "c": 100.25})
+    text = {"separator": ";", "decimal": ","}
+    settings = {"group": "id", "time": "t", "features": ["u"]}
+    for more in ({"target": "v"}, {"target": "kind", "kind": "classification"}):
+        plain = Csv(write(table, "plain.csv"), **settings, **more)
+        german = Csv(write(table, sep=";", decimal=","), **settings, **more, **text)
+        for a, b in zip(joined(plain.sets(0)["test"]), joined(german.sets(0)["test"]), strict=True):
+            assert np.array_equal(a, b)
+    assert plain.classes == ["9.5", "10.5", "100.25"]
+    assert german.classes == ["9,5", "10,5", "100,25"]
 
 
 def test_budget_takes_no_other_settings(write):
@@ -515,7 +530,8 @@ def test_blank_lines_are_counted(write):
         ),
         (
             "t,v\nnoon,2\nx,3\n",
-            r"numbers or dates in column 't', or task.time_format. Received: 'noon' in row 1",
+            r"numbers or dates in column 't', or task.time_format. "
+            r"Received: 'noon' in row 1 below the header",
         ),
         ("t,v\n1,2\n2,3\n3,4\n", "sequences of at least 2 rows. Received: 2 shorter"),
         (
@@ -549,6 +565,34 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
     failing(
         r"1 repeated, the first in 'the series' at 3", write(table), target="v", time="t", chunk=40
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({150: 1e39}, r"up to 3.4e\+38. Received: 1e\+39 in row 151 below .* column 'u'"),
+        ({0: -1e300}, r"Received: -1e\+300 in row 1 below the header, column 'u'"),
+        (
+            {0: 3e38, 50: -3e38},
+            r"less the first.* Received: -3e\+38 in row 51 below the header, column 'u'",
+        ),
+        (
+            dict.fromkeys(range(1, 140), 3e38) | {150: -3e38},
+            r"finite numbers after standardisation. Received: others in column 'u'",
+        ),
+    ],
+)
+def test_numbers_that_float32_cannot_hold(write, changes, match):
+    table = series()
+    for row, number in changes.items():
+        table.loc[row, "u"] = number
+    failing(match, write(table), target="v", time="t", chunk=40)
+
+
+def test_the_largest_numbers_of_float32_stay_finite(write):
+    table = series().assign(u=np.tile([0.0, 3.4e38], 100))
+    x, _, _ = Csv(write(table), target="v", time="t").sample(generator(0, "train"), 50)
+    assert np.allclose(np.abs(x[..., 1]), 1)
 
 
 @pytest.mark.parametrize(
@@ -679,6 +723,14 @@ def test_bad_files(tmp_path):
     failing(r"a file that can be read.*directory", str(tmp_path), target="v")
     (tmp_path / "not.gz").write_bytes(b"a,b\n1,2\n")
     failing(r"a file that can be read", str(tmp_path / "not.gz"), target="a")
+    packed = gzip.compress(series().to_csv(index=False).encode())
+    for name, content, cause in [
+        ("cut.gz", packed[:-20], "ended before"),
+        ("damaged.gz", packed[:10] + b"\xff" + packed[11:], "invalid block type"),  # after its head
+    ]:
+        (tmp_path / name).write_bytes(content)
+        received = rf"Received: task.file='.*{name}' \(.*{cause}"
+        failing(f"a file that can be read. {received}", str(tmp_path / name), target="v")
 
 
 def test_bad_groups(write):

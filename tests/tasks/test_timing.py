@@ -64,6 +64,14 @@ def test_single_interval(size):
     assert not task.endless
 
 
+@pytest.mark.parametrize("steps", [300, 5])
+def test_a_single_interval_may_be_longer_than_the_steps_it_does_not_use(steps):
+    task, x, _, w = drawn("single", 400, 2, steps, n=20)
+    assert x.shape == (20, 402, 1)
+    assert (task.steps, task.readouts) == (402, 1)
+    assert (w.sum(axis=1) == 1).all()
+
+
 def test_generated_spikes(size):
     F, I_max = size
     _, x, y, w = drawn("generate", F, I_max, steps=300 * F)
@@ -137,6 +145,9 @@ def test_test_streams_and_card():
     ("arguments", "expected"),
     [({"kind": "msd"}, "one of .*task.kind='msd'"), ({"F": 1}, "in 2..10000. Received: task.F=1"),
      ({"I_max": 0}, "task.I_max=0"), ({"wave": "sine"}, "one of .*task.wave='sine'"),
+     ({"kind": "single", "F": 1}, "in 2..10000. Received: task.F=1"),
+     ({"steps": None}, r">= 11, which is task.F \+ task.I_max. Received: task.steps=None"),
+     ({"kind": "periodic", "F": 400}, r">= 401, which .*Received: task.steps=300$"),
      ({"steps": 10}, r">= 11, which is task.F \+ task.I_max. Received: task.steps=10")],
 )  # fmt: skip
 def test_bad_settings(arguments, expected):

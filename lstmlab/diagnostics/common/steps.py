@@ -22,6 +22,11 @@ def last_errors(probe: Probe) -> np.ndarray:
     return last_steps((probe.w > 0) & probe.valid)
 
 
+def until_last_error(w: np.ndarray) -> np.ndarray:
+    """bool [B, T]: the steps with an error, w > 0, and all that an error follows; w [B, T]."""
+    return np.arange(w.shape[1]) <= last_steps(w > 0)[:, None]
+
+
 def spans(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     """first [B], last [B]: the steps between which something has to be remembered.
 

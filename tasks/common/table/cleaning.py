@@ -99,7 +99,7 @@ def standardise(
         The means and the standard deviations, [F] each; 1 for a constant column.
 
     Raises:
-        ValueError: For a constant target of a forecast.
+        ValueError: For a constant target of a forecast, and for numbers that become infinite.
     """
     means, stds = np.zeros(values.shape[1]), np.ones(values.shape[1])
     for k, name in enumerate(columns.lines):
@@ -114,6 +114,9 @@ def standardise(
             log.notes.append(
                 f"column {name!r} is constant in the training part: it says nothing there"
             )
-        values[:, k] -= means[k]
-        values[:, k] /= stds[k]
+        with np.errstate(over="ignore"):
+            values[:, k] -= means[k]
+            values[:, k] /= stds[k]
+        if np.isinf(values[:, k]).any():
+            fail("finite numbers after standardisation", f"others in column {name!r}")
     return means, stds

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from lstmlab.tasks.common.table.columns import Columns
-from lstmlab.tasks.common.table.text import Text, below_header, fail
+from lstmlab.tasks.common.table.text import Text, below_header, check_finite, fail
 
 PARTS = ("train", "validation", "test")
 
@@ -63,8 +63,8 @@ def read(text: Text, columns: Columns, time_format: str | None, limit: int) -> R
 
     values = np.empty((text.rows, width), "float32")
     label = None if columns.forecasts else columns.target
-    codes = {name: _Codes(name) for name in (columns.group, label) if name is not None}
-    times = _Times(columns.time, time_format) if columns.time is not None else None
+    codes = {name: _Codes(name, text) for name in (columns.group, label) if name is not None}
+    times = _Times(columns.time, text, time_format) if columns.time is not None else None
     parts: list[np.ndarray] = []
     words = [
         name for name in (columns.group, label, columns.time, columns.part) if name is not None
@@ -75,7 +75,11 @@ def read(text: Text, columns: Columns, time_format: str | None, limit: int) -> R
         chunk = frame[columns.numbers].to_numpy()
         if offsets is None:
             offsets = _offsets(chunk[0], columns.wide)
-        values[done : done + len(chunk)] = chunk - offsets
+        with np.errstate(over="ignore"):
+            values[done : done + len(chunk)] = chunk - offsets
+        expected = "numbers that are finite in float32 less the first of their column"
+        kept = values[done : done + len(chunk)]
+        check_finite(kept, chunk, columns.numbers, done, expected)
         for code in codes.values():
             code.add(frame[code.name], done)
         if times is not None:
@@ -155,8 +159,8 @@ def _said(time: np.datetime64 | float) -> str:
 class _Codes:
     """The words of one column as numbers, chunk by chunk."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, text: Text):
+        self.name, self.text = name, text
         self.known: dict[str, int] = {}
         self.chunks: list[np.ndarray] = []
 
@@ -178,7 +182,7 @@ class _Codes:
     def in_order(self) -> tuple[np.ndarray, list[str]]:
         """Codes by the order of the words; of numbers, by their size."""
         words = self.names()
-        sizes = pd.to_numeric(pd.Series(words), errors="coerce")
+        sizes = self.text.as_numbers(pd.Series(words))
         if sizes.isna().any():
             order = np.argsort(words)
         else:
@@ -192,19 +196,20 @@ class _Codes:
 class _Times:
     """A time column as numbers or dates; its first cell says which."""
 
-    def __init__(self, name: str, format: str | None):
-        self.name, self.format, self.dates = name, format, format is not None
+    def __init__(self, name: str, text: Text, format: str | None):
+        self.name, self.text = name, text
+        self.format, self.dates = format, format is not None
         self.chunks: list[np.ndarray] = []
 
     def add(self, words: pd.Series, done: int) -> None:
         if not self.chunks and not self.dates:
-            self._look_at(words.iloc[0])
+            self._look_at(words.iloc[:1])
         if self.dates:
             # as utc, so that dates with different offsets can be compared
             times = pd.to_datetime(words, format=self.format, errors="coerce", utc=True)
             times = times.dt.tz_localize(None)
         else:
-            times = pd.to_numeric(words, errors="coerce")
+            times = self.text.as_numbers(words)
 
         if times.isna().any():
             row = int(times.isna().to_numpy().argmax())
@@ -213,14 +218,14 @@ class _Times:
             fail(f"{like} in column {self.name!r}; see task.time_format", where)
         self.chunks.append(times.to_numpy("datetime64[ns]" if self.dates else "float64"))
 
-    def _look_at(self, first: str) -> None:
-        if not pd.isna(pd.to_numeric(first, errors="coerce")):
+    def _look_at(self, first: pd.Series) -> None:
+        if self.text.as_numbers(first).notna().all():
             return
         self.dates = True
-        self.format = pd.tseries.api.guess_datetime_format(str(first))
+        self.format = pd.tseries.api.guess_datetime_format(str(first.iloc[0]))
         if self.format is None:
             expected = f"numbers or dates in column {self.name!r}, or task.time_format"
-            fail(expected, f"{first!r} in row 1")
+            fail(expected, f"{first.iloc[0]!r} in {below_header(0)}")
 
     def values(self) -> np.ndarray:
         return np.concatenate(self.chunks)

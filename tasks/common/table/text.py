@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,31 @@ def fail(expected: str, received: str) -> NoReturn:
 def below_header(row: int) -> str:
     """Where the row with that number, counted from 0, is in the file."""
     return f"row {row + 1} below the header"
+
+
+def in_cell(row: int, column: str) -> str:
+    """Where the cell in the row with that number, counted from 0, and in that column is."""
+    return f"{below_header(row)}, column {column!r}"
+
+
+def check_finite(
+    kept: np.ndarray, cells: np.ndarray, names: list[str], done: int, expected: str
+) -> None:
+    """Raises for the first infinite number.
+
+    Args:
+        kept: Numbers as they are kept, [rows, columns].
+        cells: The same as they stand in the file.
+        names: The columns.
+        done: The number of the first row, counted from 0.
+        expected: What the message says that was expected.
+    """
+    infinite = np.isinf(kept)
+    if infinite.any():
+        row, column = (int(k[0]) for k in np.nonzero(infinite))
+        cell = cells[row, column]
+        what = "infinity" if np.isinf(cell) else f"{cell:g}"
+        fail(expected, f"{what} in {in_cell(done + row, names[column])}")
 
 
 class Text:
@@ -114,7 +140,7 @@ class Text:
             words: Columns to read as text.
 
         Raises:
-            ValueError: For a cell that does not hold a finite number.
+            ValueError: For a cell that does not hold a number that is finite in float32.
         """
         done = 0
         types = dict.fromkeys(numbers, "float64") | dict.fromkeys(words, str)
@@ -159,7 +185,7 @@ class Text:
             fail(expected, f"{byte} ({error.reason}), {self.name}")
         except LookupError as error:
             fail("an encoding that Python knows", f"task.encoding={self.encoding!r} ({error})")
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             cause = getattr(error, "strerror", None) or error
             fail("a file that can be read", f"{self.name} ({cause})")
         except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -173,7 +199,7 @@ class Text:
                 words = frame[name].notna() & self.as_numbers(frame[name]).isna()
                 if words.any():
                     row = int(words.to_numpy().argmax())
-                    where = f"{below_header(done + row)}, column {name!r}"
+                    where = in_cell(done + row, name)
                     fail("numbers", f"{frame[name].iloc[row]!r} in {where}")
             done += len(frame)
 
@@ -183,8 +209,9 @@ class Text:
         return pd.to_numeric(words, errors="coerce")
 
     def _check_finite(self, frame: pd.DataFrame, done: int) -> None:
-        infinite = np.isinf(frame.to_numpy())
-        if infinite.any():
-            row, column = (int(k[0]) for k in np.nonzero(infinite))
-            where = f"{below_header(done + row)}, column {frame.columns[column]!r}"
-            fail("finite numbers", f"infinity in {where}")
+        numbers, names = frame.to_numpy(), list(frame)
+        check_finite(numbers, numbers, names, done, "finite numbers")
+        with np.errstate(over="ignore"):
+            kept = numbers.astype("float32")
+        most = f"{np.finfo('float32').max:.2g}"
+        check_finite(kept, numbers, names, done, f"finite numbers in float32, up to {most}")
