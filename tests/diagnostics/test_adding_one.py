@@ -57,6 +57,8 @@ def test_the_example_of_the_page_is_found_and_gets_its_csv_and_its_charts(added,
     assert option.startswith(f"# @package diagnostic.{name}\n")
     target = re.search(r"^_target_: (.+)$", option, re.MULTILINE).group(1)
     assert config.found(target) is kind
+    assert config.found(f"{kind.__module__}.{kind.__name__}") is kind
+    assert f"`{kind.__module__}.{kind.__name__}` works as well" in PAGE.read_text(encoding="utf-8")
     every = re.search(r"^every: (\d+)", option, re.MULTILINE).group(1)
     assert int(every) == kind.every
 
