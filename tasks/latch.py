@@ -64,6 +64,8 @@ class Latch(Task):
         why = "which is task.shortest"
         self.steps = integer("Latch", "task.longest", longest, least=shortest, why=why)
         self.deviation = number("Latch", "task.variance", variance, least=0) ** 0.5
+        if type(answer) is int and answer == 1:
+            answer = 1.0  # `answer=1` of a command; True stays as it is, and is refused
         self.answer = one_of("Latch", "task.answer", answer, (1.0, 0.8))
         self.lag = shortest - 1
         self.chance = self.memoryless = self.answer**2

@@ -99,9 +99,9 @@ STATE, SQUASH, DIVIDE, TAP = 7.35, 9.05, 7.85, 0.9
 
 
 class Part(NamedTuple):
-    """One thing in a picture: kind 'line', 'box', 'sign' or 'text'.
+    """One thing in a picture: kind 'line', 'dot', 'box', 'sign' or 'text'.
 
-    A box or sign stands at points[0].
+    All but a line stand at points[0].
     """
 
     kind: str

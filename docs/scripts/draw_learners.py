@@ -7,16 +7,14 @@ Either may be left out.
 """
 
 import argparse
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from draw_diagnostics import save
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
-from PIL import Image
 
 from lstmlab.bench.learners import LEARNERS, exponent
 
@@ -154,16 +152,6 @@ def _finish(panel: Axes) -> None:
     panel.tick_params(labelsize="small")
     if panel.get_legend_handles_labels()[1]:
         panel.legend(fontsize="x-small")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """A PNG of few colours, which is small."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )
-    print(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

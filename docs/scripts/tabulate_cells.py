@@ -122,11 +122,12 @@ def weights(name: str) -> str:
     )[1]
 
 
-def page_with_table(text: str) -> str:
-    """The page with the table as it is now."""
-    before, rest = text.split(FIRST)
-    return f"{before}{FIRST}\n\n{table()}\n\n{LAST}{rest.split(LAST)[1]}"
+def page_with_table(text: str, first: str, made: str) -> str:
+    """The page with the table `made` between the comments `first` and LAST."""
+    before, rest = text.split(first)
+    return f"{before}{first}\n\n{made}\n\n{LAST}{rest.split(LAST)[1]}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(page_with_table(text, FIRST, table()), encoding="utf-8")

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from draw_cells import FAMILIES
-from tabulate_cells import value
+from tabulate_cells import page_with_table, value
 
 import lstmlab
 from lstmlab.cells.gates import LETTERS, mover
 from lstmlab.diagnostics.common.tracing import trace
 
 PAGE = Path(__file__).parents[1] / "mathematics.md"
-FIRST, LAST = "<!-- made by docs/scripts/tabulate_forgetting.py -->", "<!-- end of what it made -->"
+FIRST = "<!-- made by docs/scripts/tabulate_forgetting.py -->"
 NORMALISED = {"gates": "f / (i + f)", "state": "f; in what is read, f n_tm1 / n_t"}
 B, T, F = 20, 2, 2
 
@@ -87,11 +87,6 @@ def with_random_weights(name: str):
     return cell
 
 
-def page_with_table(text: str) -> str:
-    """The page with the table as it is now."""
-    before, rest = text.split(FIRST)
-    return f"{before}{FIRST}\n\n{table()}\n\n{LAST}{rest.split(LAST)[1]}"
-
-
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(page_with_table(text, FIRST, table()), encoding="utf-8")

@@ -185,12 +185,8 @@ def overview(tasks: dict[str, Task]) -> str:
         chance, memoryless = (
             f"{value:.4f}" if value is not None else "" for value in (task.chance, task.memoryless)
         )
-        sizes = (
-            "its own"
-            if name == "csv"
-            else f"{task.steps} | {task.features} | {task.outputs} | {task.lag}"
-        )
-        sizes = sizes if name != "csv" else " | ".join([sizes] * 4)
+        numbers = task.steps, task.features, task.outputs, task.lag
+        sizes = " | ".join(["its own"] * 4 if name == "csv" else map(str, numbers))
         rows.append(f"| [{name}](#{name}) | {sizes} | {task.loss} | {chance} | {memoryless} |")
     return "\n".join(rows)
 

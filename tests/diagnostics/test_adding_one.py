@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from event_files import events
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from lstmlab import Head, Recurrent, config, diagnostics, variant
@@ -57,6 +57,8 @@ def test_the_example_of_the_page_is_found_and_gets_its_csv_and_its_charts(added,
     assert option.startswith(f"# @package diagnostic.{name}\n")
     target = re.search(r"^_target_: (.+)$", option, re.MULTILINE).group(1)
     assert config.found(target) is kind
+    assert config.found(f"{kind.__module__}.{kind.__name__}") is kind
+    assert f"`{kind.__module__}.{kind.__name__}` works as well" in PAGE.read_text(encoding="utf-8")
     every = re.search(r"^every: (\d+)", option, re.MULTILINE).group(1)
     assert int(every) == kind.every
 
@@ -72,8 +74,8 @@ def test_the_example_of_the_page_is_found_and_gets_its_csv_and_its_charts(added,
     assert list(table["sequences"].unique()) == [0, 1000]
     assert len(table) > 2
 
-    events = EventAccumulator(str(tmp_path / "run" / "tb"), size_guidance={"tensors": 0}).Reload()
-    written = events.Tensors("custom_scalars__config__")[0].tensor_proto
+    board = events(tmp_path / "run" / "tb")
+    written = board.Tensors("custom_scalars__config__")[0].tensor_proto
     layout = Layout.FromString(tf.make_ndarray(written).item())
     patterns = [
         chart.multiline.tag[0]
@@ -83,7 +85,7 @@ def test_the_example_of_the_page_is_found_and_gets_its_csv_and_its_charts(added,
     ]
     assert len(patterns) == len(kind.charts) > 0
     for pattern in patterns:
-        assert any(re.match(pattern, tag) for tag in events.Tags()["tensors"]), pattern
+        assert any(re.match(pattern, tag) for tag in board.Tags()["tensors"]), pattern
 
 
 def test_it_is_in_the_callbacks_preset_of_all(added):

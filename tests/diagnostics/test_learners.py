@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from composed import run
+from event_files import events, scalars
 from hydra.utils import instantiate
 from oracles import randomize
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lstmlab import Head, Recurrent, variant
 from lstmlab.config import compose as composed
@@ -303,23 +303,15 @@ def test_tensorboard_shows_angles_and_curves_against_lag(rng, eager, tmp_path):
     rows = table.set_index(["learner", "weight", "lag"])
     for learner in ("elman", "exact"):
         for weight in ("all", "cell"):
-            written = scalars(tmp_path, f"learner_angle_{weight}/{learner}")
+            written = scalars(events(tmp_path), f"learner_angle_{weight}/{learner}")
             assert written == {700: np.float32(rows.loc[(learner, weight, 0), "angle"])}
         for what in ("ratio", "angle"):
             written = scalars(
-                tmp_path / "lag" / "000000700", f"learner_{what}_against_lag/{learner}"
+                events(tmp_path / "lag" / "000000700"), f"learner_{what}_against_lag/{learner}"
             )
             assert written == {
                 lag: np.float32(rows.loc[(learner, "cell", lag), what]) for lag in LAGS
             }
-
-
-def scalars(folder, tag: str) -> dict[int, float]:
-    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    accumulator.Reload()
-    return {
-        event.step: float(tf.make_ndarray(event.tensor_proto)) for event in accumulator.Tensors(tag)
-    }
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ def layers(dtype: str, few: bool) -> dict:
     """{case: GatedRNN}: every variant, with as many features as cells or fewer; and the other
     builds of the loop.
 
-    few: only those in FEW, in which every build of the loop and every part of a step occurs.
+    few: only those in FEW, a sample: no unrolled loop, for instance, and no heads.
     """
     from lstmlab.cells import Gate, GatedRNN, variants
 

@@ -1,13 +1,15 @@
-"""The watch on what learners carry forward.
+"""Learners that carry derivatives forward: the watch on what they carry, and what none serves.
 
 An exploding trace is told with its step, its weights and its size.
 """
 
 import re
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from refusals import DROPOUT
 
 from lstmlab import GatedCell, Head, Recurrent
 from lstmlab.learners import RTRL, UORO, SnAp, Truncated1997Forward
@@ -116,3 +118,25 @@ def test_gradients_by_themselves_need_no_room_in_a_model(rng):
         x = tf.constant(rng.normal(size=(2, 3, 1)))
         _, _, gradients = learner.gradients(cell, head, x, x, tf.ones((2, 3), "float64"))
         assert all(np.abs(gradient).max() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("kind", [RTRL, SnAp, UORO])
+def test_cells_that_none_of_them_serves(kind):
+    one, other = keras.layers.LSTMCell(2), keras.layers.LSTMCell(2)
+    for cell, expected in (
+        (
+            keras.layers.StackedRNNCells([one, other]),
+            r"expected a single cell\. Received: cell=StackedRNNCells of 2 cells",
+        ),
+        (
+            keras.layers.LSTMCell(2, dropout=0.5),
+            rf"{DROPOUT}\. Received: dropout=0\.5, recurrent_dropout=0\.0",
+        ),
+        (
+            keras.layers.LSTMCell(2, recurrent_dropout=0.5),
+            rf"{DROPOUT}\. Received: dropout=0\.0, recurrent_dropout=0\.5",
+        ),
+    ):
+        with pytest.raises(ValueError, match=rf"^{kind.__name__}: {expected}$"):
+            kind().check(cell)
+    kind().check(one)

@@ -1,70 +1,14 @@
 """RTRL against BPTT and finite differences, for every cell it serves."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from branches import BRANCHES, quick
-from oracles import assert_gradients, randomize, weight_differences
-from refusals import DROPOUT
+from carried import B, F, K, N, cells, each_cell, problem
+from oracles import assert_gradients, weight_differences
 
-from lstmlab import Head, variant, variants
+from lstmlab import variant
 from lstmlab.learners import BPTT, RTRL
 from lstmlab.learners.base import forward
-
-B, T, F, N, K = 2, 7, 3, 4, 2
-KERAS = {
-    "LSTM": keras.layers.LSTMCell,
-    "GRU": keras.layers.GRUCell,
-    "SimpleRNN": keras.layers.SimpleRNNCell,
-}
-
-
-class OutputApart(keras.Layer):
-    """A cell whose output is no state: half of it."""
-
-    def __init__(self, units):
-        super().__init__(dtype="float64")
-        self.inner = keras.layers.SimpleRNNCell(units, dtype="float64")
-        self.state_size = self.output_size = units
-
-    def build(self, shape):
-        self.inner.build(shape)
-        self.built = True
-
-    def get_initial_state(self, batch_size=None):
-        return self.inner.get_initial_state(batch_size)
-
-    def call(self, inputs, states):
-        output, states = self.inner(inputs, states)
-        return 0.5 * output**2, states
-
-
-def problem(rng, cell):
-    head = Head(K, "sigmoid", shortcuts=True, dtype="float64")
-    for layer, shapes in ((cell, [(None, F)]), (head, [(None, cell.output_size), (None, F)])):
-        layer.build(*shapes)
-        randomize(layer, rng)
-    return head, *(
-        tf.constant(rng.uniform(-1, 1, size=shape)) for shape in ((B, T, F), (B, T, K), (B, T))
-    )
-
-
-def cells():
-    yield from (
-        (name, lambda name=name: variant(name, units=N, dtype="float64")) for name in variants()
-    )
-    yield from (
-        (f"keras {name}", lambda kind=kind: kind(N, dtype="float64"))
-        for name, kind in KERAS.items()
-    )
-    yield "output apart", lambda: OutputApart(N)
-
-
-def each_cell() -> list:
-    """(name, make) of all; in the quick suite one per branch, Keras' LSTM, and the last."""
-    chosen = {*BRANCHES, "keras LSTM", "output apart"}
-    return quick(cells(), lambda case: case[0] in chosen)
 
 
 @pytest.mark.parametrize(("name", "make"), each_cell(), ids=[name for name, _ in cells()])
@@ -131,16 +75,6 @@ def test_no_step_is_kept(rng):
 
 
 def test_what_it_refuses(rng):
-    stacked = keras.layers.StackedRNNCells([keras.layers.LSTMCell(2), keras.layers.LSTMCell(2)])
-    with pytest.raises(
-        ValueError, match=r"RTRL: expected a single cell. Received: cell=StackedRNNCells of 2 cells"
-    ):
-        RTRL().check(stacked)
-    with pytest.raises(
-        ValueError,
-        match=rf"^RTRL: {DROPOUT}\. Received: dropout=0\.5, recurrent_dropout=0",
-    ):
-        RTRL().check(keras.layers.LSTMCell(2, dropout=0.5))
     with pytest.raises(
         ValueError,
         match=r"RTRL: expected a positive integer. Received: learner.max_sensitivities=0",

@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from carried import B, F, N, T, cells, each_cell, problem
 from oracles import assert_gradients
-from refusals import DROPOUT
-from test_rtrl import B, F, N, T, cells, each_cell, problem
 
 from lstmlab import Gate, GatedCell, variant
 from lstmlab.learners import BPTT
@@ -260,16 +259,6 @@ def test_finding_the_patterns_draws_from_no_generator_of_the_program(rng):
 
 
 def test_what_it_refuses(rng):
-    stacked = keras.layers.StackedRNNCells([keras.layers.LSTMCell(2), keras.layers.LSTMCell(2)])
-    with pytest.raises(
-        ValueError, match=r"SnAp: expected a single cell. Received: cell=StackedRNNCells of 2 cells"
-    ):
-        SnAp().check(stacked)
-    with pytest.raises(
-        ValueError,
-        match=rf"^SnAp: {DROPOUT}\. Received: dropout=0\.5, recurrent_dropout=0",
-    ):
-        SnAp().check(keras.layers.LSTMCell(2, dropout=0.5))
     for order in (0, -1, 1.5, True, "all", None):
         with pytest.raises(
             ValueError,

@@ -58,6 +58,13 @@ def test_perfect_and_constant_predictor(drawn):
     )
 
 
+def test_an_answer_may_be_a_whole_number():
+    task, same = Latch(20, 29, answer=1), Latch(20, 29)
+    assert type(task.answer) is float
+    for a, b in zip(*(t.sample(np.random.default_rng(4), 9) for t in (task, same)), strict=True):
+        assert np.array_equal(a, b)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -67,7 +74,9 @@ def test_perfect_and_constant_predictor(drawn):
             "an integer >= 9, which is task.shortest. Received: task.longest=8",
         ),
         ({"variance": -0.1}, r"a number >= 0. Received: task.variance=-0.1"),
-        ({"answer": 0.5}, "task.answer=0.5"),
+        ({"answer": 0.5}, "one of (1.0, 0.8). Received: task.answer=0.5"),
+        ({"answer": 2}, "one of (1.0, 0.8). Received: task.answer=2"),
+        ({"answer": True}, "one of (1.0, 0.8). Received: task.answer=True"),
     ],
 )
 def test_bad_settings(arguments, expected):

@@ -13,7 +13,7 @@ from lstmlab.trainers import KerasFit
 from lstmlab.trainers.data import stream
 
 
-class Numbers(Task):
+class TwoOfFive(Task):
     """Two steps with an error in each sequence, at places that differ.
 
     Targets that tell sequences apart.
@@ -34,7 +34,7 @@ class Numbers(Task):
 def train(trainer, stop_after=None, rate=0.1):
     """Reads of the log after each window, and the model."""
     keras.utils.set_random_seed(0)
-    task = Numbers()
+    task = TwoOfFive()
     model = trainer.prepare(task, GatedCell(2), Head(3), BPTT(), keras.optimizers.SGD(rate))
     windows = []
 
@@ -48,7 +48,7 @@ def train(trainer, stop_after=None, rate=0.1):
 
 def in_order(batch_size, windows, window):
     batches = itertools.islice(
-        stream(Numbers(), 7, batch_size).as_numpy_iterator(), windows * window // batch_size
+        stream(TwoOfFive(), 7, batch_size).as_numpy_iterator(), windows * window // batch_size
     )
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
