@@ -229,9 +229,10 @@ def test_streams_are_disjoint(case, task):
 
 
 def test_cutting_changes_no_number(task):
-    whole = sample(task, n=7)
-    third = max(1, task.steps // 3)
-    for lengths in ([task.steps], [third, task.steps - third], [1, task.steps - 1]):
+    whole, steps = sample(task, n=7), task.steps
+    third = max(1, steps // 3)
+    cuts = [[steps], [third, steps - third], [1, steps - 1], [steps - 1, 1], [1] * steps]
+    for lengths in cuts:
         if min(lengths) < 1:
             continue
         parts = [

@@ -135,14 +135,6 @@ def test_lag(drawn):
     assert all(np.flatnonzero(row).tolist() == [0, task.lag] for row in task.events(x[:20], w[:20]))
 
 
-def test_pieces_cut_anywhere(drawn):
-    task, x, y, w = drawn
-    for lengths in ([1] * task.steps, [1, task.steps - 1], [task.steps - 1, 1]):
-        parts = zip(*task.pieces(np.random.default_rng(2), N, lengths), strict=True)
-        for joined, sampled in zip(parts, (x, y, w), strict=True):
-            assert np.array_equal(np.concatenate(joined, axis=1), sampled)
-
-
 @pytest.mark.parametrize("p", [1, -3, None])
 def test_bad_settings(p):
     with pytest.raises(

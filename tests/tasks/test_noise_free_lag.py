@@ -104,14 +104,6 @@ def test_published_rows_have_the_weights_of_table_2():
         assert weights == expected.get(row["method"], (p + 2) ** 2)
 
 
-def test_pieces_cut_anywhere(drawn):
-    task, x, y, w = drawn
-    for lengths in ([1] * task.steps, [1, task.steps - 1], [task.steps - 1, 1]):
-        parts = zip(*task.pieces(np.random.default_rng(2), N, lengths), strict=True)
-        for joined, sampled in zip(parts, (x, y, w), strict=True):
-            assert np.array_equal(np.concatenate(joined, axis=1), sampled)
-
-
 @pytest.mark.parametrize("p", [1, 0, 4.0, True, "4"])
 def test_bad_settings(p):
     with pytest.raises(
