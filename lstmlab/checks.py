@@ -51,9 +51,13 @@ def number(
     """A finite number as a float, within closed (least, most) or open (above, below) bounds."""
     if optional and value is None:
         return None
-    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if real and least <= value <= most and above < value < below:
-        return float(value)
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    try:
+        found = float(value) if real else math.nan
+    except OverflowError:  # an integer beyond the largest float
+        found = math.nan
+    if math.isfinite(found) and least <= value <= most and above < value < below:
+        return found
     expected = f"a number{_interval(least, most, above, below)}"
     raise refusal(owner, expected + _null(optional) + _why(why), {name: value})
 

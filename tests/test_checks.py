@@ -151,3 +151,8 @@ def test_one_of_compares_by_value_and_not_by_place():
     word = "".join(["mse"])
     assert returned(one_of, word, ("mse", "crossentropy")) is word
     assert returned(one_of, 10**30, (10**30,)) == 10**30
+
+
+def test_an_integer_too_large_for_a_float():
+    refused("a number", number, 10**400)
+    refused("a number > 0", number, -(10**400), above=0)
