@@ -19,7 +19,7 @@ from lstmlab.errors import refusal
 VALUES = {"cell_state": "s_t", "output": "y_t", "normaliser": "n_t", "stabiliser": "m_t"}
 TRANSPOSED = r"E^{\mathsf{T}}"
 # Activations that mix several pre-activations.
-MIXING = ("softmax", "log_softmax", "sparsemax", "sparse_plus", "glu", "maxout")
+MIXING = ("softmax", "log_softmax", "sparsemax", "glu")
 
 
 # ---- keys: what a factor is, in words. A value of the step has its own name as its key.
