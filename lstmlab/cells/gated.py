@@ -16,6 +16,8 @@ from lstmlab.cells.initializers import apart, bias_initializer, biases_together
 from lstmlab.cells.recurrence import Product, first, per_head, split, within_blocks
 from lstmlab.cells.switches import Switches
 
+EPSILON = 1e-5  # of layer normalisation
+
 
 def identity(value: Any) -> Any:
     """The `see` that hides nothing."""
@@ -402,7 +404,7 @@ class GatedCell(Switches):
     def _scaled(self, value: Any, gain: Any) -> Any:
         """Layer normalisation with gains."""
         gamma = ops.cast(gain, self.compute_dtype)
-        return ops.layer_normalization(value, gamma=gamma, epsilon=1e-5)
+        return ops.layer_normalization(value, gamma=gamma, epsilon=EPSILON)
 
     def _build_gains(self) -> None:
         """The gains of layer normalisation, and the offset of the state."""
