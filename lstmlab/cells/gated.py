@@ -121,9 +121,9 @@ class GatedCell(Switches):
             for name in biased
         ]
         of_products = [self.recurrent_initializer] * max(1, len(products))
-        initial, *initials = apart([self.kernel_initializer, *of_products, *biases])
+        of_kernel, *initials = apart([self.kernel_initializer, *of_products, *biases])
 
-        self.kernel = self._weight("kernel", (input_shape[-1], sum(self.nets.values())), initial)
+        self.kernel = self._weight("kernel", (input_shape[-1], sum(self.nets.values())), of_kernel)
         self.recurrent_kernel = None
         for product, initial in zip(products, initials, strict=False):
             initial = per_head(initial, self.heads) if product.kind == "block_diagonal" else initial
@@ -223,7 +223,8 @@ class GatedCell(Switches):
         """e_t of (5), what s_tm1 is multiplied by: one number per cell.
 
         The forget gate as it multiplies, after the refine gate and the normaliser; 1 if the cell
-        has no forget gate, 0 if it is closed. All code that needs the factor calls this method.
+        has no forget gate, 0 if it is closed. For learners and diagnostics, which need numbers;
+        `step` multiplies by the gate and makes none where it is constant.
 
         Args:
             values: Values by name of `step` or `traces`, [B, ...] or [B, T, ...]: tensors of the
@@ -305,9 +306,9 @@ class GatedCell(Switches):
     # ---- the parts of a step
 
     def _open(self, nets: dict, past: dict, touch: Callable) -> tuple[dict, Any]:
-        """(2) and (3), (9) and (10): the gates that do not look at the new state.
+        """The gates that do not look at the new state, by (2) and (3), (9) and (10).
 
-        The stabiliser.
+        With them the stabiliser, or None.
         """
         own = {
             name: gate.activation(nets[name])  # (2)

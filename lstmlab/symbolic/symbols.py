@@ -141,10 +141,7 @@ class Derivative(NamedTuple):
 
 
 def multiplier(cell: Any, gate: str) -> str:
-    """The value by which a gate multiplies.
-
-    E_t where it is refined, with a bar where normalised.
-    """
+    """The value by which a gate multiplies: e_t if it is refined, with a bar if normalised."""
     moving = mover(cell.gates, gate)
     if moving is not None:
         return f"{moving.moved}_t"
