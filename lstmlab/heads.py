@@ -7,7 +7,14 @@ from keras import ops
 
 from lstmlab import checks
 from lstmlab.cells.gates import squashing, squashing_config
-from lstmlab.cells.initializers import apart, bias_config, bias_from_config, bias_initializer
+from lstmlab.cells.initializers import (
+    apart,
+    bias_config,
+    bias_from_config,
+    bias_initializer,
+    initializer,
+    length,
+)
 from lstmlab.errors import refusal
 from lstmlab.typing import Tensor
 
@@ -60,10 +67,9 @@ class Head(keras.Layer):
         self.outputs = checks.integer("Head", "outputs", outputs)
         self.activation = squashing("Head", "activation", activation)
         self.initial_bias = bias
-        if isinstance(bias, (list, tuple)) and len(bias) != outputs:
-            raise refusal("Head", f"{outputs} numbers, one per output", {"bias": list(bias)})
+        length("Head", "bias", bias, self.outputs, "one per output")
         self.bias_initializer = bias_initializer("Head", "bias", bias)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer = initializer("Head", "kernel_initializer", kernel_initializer)
         self.shortcuts = checks.flag("Head", "shortcuts", shortcuts)
 
         self.prime_offset = checks.number("Head", "prime_offset", prime_offset, 0)

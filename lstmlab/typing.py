@@ -1,6 +1,6 @@
 """Types that several rooms share: aliases, and the interfaces of a cell, a head and a network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +54,3 @@ class Net(Protocol):
 
     def part(self, name: str) -> Any:
         """Return what the learner asked for under that name with `Learner.layers`."""
-
-
-Settings = Mapping[str, Any]

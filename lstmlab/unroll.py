@@ -29,7 +29,7 @@ def unroll(
             every_step=False, [B, ...] of the last step.
         states: The last ones.
     """
-    xs = tf.nest.map_structure(_time_major, xs)
+    xs = tf.nest.map_structure(time_major, xs)
     some = tf.nest.flatten(xs)[0]
     steps = some.shape[0] if some.shape[0] is not None else tf.shape(some)[0]
 
@@ -53,11 +53,12 @@ def unroll(
     # At least 1, because XLA makes no stacks of 0 places.
     most = tf.maximum(steps - 1, 1) if tf.is_tensor(steps) else max(steps - 1, 1)
     _, kept, states = tf.while_loop(lambda t, *_: t < steps, body, loop, maximum_iterations=most)
-    kept = [_time_major(stack.stack()) for stack in kept] if every_step else kept
+    kept = [time_major(stack.stack()) for stack in kept] if every_step else kept
     return tf.nest.pack_sequence_as(values, kept), list(states)
 
 
-def _time_major(x: Any) -> Any:
+def time_major(x: Any) -> Any:
+    """[B, T, ...] as [T, B, ...], or back."""
     return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
 
 

@@ -219,6 +219,14 @@ def test_prime_offset_holds_at_the_flat_ends_of_the_sigmoid(policy, tolerance):
         ({"outputs": 0}, "Head: expected a positive integer. Received: outputs=0"),
         ({"bias": [1.0]}, "Head: expected 2 numbers, one per output. Received: bias=[1.0]"),
         (
+            {"bias": np.zeros(3)},
+            "Head: expected 2 numbers, one per output. Received: bias=[0.0, 0.0, 0.0]",
+        ),
+        (
+            {"kernel_initializer": "foo"},
+            "Head: expected a Keras initializer or its name. Received: kernel_initializer='foo'",
+        ),
+        (
             {"activation": "logistic"},
             "Head: expected 'g1997', 'h1997', the name of a Keras activation "
             "('sigmoid', 'tanh', 'linear', ...) or a callable. Received: activation='logistic'",

@@ -5,7 +5,8 @@ table of gates, `recurrence` what is read back, `initializers` initial values, `
 time, `variants` the named cells of conf/cell/, `convert` weights from and to Keras, `tracing` the
 values of every step of a finished model, `cascade` a cell that grows. It uses only keras.ops, so
 that it runs on every Keras backend, and loads no Hydra. Users import the names below; other rooms
-also import `gates`, `recurrence.split`, `recurrence.within_blocks` and `tracing`.
+also import `gates`, `initializers`, `recurrence` (Product, split, within_blocks), `tracing`,
+`gated` (GatedCell, EPSILON) and `layer.GatedRNN`.
 """
 
 from lstmlab.cells.cascade import CascadeCell

@@ -12,7 +12,7 @@ import keras
 
 from lstmlab import checks
 from lstmlab.cells.gates import GATES, LOGARITHMS, Coupled, Gate, mover, squashing
-from lstmlab.cells.initializers import Opposite, PerBlock
+from lstmlab.cells.initializers import Opposite, is_another
 from lstmlab.errors import refusal
 
 HERE = "GatedCell"
@@ -27,33 +27,6 @@ def divisor(argument: str, value: Any, of: str, number: int) -> int:
     return value
 
 
-def length(argument: str, bias: Any, number: int, meaning: str) -> None:
-    """A list of biases has `number` entries."""
-    bias = bias.values if isinstance(bias, PerBlock) else bias
-    if isinstance(bias, (list, tuple)) and len(bias) != number:
-        raise refusal(HERE, f"{number} numbers, {meaning}", {argument: list(bias)})
-
-
-def initializer(argument: str, value: Any) -> Any:
-    """A Keras initializer, from it or its name."""
-    try:
-        found = keras.initializers.get(value)
-    except ValueError:
-        found = None
-    if found is None or _is_another("initializer", found):
-        raise refusal(HERE, "a Keras initializer or its name", {argument: value})
-    return found
-
-
-KINDS = {"initializer": "Initializer", "regularizer": "Regularizer", "constraint": "Constraint"}
-
-
-def _is_another(kind: str, value: Any) -> bool:
-    """Whether it is a Keras object of another kind, which Keras would take for a function."""
-    others = [getattr(getattr(keras, f"{k}s"), name) for k, name in KINDS.items() if k != kind]
-    return isinstance(value, tuple(others))
-
-
 def of_keras(kind: str, argument: str, value: Any) -> Any:
     """A Keras regularizer or constraint, its name, its config, or None."""
     try:
@@ -61,7 +34,7 @@ def of_keras(kind: str, argument: str, value: Any) -> Any:
     except (ValueError, TypeError):
         # not None, which is a valid answer: no regularizer, no constraint
         found = False
-    if found is False or _is_another(kind, found):
+    if found is False or is_another(kind, found):
         raise refusal(HERE, f"a Keras {kind}, its name or None", {argument: value})
     return found
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lstmlab.cells.initializers import apart
+from lstmlab.cells import initializers
 from lstmlab.checks import integer, one_of
 
 # f, and f' as a function of the value y = f(net)
@@ -56,14 +56,13 @@ class CascadeCell(keras.Layer):
         self.units = self.output_size = integer("CascadeCell", "units", units)
         self.state_names, self.state_size = ("hidden",), [self.units]
         self.activation = one_of("CascadeCell", "activation", activation, ACTIVATIONS)
-        self.initializer = keras.initializers.get(
-            keras.initializers.RandomUniform(-1, 1) if initializer is None else initializer
-        )
+        given = keras.initializers.RandomUniform(-1, 1) if initializer is None else initializer
+        self.initializer = initializers.initializer("CascadeCell", "initializer", given)
         self.sources, self.targets = np.triu_indices(self.units, 1)
 
     def build(self, input_shape: tuple) -> None:
         n = self.units
-        initial = apart([self.initializer] * 4)
+        initial = initializers.apart([self.initializer] * 4)
 
         self.kernel = self.add_weight(
             shape=(input_shape[-1], n), initializer=initial[0], name="kernel"

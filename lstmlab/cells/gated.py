@@ -16,6 +16,8 @@ from lstmlab.cells.initializers import apart, bias_initializer, biases_together
 from lstmlab.cells.recurrence import Product, first, per_head, split, within_blocks
 from lstmlab.cells.switches import Switches
 
+EPSILON = 1e-5  # of layer normalisation
+
 
 def identity(value: Any) -> Any:
     """The `see` that hides nothing."""
@@ -119,9 +121,9 @@ class GatedCell(Switches):
             for name in biased
         ]
         of_products = [self.recurrent_initializer] * max(1, len(products))
-        initial, *initials = apart([self.kernel_initializer, *of_products, *biases])
+        of_kernel, *initials = apart([self.kernel_initializer, *of_products, *biases])
 
-        self.kernel = self._weight("kernel", (input_shape[-1], sum(self.nets.values())), initial)
+        self.kernel = self._weight("kernel", (input_shape[-1], sum(self.nets.values())), of_kernel)
         self.recurrent_kernel = None
         for product, initial in zip(products, initials, strict=False):
             initial = per_head(initial, self.heads) if product.kind == "block_diagonal" else initial
@@ -221,7 +223,8 @@ class GatedCell(Switches):
         """e_t of (5), what s_tm1 is multiplied by: one number per cell.
 
         The forget gate as it multiplies, after the refine gate and the normaliser; 1 if the cell
-        has no forget gate, 0 if it is closed. All code that needs the factor calls this method.
+        has no forget gate, 0 if it is closed. For learners and diagnostics, which need numbers;
+        `step` multiplies by the gate and makes none where it is constant.
 
         Args:
             values: Values by name of `step` or `traces`, [B, ...] or [B, T, ...]: tensors of the
@@ -303,9 +306,9 @@ class GatedCell(Switches):
     # ---- the parts of a step
 
     def _open(self, nets: dict, past: dict, touch: Callable) -> tuple[dict, Any]:
-        """(2) and (3), (9) and (10): the gates that do not look at the new state.
+        """The gates that do not look at the new state, by (2) and (3), (9) and (10).
 
-        The stabiliser.
+        With them the stabiliser, or None.
         """
         own = {
             name: gate.activation(nets[name])  # (2)
@@ -402,7 +405,7 @@ class GatedCell(Switches):
     def _scaled(self, value: Any, gain: Any) -> Any:
         """Layer normalisation with gains."""
         gamma = ops.cast(gain, self.compute_dtype)
-        return ops.layer_normalization(value, gamma=gamma, epsilon=1e-5)
+        return ops.layer_normalization(value, gamma=gamma, epsilon=EPSILON)
 
     def _build_gains(self) -> None:
         """The gains of layer normalisation, and the offset of the state."""

@@ -180,9 +180,7 @@ def bias_initializer(owner: str, argument: str, bias: Any) -> keras.initializers
     """
     if bias is None or isinstance(bias, keras.initializers.Initializer):
         return bias
-    if isinstance(bias, np.ndarray):
-        bias = bias.tolist()
-
+    bias = _listed(bias)
     if _is_finite(bias):
         return keras.initializers.Constant(float(bias))
     listed = isinstance(bias, Sequence) and not isinstance(bias, str)
@@ -200,6 +198,42 @@ def bias_initializer(owner: str, argument: str, bias: Any) -> keras.initializers
         "or None (no bias weight)",
         {argument: bias},
     )
+
+
+def length(owner: str, argument: str, bias: Any, number: int, meaning: str) -> None:
+    """Refuse a list of biases that has not `number` entries."""
+    bias = bias.values if isinstance(bias, PerBlock) else _listed(bias)
+    if isinstance(bias, Sequence) and not isinstance(bias, str) and len(bias) != number:
+        raise refusal(owner, f"{number} numbers, {meaning}", {argument: list(bias)})
+
+
+def _listed(bias: Any) -> Any:
+    """An array as the list of its numbers."""
+    return bias.tolist() if isinstance(bias, np.ndarray) else bias
+
+
+def initializer(owner: str, argument: str, value: Any) -> Any:
+    """The Keras initializer that `value` is or names.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    try:
+        found = keras.initializers.get(value)
+    except ValueError:
+        found = None
+    if found is None or is_another("initializer", found):
+        raise refusal(owner, "a Keras initializer or its name", {argument: value})
+    return found
+
+
+KINDS = {"initializer": "Initializer", "regularizer": "Regularizer", "constraint": "Constraint"}
+
+
+def is_another(kind: str, value: Any) -> bool:
+    """Whether it is a Keras object of another kind, which Keras would take for a function."""
+    others = [getattr(getattr(keras, f"{k}s"), name) for k, name in KINDS.items() if k != kind]
+    return isinstance(value, tuple(others))
 
 
 def biases_together(initial: dict, sizes: dict[str, int]) -> Callable:

@@ -65,7 +65,11 @@ class GatedRNN(keras.layers.RNN):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ):
-        cell = kwargs.pop("units", None) if cell is None else cell
+        if cell is None:
+            cell = kwargs.pop("units", None)
+        elif "units" in kwargs:
+            received = {"cell": cell, "units": kwargs["units"]}
+            raise refusal("GatedRNN", "one of cell and units", received)
         for name, ours in _INSTEAD.items():
             if name in kwargs:
                 raise refusal("GatedRNN", f"{ours} in place of {name}", {name: kwargs[name]})
@@ -78,13 +82,9 @@ class GatedRNN(keras.layers.RNN):
             cell = named_variant(
                 variant or "vanilla", units=int(cell), dtype=kwargs.get("dtype"), **switches
             )
-        elif switches or variant is not None or "units" in kwargs:
-            given = {"variant": variant, "units": kwargs.get("units")} | switches
-            shown = ", ".join(
-                f"{name}={value!r}"
-                for name, value in given.items()
-                if name in switches or value is not None
-            )
+        elif switches or variant is not None:
+            given = switches if variant is None else {"variant": variant, **switches}
+            shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
             expected = "arguments of the cell only with a number of units"
             raise refusal("GatedRNN", expected, f"{shown} beside a cell")
 

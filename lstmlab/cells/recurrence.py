@@ -142,14 +142,14 @@ def per_head(initializer: Any, heads: int) -> Callable:
     """An initializer for [heads, rows, columns] that draws every head by itself."""
 
     def draw(shape: tuple, dtype: Any = None) -> Any:
-        if not isinstance(initializer, keras.initializers.Initializer):  # a function
+        drawn = isinstance(initializer, keras.initializers.Initializer)
+        config = initializer.get_config() if drawn else {}
+        seed = config.get("seed")
+        # a function, or one with a SeedGenerator, whose config is a dictionary: it goes on drawing
+        if not drawn or isinstance(seed, dict):
             return ops.stack([initializer(shape[1:], dtype=dtype) for _ in range(heads)])
-        config = initializer.get_config()
         # with one seed for all, the heads would be copies of each other
-        own = [
-            {**config, "seed": config["seed"] + k} if config.get("seed") is not None else config
-            for k in range(heads)
-        ]
+        own = [{**config, "seed": seed + k} if seed is not None else config for k in range(heads)]
         return ops.stack([type(initializer).from_config(c)(shape[1:], dtype=dtype) for c in own])
 
     return draw

@@ -20,7 +20,13 @@ from lstmlab.cells.gates import (
     squashing,
     squashing_config,
 )
-from lstmlab.cells.initializers import bias_config, bias_from_config, bias_initializer
+from lstmlab.cells.initializers import (
+    bias_config,
+    bias_from_config,
+    bias_initializer,
+    initializer,
+    length,
+)
 from lstmlab.cells.recurrence import Recurrence
 
 HERE = "GatedCell"  # who complains
@@ -111,19 +117,19 @@ class Switches(keras.Layer, DropoutRNNCell):
             if isinstance(gate, (Gate, Coupled)):
                 self.gates[name] = gate
             if isinstance(gate, Gate):
-                arguments.length(f"{name}.bias", gate.bias, self.blocks, "one per block")
+                length(HERE, f"{name}.bias", gate.bias, self.blocks, "one per block")
 
         for name in ("candidate_activation", "output_activation"):
             setattr(self, name, squashing(HERE, name, given[name]))
         self.candidate_bias = candidate_bias
         bias_initializer(HERE, "candidate_bias", candidate_bias)
-        arguments.length("candidate_bias", candidate_bias, units, "one per cell")
+        length(HERE, "candidate_bias", candidate_bias, units, "one per cell")
         self.candidate_recurrent = checks.one_of(
             HERE, "candidate_recurrent", candidate_recurrent, RECURRENCES
         )
 
         for name in ("kernel_initializer", "recurrent_initializer"):
-            setattr(self, name, arguments.initializer(name, given[name]))
+            setattr(self, name, initializer(HERE, name, given[name]))
 
         self.reset_after = checks.flag(HERE, "reset_after", reset_after)
         self.normaliser = checks.one_of(HERE, "normaliser", normaliser, self.NORMALISERS)
@@ -135,8 +141,8 @@ class Switches(keras.Layer, DropoutRNNCell):
         # Made only where it draws: each initializer that is made takes a seed.
         self.peephole_initializer = peephole_initializer
         if self.peepholes:
-            self.peephole_initializer = arguments.initializer(
-                "peephole_initializer", peephole_initializer
+            self.peephole_initializer = initializer(
+                HERE, "peephole_initializer", peephole_initializer
             )
         for kind in ("regularizer", "constraint"):
             for weight in self.WEIGHTS:

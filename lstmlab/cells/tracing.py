@@ -72,10 +72,18 @@ def traces(model: Any, x: Any, batch_size: int = 32) -> dict[str, dict]:
     """
     if not isinstance(model, keras.Layer):
         raise refusal("traces", "a Keras model", {"model": model})
-    if any(len(part) == 0 for part in keras.tree.flatten(x) if hasattr(part, "__len__")):
+    if any(_is_empty(part) for part in keras.tree.flatten(x)):
         raise refusal("traces", "at least one sequence", "an empty x")
     with untouched(model):
         return _Traced(model).predict(x, batch_size=batch_size, verbose=0)
+
+
+def _is_empty(part: Any) -> bool:
+    """Whether it has no sequences, as far as it knows its length: not every dataset does."""
+    try:
+        return len(part) == 0
+    except TypeError:
+        return False
 
 
 @contextmanager

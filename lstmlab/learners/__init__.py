@@ -2,8 +2,9 @@
 
 `base` has the two interfaces: a `Learner` updates a network and keeps its state; a
 `GradientLearner` only gives gradients. Other rooms may import `base`, the learners offered here,
-and `bptt`. The rest is shared by learners: `backward` (reverse differentiation), `forward` and
-`stepwise` (learning on the way, with a memory), `chunking`, and small files of functions.
+`bptt`, and `states.Kept`. The rest is shared by learners: `backward` (reverse differentiation),
+`forward` and `stepwise` (learning on the way, with a memory), `chunking`, and small files of
+functions.
 """
 
 from lstmlab.learners.bptt import BPTT

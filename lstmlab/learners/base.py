@@ -4,7 +4,7 @@
 """
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -191,23 +191,19 @@ def packed(cell: Cell, batch: int, states: list) -> Nest:
     return tree.pack_sequence_as(cell.get_initial_state(batch_size=batch), states)
 
 
-def forward(cell: Any, x: Tensor, see: Callable | None = None, states: Nest = None) -> Tensor:
+def forward(cell: Cell, x: Tensor, states: Nest = None) -> Tensor:
     """Return the cell's outputs [B, T, n] for x [B, T, F].
 
     Args:
-        cell: Any Keras cell; with `see` one that offers step(inputs, states, see).
+        cell: Any Keras cell.
         x: Inputs [B, T, F].
-        see: As in GatedCell.step; None to call the cell as it is.
         states: States in which the cell begins; None for its zero state.
     """
     batch = x.shape[0] if x.shape[0] is not None else ops.shape(x)[0]
     initial = cell.get_initial_state(batch_size=batch)
 
     def step(x_t: Tensor, states: list) -> tuple[Tensor, list]:
-        if see is None:
-            output, states = cell(x_t, tree.pack_sequence_as(initial, states))
-            return output, tree.flatten(states)
-        values, states = cell.step(x_t, states, see=see)
-        return values["output"], states
+        output, states = cell(x_t, tree.pack_sequence_as(initial, states))
+        return output, tree.flatten(states)
 
     return unroll(step, tree.flatten(initial if states is None else states), x)[0]

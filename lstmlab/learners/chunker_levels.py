@@ -117,10 +117,7 @@ class ChunkerLevels(Chunking):
         return [Pair(net.cell, net.head), *above]
 
     def fresh(self, net: Net, x_t: Tensor) -> dict[str, Nest]:
-        """Return the memory of every level; above the first also pending: z_l, and predicted.
-
-        O_l.
-        """
+        """Return the memory of every level; above the first also pending, z_l; predicted, o_l."""
         first, pairs = self.first(net, x_t), self.pairs(net)
         inputs = [x_t] + [first] * (self.levels - 1)
         memories = [

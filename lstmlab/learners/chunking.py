@@ -12,9 +12,10 @@ from lstmlab import checks
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Batch, Learner, Report, Traits
 from lstmlab.learners.refusals import refuse_dropout, refuse_stacked
-from lstmlab.learners.states import apply_where, begun, like, time_major
+from lstmlab.learners.states import apply_where, begun, like
 from lstmlab.learners.truncated_bptt import TruncatedBPTT
 from lstmlab.typing import Cell, Head, Nest, Net, Tensor
+from lstmlab.unroll import time_major
 
 
 class Pair(NamedTuple):

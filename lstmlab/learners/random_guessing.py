@@ -41,9 +41,8 @@ class RandomGuessing(Learner):
         self.seed = checks.seed("RandomGuessing", "learner.seed", seed)
 
     def init(self, net: Net, streams: int | None = None) -> dict[str, Nest]:
-        """Return seed [2]: of the next draw; guessed [2].
-
-        Networks in all, and until the one kept.
+        """Return the seed [2] of the next draw; and guessed [2]: networks drawn in all, and those
+        drawn up to the one that is kept.
         """
         seed = keras.random.SeedGenerator(self.seed).state
         return {"seed": tf.identity(seed.value), "guessed": tf.zeros((2,), "int64")}

@@ -46,11 +46,6 @@ def like(values: Nest, model: Nest) -> Nest:
     return tf.nest.pack_sequence_as(model, flat)
 
 
-def time_major(part: Tensor) -> Tensor:
-    """Return [B, T, ...] as [T, B, ...]."""
-    return tf.transpose(part, [1, 0, *range(2, part.shape.rank)])
-
-
 def last_error(w: Tensor) -> Tensor:
     """Return the number of steps up to and including the last error of the batch, for w [B, T]."""
     steps = tf.range(1, w.shape[1] + 1)

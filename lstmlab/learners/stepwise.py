@@ -10,8 +10,9 @@ from lstmlab import checks
 from lstmlab.learners.base import Report
 from lstmlab.learners.forward import Advanced, Forward
 from lstmlab.learners.one_step import as_weights, count_of
-from lstmlab.learners.states import like, time_major
+from lstmlab.learners.states import like
 from lstmlab.typing import Cell, Head, Nest, Net, Tensor
+from lstmlab.unroll import time_major
 
 MAX_TRACE = 1e30
 

@@ -78,7 +78,8 @@ class Truncated1997Forward(Stepwise):
 
         traces = tf.concat(at.slopes, axis=1)[:, :, None] * at.seen[:, None, : layout.width]  # (1)
         if cell.forget_gate != "closed":
-            traces = _kept(at.carousel, len(layout.traced), before) + traces
+            kept = tf.tile(at.carousel, (1, len(layout.traced)))
+            traces = kept[:, :, None] * before + traces  # (1)
 
         of_state, *of_nets = at.tape.gradient(
             at.output,
@@ -116,8 +117,3 @@ class Truncated1997Forward(Stepwise):
         layout = traces1997.layout(cell)
         rows = traces1997.summed(cell, layout, total["traces"], total["direct"])
         return traces1997.to_weights(cell, layout, rows)
-
-
-def _kept(carousel: Tensor | None, groups: int, traces: Tensor) -> Tensor:
-    """e(t) Tr(t-1); carousel: e [B, n], or None for 1."""
-    return traces if carousel is None else tf.tile(carousel, (1, groups))[:, :, None] * traces

@@ -3,6 +3,6 @@
 `symbols` has the letters and what a derivative is made of (Factor, Term, Derivative), `equations`
 the equations of one step and their legend, `jacobian` every derivative of one step, `numbers` the
 values of the symbols at given steps, `moves` the gates that move another gate. Other rooms import
-`equations.equations`, `equations.legend`, `jacobian.jacobian`, `numbers.symbol_values` and the
-letters in `symbols`.
+`equations.equations`, `equations.legend`, `jacobian.jacobian`, `symbols`, and of `numbers`
+`symbol_values`, `slope` and `SLOPES`.
 """

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from lstmlab.cells.gated import EPSILON
 from lstmlab.cells.gates import GATES, g1997, h1997
 from lstmlab.cells.recurrence import split
 from lstmlab.errors import refusal
@@ -24,8 +25,6 @@ from lstmlab.symbolic.symbols import (
     key_weights,
     reads,
 )
-
-EPSILON = 1e-5  # of layer normalisation, as in GatedCell
 
 
 def _logistic(net: np.ndarray) -> np.ndarray:

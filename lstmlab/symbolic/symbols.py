@@ -19,7 +19,7 @@ from lstmlab.errors import refusal
 VALUES = {"cell_state": "s_t", "output": "y_t", "normaliser": "n_t", "stabiliser": "m_t"}
 TRANSPOSED = r"E^{\mathsf{T}}"
 # Activations that mix several pre-activations.
-MIXING = ("softmax", "log_softmax", "sparsemax", "sparse_plus", "glu", "maxout")
+MIXING = ("softmax", "log_softmax", "sparsemax", "glu")
 
 
 # ---- keys: what a factor is, in words. A value of the step has its own name as its key.
@@ -141,10 +141,7 @@ class Derivative(NamedTuple):
 
 
 def multiplier(cell: Any, gate: str) -> str:
-    """The value by which a gate multiplies.
-
-    E_t where it is refined, with a bar where normalised.
-    """
+    """The value by which a gate multiplies: e_t if it is refined, with a bar if normalised."""
     moving = mover(cell.gates, gate)
     if moving is not None:
         return f"{moving.moved}_t"

@@ -220,6 +220,16 @@ CELLS = {
         "expected 2 numbers, one per block",
         "output_gate.bias=[1.0, 1.0, 1.0, 1.0]",
     ),
+    "too few biases in an array": (
+        {"output_gate": Gate(bias=np.zeros(3))},
+        "expected 4 numbers, one per block",
+        "output_gate.bias=[0.0, 0.0, 0.0]",
+    ),
+    "too many biases of candidates, in an array": (
+        {"candidate_bias": np.ones(5)},
+        "expected 4 numbers, one per cell",
+        "candidate_bias=[1.0, 1.0, 1.0, 1.0, 1.0]",
+    ),
     "too few biases in an initializer": (
         {"input_gate": Gate(bias=PerBlock([1, 2]))},
         "expected 4 numbers, one per block",

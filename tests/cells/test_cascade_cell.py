@@ -118,6 +118,10 @@ def test_weights_by_place_and_back(rng):
             {"units": 2, "activation": "relu"},
             r"one of \('centred', 'sigmoid', 'tanh'\). Received: activation='relu'",
         ),
+        (
+            {"units": 2, "initializer": "foo"},
+            "a Keras initializer or its name. Received: initializer='foo'",
+        ),
     ],
 )
 def test_what_it_refuses(settings, text):

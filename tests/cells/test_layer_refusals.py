@@ -183,6 +183,11 @@ def test_inputs_of_the_wrong_shape_in_models():
             lambda: GatedRNN(GatedCell(4), "gru"),
             f"{BESIDE}variant='gru' beside a cell",
         ),
+        (lambda: GatedRNN(4, units=5), f"{HERE}one of cell and units. Received: cell=4, units=5"),
+        (
+            lambda: GatedRNN(GatedCell(4, name="c"), units=4),
+            f"{HERE}one of cell and units. Received: cell=<GatedCell name=c, built=False>, units=4",
+        ),
         (
             lambda: GatedRNN(4, "lstm"),
             f"variant: expected one of {variants()}. Received: name='lstm'",
@@ -227,7 +232,7 @@ def test_units_may_be_named_as_in_keras(rng):
     ).cell.get_config() | {"name": ""}
 
 
-@pytest.mark.parametrize("given", [{"variant": "vanilla"}, {"units": 4}, {"forget_gate": None}])
+@pytest.mark.parametrize("given", [{"variant": "vanilla"}, {"forget_gate": None}])
 def test_a_cell_says_everything_itself(given):
     [(name, value)] = given.items()
     with pytest.raises(

@@ -231,10 +231,10 @@ def test_every_head_and_kind_draws_its_own_initial_values():
     assert len(np.unique(drawn)) == drawn.size
 
 
-@pytest.mark.parametrize("seed", [None, 5])
+@pytest.mark.parametrize("seed", [None, 5, keras.random.SeedGenerator])
 def test_every_head_starts_orthogonal_as_if_it_stood_alone(seed):
     keras.utils.set_random_seed(3)
-    initializer = keras.initializers.Orthogonal(seed=seed)
+    initializer = keras.initializers.Orthogonal(seed=seed(5) if callable(seed) else seed)
     gates = {"input_gate": None, "forget_gate": None, "output_gate": None}
     options = {"candidate_recurrent": "block_diagonal", "recurrent_initializer": initializer}
     cell = GatedCell(N, **gates, **options, heads=2)

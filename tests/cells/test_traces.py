@@ -387,3 +387,12 @@ def test_no_sequences_have_no_traces():
         ValueError, match=r"^traces: expected at least one sequence. Received: an empty x$"
     ):
         lstmlab.traces(model, np.zeros((0, 3, 2), "float32"))
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")  # as predict says
+def test_of_a_dataset_that_does_not_know_its_length(x):
+    model = model_of(GatedRNN(N, name="r"))
+    known = tf.data.Dataset.from_tensor_slices(x).batch(2)
+    unknown = known.filter(lambda _: True)
+    for dataset in (known, unknown):
+        same(lstmlab.traces(model, dataset)["r"], stepped(model.layers[0], x)[0], 1e-5)

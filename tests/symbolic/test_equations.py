@@ -3,6 +3,8 @@
 Its equations against its switches.
 """
 
+import inspect
+from contextlib import nullcontext
 from functools import cache
 from importlib import resources
 
@@ -10,10 +12,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 from oracles import randomize
 
 from lstmlab import Coupled, Gate, GatedCell, variant, variants
 from lstmlab.cells.gates import LETTERS
+from lstmlab.symbolic import symbols
 from lstmlab.symbolic.equations import equations, legend
 from lstmlab.symbolic.jacobian import jacobian
 from lstmlab.symbolic.numbers import symbol_values
@@ -434,6 +438,41 @@ def test_activations_that_mix_net_inputs_are_refused():
     ):
         with pytest.raises(ValueError, match=rf"a diagonal\. Received: {name}$"):
             jacobian(GatedCell(N, **arguments))
+
+
+def mixes(activation) -> bool:
+    """Measured: whether an output moves by another input than its own."""
+    at = 3 * np.random.default_rng(2).normal(size=(50, 6))
+    before = ops.convert_to_numpy(activation(ops.convert_to_tensor(at)))
+    for k in range(6):
+        moved = at.copy()
+        moved[:, k] += 0.7
+        after = ops.convert_to_numpy(activation(ops.convert_to_tensor(moved)))
+        # of another size, as by glu, it is made from several
+        if after.shape != at.shape or np.any(np.delete(after != before, k, axis=1)):
+            return True
+    return False
+
+
+ACTIVATIONS = [
+    function
+    for name, function in sorted(vars(keras.activations).items())
+    # threshold is none by itself: it asks for two numbers more
+    if inspect.isfunction(function) and name not in ("deserialize", "get", "serialize", "threshold")
+]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_activations_of_keras_that_are_refused_are_those_that_mix(activation):
+    cell = GatedCell(N, candidate_activation=activation)
+    refused = pytest.raises(ValueError, match=r"a diagonal\. Received: candidate_activation=")
+    with refused if mixes(activation) else nullcontext():
+        symbols.check(cell)
+
+
+def test_every_activation_said_to_mix_is_one_of_keras():
+    assert len(ACTIVATIONS) > 20
+    assert set(symbols.MIXING) <= {function.__name__ for function in ACTIVATIONS}
 
 
 def test_slopes_of_other_activations_are_asked_for(rng):
