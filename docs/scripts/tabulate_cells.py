@@ -125,7 +125,7 @@ def weights(name: str) -> str:
 def page_with_table(text: str, first: str, made: str) -> str:
     """The page with the table `made` between the comments `first` and LAST."""
     before, rest = text.split(first)
-    return f"{before}{first}\n\n{made}\n\n{LAST}{rest.split(LAST)[1]}"
+    return f"{before}{first}\n\n{made}\n\n{LAST}{rest.split(LAST, 1)[1]}"
 
 
 if __name__ == "__main__":

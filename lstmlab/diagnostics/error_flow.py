@@ -21,6 +21,8 @@ PATHS = ("cell_state", "output", "carousel", "nets", "used")
 class ErrorFlow(Diagnostic):
     """Norms of the derivatives of E, the error at the last step with a target, against lag.
 
+    They are total derivatives, d: by every path, but for those that `see` cuts.
+
         (1) cell_state  |dE/ds_t|, exact: along the carousel, through the gates, and through
                         everything that is read back
         (2) output      |dE/dy_t|, exact: y_t as the head reads it and as it is read back

@@ -208,11 +208,12 @@ def _under_the_bound(logs: pd.DataFrame) -> Claim:
     follows = "must decay" if factor < 1 else "may grow"
 
     return Claim(
-        "The measured derivative does not exceed the bound of 1991, (f'max |W|)^q.",
+        "The measured derivative does not exceed the bound of 1991, (f'max |W|_2)^q.",
         # the rounding of a product of steps grows with their number
         bool((apart <= apart.index * np.log10(1 + ROUNDING)).all()),
-        f"f'max |W| = {factor:.3g}, so it {follows}; closest at lag {worst} steps: measured "
-        f"{_power(measured[worst])}, bound {_power(bound[worst])} (no unit)",
+        f"f'max |W|_2 = {factor:.3g}, so it {follows}; closest at lag {worst} steps: measured "
+        f"{_power(measured[worst])}, bound {_power(bound[worst])} (|W|_2: the largest singular "
+        "value of the recurrent weights; no unit)",
     )
 
 

@@ -83,7 +83,7 @@ def _terms(page: Page, cell: Any, found: Any) -> None:
         for row in found.table.to_dict("records")
     ]
 
-    of, by = "derivative of", "with respect to (step before)"
+    of, by = "partial derivative of", "with respect to (step before)"
     page.table([of, by, "term, without its sign", "path", "norm"], rows)
     page.paragraph(
         f"norm: the largest singular value, averaged over {found.steps} steps of the probe. Its "

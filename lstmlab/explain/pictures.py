@@ -38,7 +38,7 @@ def bound(table: pd.DataFrame, path: Path) -> Path:
     """Draw the measured derivative under its bound, or next to the carousel."""
     names = {
         "log10_norm": "measured |ds_T/ds_t|, largest over sequences",
-        "log10_bound_spectral": "bound (f'max |W|)^q",
+        "log10_bound_spectral": "bound (f'max |W|_2)^q",
         "log10_carousel": "carousel: largest product of forget gates",
     }
     return _curves(table, names, "log10", path)

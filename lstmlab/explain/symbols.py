@@ -1,4 +1,4 @@
-"""The sections of a page in symbols: the equations of a cell, and its one-step Jacobian."""
+"""The sections of a page in symbols: the equations of a cell, and the derivatives of one step."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from lstmlab.explain.why import forget_gate, paragraphs, title
 from lstmlab.symbolic import symbols
 from lstmlab.symbolic.equations import equations, legend
 from lstmlab.symbolic.jacobian import jacobian
+from lstmlab.symbolic.total import detours, total_derivative
 
 NAMES = {
     "waiting": "what waits for the reset gate",
@@ -38,6 +39,7 @@ def symbolic(page: Page, cell: Any, measured: bool = False) -> None:
         page.paragraph(text)
     for block in blocks.values():
         page.table(["derivative", "terms", "path"], _lines(block))
+    _state_to_state(page, cell)
 
     page.heading(title(cell))
     for pieces in paragraphs(cell):
@@ -54,6 +56,46 @@ def multiplied(cell: Any, gate: str) -> str | Formula:
     return Formula(symbols.multiplied(cell, gate))
 
 
+def _state_to_state(page: Page, cell: Any) -> None:
+    """Write Theorem 10 of docs/mathematics.md for this cell."""
+    derivative = total_derivative(cell)
+    page.heading("How the new state depends on the old one: e_t and N_t")
+    split = Formula(rf"{derivative.left()} = \operatorname{{diag}}(e_t) + N_t")
+    page.paragraph(split, ". ", _about_split(cell, derivative))
+    page.table(["derivative", "terms", "path"], _lines(derivative))
+    page.paragraph(_about_steps(cell))
+
+
+def _about_split(cell: Any, derivative: Any) -> str:
+    """What e_t and N_t are, in words."""
+    moves = "" if cell.is_own_output else ", and what its own step makes of it moves along"
+    through = [term for term in derivative.terms if term.path]
+    first = {
+        "a gate": "The factor e_t is the value of the forget gate",
+        "absent": "The factor e_t is 1",
+        "closed": "The factor e_t is 0",
+    }[forget_gate(cell)]
+    rest = "N_t is the sum of all other terms" if through else "N_t is 0"
+    return f"This derivative, d, is total: the old state moves{moves}. {first}; {rest}."
+
+
+def _about_steps(cell: Any) -> str:
+    """Whether the derivatives of single steps may be multiplied, in words."""
+    past = [words(name) for name in detours(cell)]
+    if not past:
+        return (
+            "Over several steps, multiply these matrices: each state acts on later ones only "
+            "through the next."
+        )
+    listed = f"{', '.join(past[:-1])} and {past[-1]}" if past[1:] else past[0]
+    return (
+        "Over several steps, their product is not the whole: a state also acts on later ones past "
+        f"the states in between, through the {listed} that a step hands on. Multiply instead the "
+        "matrices of all the partial derivatives above, those of everything that a step hands on: "
+        "Theorem 10 (b) in docs/mathematics.md."
+    )
+
+
 def _about_paths(cell: Any) -> list[str]:
     """Which paths there are from one step to the next, in words."""
     if forget_gate(cell) == "closed":
@@ -65,7 +107,10 @@ def _about_paths(cell: Any) -> list[str]:
             "added."
         )
 
-    texts = [f"Each derivative is a sum of terms, one for each path. {paths}"]
+    texts = [
+        "These derivatives, \N{PARTIAL DIFFERENTIAL}, are partial: one part of the step before "
+        f"moves, the others are held. Each is a sum of terms, one for each path. {paths}"
+    ]
     if cell.normaliser == "state":
         texts.append(
             "The stabiliser is not a pre-activation: it sets the unit in which state and "
@@ -81,7 +126,7 @@ def _about_paths(cell: Any) -> list[str]:
 
 def _lines(block: Any) -> list[list]:
     """One row for each term of a block of the Jacobian."""
-    left = Formula(rf"\frac{{\partial {block.target}}}{{\partial {block.source}}} =")
+    left = Formula(f"{block.left()} =")
     if not block.terms:
         return [[left, Formula("0"), ""]]
     rows = []

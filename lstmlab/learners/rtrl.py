@@ -20,7 +20,7 @@ class RTRL(Stepwise):
     """The exact gradient without a backward pass: d state / d weight is carried forward.
 
         (1) M(t) = J(t) M(t-1) + I(t)        M(0) = 0
-            J(t) = d s(t) / d s(t-1), I(t) = d s(t) / d W with s(t-1) held fixed
+            M(t) = ds(t)/dW, J(t) = ∂s(t)/∂s(t-1), I(t) = ∂s(t)/∂W with s(t-1) held
             s: all states; W: the cell's weights
         (2) dE/dW = sum_t dE(t)/dy(t) M_y(t)           M_y: the rows of the output y
         (3) teacher forcing: after step t the outputs among the states are set to their targets, and

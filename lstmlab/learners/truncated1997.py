@@ -22,9 +22,9 @@ SCOPES: dict[str, dict[str, Any]] = {
 class Truncated1997(GradientLearner):
     """An error that reaches a pre-activation changes the weights into it and goes no further.
 
-        (1) d net(t) / d hidden(t-1) = 0 for the pre-activations of cells and gates
+        (1) ∂net(t)/∂hidden(t-1) = 0 for the pre-activations of cells and gates
                                                             (eqs. 10-14, "truncated")
-        (2) d s(t) / d s(t-1) = e(t): 1, or the forget gate where there is one       (eq. 15)
+        (2) so that ds(t)/ds(t-1) = e(t): 1, or the forget gate where there is one   (eq. 15)
 
     The gradient is that of half the summed squared error, as in eqs. 19-28 (eq. 16 lacks the 1/2
     that eq. 19 drops). `Truncated1997Forward` computes the same forward in time. Exact where

@@ -16,7 +16,7 @@ from lstmlab.typing import Nest, Tensor
 class Truncated1997Forward(Stepwise):
     """The gradient of `Truncated1997` by eligibility traces, so that no past values are stored.
 
-        (1) Tr_a(t) = e(t) Tr_a(t-1) + d s(t) / d net_a(t) z_a(t)                    (eqs. 25, 27)
+        (1) Tr_a(t) = e(t) Tr_a(t-1) + ∂s(t)/∂net_a(t) z_a(t)                        (eqs. 25, 27)
             e: 1, or the forget gate if there is one
         (2) dE/dw_a = sum_t sum_cells of the block dE(t)/ds(t) Tr_a(t)               (eqs. 23, 24,
         26, 28)

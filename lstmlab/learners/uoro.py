@@ -26,7 +26,7 @@ class UORO(Stepwise):
             nu [S]: each +1 or -1, drawn anew at every step and for every sequence
         (2) r0 = sqrt(|B(t-1)| / (|J A(t-1)| + c)) + c             c = epsilon
             r1 = sqrt(|I^T nu| / (|nu| + c)) + c
-        (3) dE/dW = sum_t (dE(t)/ds(t-1) A(t-1)) B(t-1) + dE(t)/dW with s(t-1) held fixed
+        (3) dE/dW = sum_t (dE(t)/ds(t-1) A(t-1)) B(t-1) + ∂E(t)/∂W with s(t-1) held
 
     E(A B^T) = M since E(nu nu^T) = 1, r0 does not depend on nu, and r1 does not depend on its sign;
     this holds for every c > 0. What a weight does within the step of the error is exact in (3); the

@@ -1,6 +1,8 @@
 """The one-step Jacobian of a GatedCell in symbols.
 
-The chain rule, carried forward through its equations.
+The chain rule, carried forward through its equations. Its derivatives are partial: the step is a
+function of its states, and one of them moves while the others are held. The total derivative of a
+state with respect to the one before is in `total`.
 """
 
 from __future__ import annotations
@@ -35,18 +37,19 @@ from lstmlab.symbolic.symbols import (
 )
 
 ByPart = dict[str, list[Term]]  # the derivative of one value to each part of the step before
+NEW_STATE = "new cell_state"  # s_t itself, where it is a variable beside those parts
 
 
 def jacobian(cell: Any) -> dict[tuple[str, str], Derivative]:
-    """Derive every derivative of one step in symbols. Dropout is off.
+    """Derive every partial derivative of one step in symbols. Dropout is off.
 
     Args:
         cell: A GatedCell; it need not be built.
 
     Returns:
-        {(value of the step, part of the step before): Derivative}. Values: cell_state, output
-        (unless it is the state), each gate that is fed back, normaliser and stabiliser. Parts of
-        the step before: those of them that the states of the cell hold.
+        {(value of the step, part of the step before): Derivative}, with the other parts held.
+        Values: cell_state, output (unless it is the state), each gate that is fed back, normaliser
+        and stabiliser. Parts of the step before: those of them that the states of the cell hold.
 
     Raises:
         ValueError: As `equations`.
@@ -71,6 +74,25 @@ def jacobian(cell: Any) -> dict[tuple[str, str], Derivative]:
     }
 
 
+def handed_on(cell: Any) -> dict[str, ByPart]:
+    """Derive what a step hands on besides its state, with the new state s_t as a variable.
+
+    Args:
+        cell: A GatedCell; it need not be built.
+
+    Returns:
+        {output, each gate that is fed back, normaliser, stabiliser: its partial derivatives, by
+        NEW_STATE (s_t, everything before this step held) and by the parts of the step before (s_t
+        held)}; a derivative that is 0 is left out.
+
+    Raises:
+        ValueError: As `equations`.
+    """
+    check(cell)
+    derivation = _Derivation(cell, of_state={NEW_STATE: [Term(1, (), ())]})
+    return {name: derivation.of[name] for name in parts(cell) if name != "cell_state"}
+
+
 def parts(cell: Any) -> dict[str, int]:
     """{name: size} of what the states hold, cell_state first.
 
@@ -89,9 +111,12 @@ def parts(cell: Any) -> dict[str, int]:
 
 
 class _Derivation:
-    """of: {named value: its ByPart}, filled in the order of computing."""
+    """of: {named value: its ByPart}, filled in the order of computing.
 
-    def __init__(self, cell: Any):
+    of_state: The ByPart of s_t; None: derived like the others.
+    """
+
+    def __init__(self, cell: Any, of_state: ByPart | None = None):
         self.cell = cell
         self.nets = {
             name: self._net(name) for name, gate in cell.own.items() if gate.peephole != "current"
@@ -112,7 +137,7 @@ class _Derivation:
             self.of[name] = chain([], own, sign=-1 if gate.complement else 1)
 
         self.of["candidate"] = chain([self._slope("candidate")], self._net_of_candidate())
-        self.of["cell_state"] = self._state()
+        self.of["cell_state"] = self._state() if of_state is None else of_state
         if cell.normaliser == "state":
             self.of["normaliser"] = self._sum()
         # (6): the output gate that sees s_t, whose derivative is known only now

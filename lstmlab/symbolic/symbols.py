@@ -115,20 +115,26 @@ class Derivative(NamedTuple):
         target, source: LaTeX of the two.
         shape: (size of target, size of source).
         terms: One for each path.
+        sign: LaTeX of the differential: partial, the other parts of the step before are held, or d,
+            total, along every path from source to target.
     """
 
     target: str
     source: str
     shape: tuple[int, int]
     terms: tuple[Term, ...]
+    sign: str = r"\partial"
+
+    def left(self) -> str:
+        """The left side of the equation."""
+        return rf"\frac{{{self.sign} {self.target}}}{{{self.sign} {self.source}}}"
 
     def latex(self) -> str:
         """The equation, its right side 0 without terms."""
-        left = rf"\frac{{\partial {self.target}}}{{\partial {self.source}}}"
         signs = ["-" if term.sign < 0 else "+" for term in self.terms]
         signed = zip(signs, self.terms, strict=True)
         right = " ".join(f"{sign} {term.latex()}" for sign, term in signed)
-        return f"{left} = {right.removeprefix('+ ') or '0'}"
+        return f"{self.left()} = {right.removeprefix('+ ') or '0'}"
 
     def value(self, numbers: dict) -> np.ndarray:
         """[B, rows, columns], from the numbers of `symbol_values` for B steps."""

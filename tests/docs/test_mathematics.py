@@ -5,7 +5,9 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -13,11 +15,21 @@ PAGE = (DOCS / "mathematics.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def tabulate():
-    """docs/scripts/tabulate_forgetting.py, which lies outside the package."""
+def script():
+    """A module of docs/scripts/, which lies outside the package, by its name."""
     sys.path.insert(0, str(DOCS / "scripts"))
-    yield importlib.import_module("tabulate_forgetting")
+    yield importlib.import_module
     sys.path.remove(str(DOCS / "scripts"))
+
+
+@pytest.fixture(scope="module")
+def tabulate(script):
+    return script("tabulate_forgetting")
+
+
+@pytest.fixture(scope="module")
+def draw(script):
+    return script("draw_mathematics")
 
 
 def test_the_table_of_the_page_against_the_cells(tabulate):
@@ -56,3 +68,93 @@ def test_every_theorem_names_its_test_and_every_test_named_exists():
     assert all(named)
     assert {name for names in named for name in names} == written_tests()
     assert all("*Proof.*" in theorem for theorem in theorems)
+
+
+def test_how_to_read_the_theorems_names_each_of_them():
+    section = PAGE.split("## How to read the theorems")[1].split("\n## ")[0]
+    rows = [line.split("|")[2:4] for line in section.splitlines() if line.startswith("| ")][1:]
+    cells = [re.sub(r"\([^)]*\)", "", cell) for row in rows for cell in row]
+    named = {int(number) for cell in cells for number in re.findall(r"\d+", cell)}
+    assert named == set(range(1, 26))
+    assert "Two signs for two derivatives" in section
+
+
+# ---- the short answer
+
+
+def short_answer() -> str:
+    return PAGE.split("## The short answer")[1].split("\n## ")[0]
+
+
+def test_the_tables_of_the_short_answer_against_the_cell(draw):
+    assert draw.page_with_table(PAGE, draw.FIRST, draw.table()) == PAGE, (
+        "run: python docs/scripts/draw_mathematics.py"
+    )
+    found = draw.run()["s"]
+    rows = re.findall(r"^\| ([0-3]) \|(.*)\|$", short_answer(), re.MULTILINE)
+    assert len(rows) == 4
+    for t, row in rows:
+        *held, one, other, gap = (cell.strip() for cell in row.split("|"))
+        states = [float(cell.split("=")[-1]) for cell in (one, other)]
+        np.testing.assert_array_equal(states, found[:, int(t)])
+        assert float(gap) == states[0] - states[1]
+        if held[0]:
+            in_order = ("forget_gate", "input_gate", "candidate", "output_gate")
+            values = [draw.HELD[name][int(t) - 1] for name in in_order]
+            np.testing.assert_array_equal([float(cell) for cell in held], values)
+
+
+def test_the_tables_of_the_short_answer_by_hand(draw):
+    """Python's own arithmetic, without a cell."""
+    gaps = {}
+    for change in (None, *draw.CHANGES):
+        held = {name: list(values) for name, values in draw.HELD.items()}
+        if change is not None:
+            held[change.gate][draw.CHANGED - 1] = change.value
+        ends, outputs = [], []
+        for s in draw.PASTS:
+            for e, i, g, o in zip(
+                *(held[n] for n in ("forget_gate", "input_gate", "candidate", "output_gate")),
+                strict=True,
+            ):
+                s = e * s + i * g
+                outputs.append(o * s)
+            ends.append(s)
+        found = draw.run(change)
+        np.testing.assert_array_equal(found["s"][:, -1], ends)
+        np.testing.assert_array_equal(found["y"][:, 1:].ravel(), outputs)
+        gaps[change] = ends[0] - ends[1]
+    assert {gap for change, gap in gaps.items() if not change or change.gate != "forget_gate"} == {
+        2
+    }
+    assert [gap for change, gap in gaps.items() if change and change.gate == "forget_gate"] == [
+        0,
+        4,
+    ]
+
+
+def test_the_picture_is_drawn_from_the_cell_and_nothing_in_it_overlaps(draw):
+    assert "(images/mathematics_gates.png)" in short_answer()
+    assert draw.PICTURE.stat().st_size < 150_000
+    figure = draw.picture()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    for panel, change in zip(figure.axes[: len(draw.DRAWN)], draw.DRAWN, strict=True):
+        lines = [line.get_ydata() for line in panel.lines]
+        np.testing.assert_array_equal(lines, draw.run(change)["s"])
+        assert len({line.get_color() for line in panel.lines}) == 2
+        assert len({line.get_linestyle() for line in panel.lines}) == 2
+        [gap] = [text for text in panel.texts if "gap" in text.get_text()]
+        assert gap.get_text() == f"gap\n{lines[0][-1] - lines[1][-1]:g}"
+    titles = [panel.title for panel in figure.axes[: len(draw.DRAWN)]]
+    boxes = [text.get_window_extent(renderer) for text in (*titles, figure._suptitle)]
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
+def test_a_table_that_a_script_writes_leaves_the_later_ones(script):
+    page_with_table = script("tabulate_cells").page_with_table
+    last = script("tabulate_cells").LAST
+    page = f"a\n<!-- one -->\n\nold\n\n{last}\nb\n<!-- two -->\n\nother\n\n{last}\nc\n"
+    made = page_with_table(page, "<!-- one -->", "new")
+    assert made == page.replace("old", "new")

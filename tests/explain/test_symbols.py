@@ -1,6 +1,8 @@
 """The page of a cell: every formula is typeset, and what is said of it in words is so."""
 
 import html
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from lstmlab.explain.symbols import symbolic
 from lstmlab.explain.why import beside, paragraphs
 from lstmlab.symbolic.equations import equations, legend
 from lstmlab.symbolic.jacobian import jacobian
+from lstmlab.symbolic.total import detours, total_derivative
 
 
 @pytest.mark.parametrize("name", variants())
@@ -24,6 +27,7 @@ def test_every_formula_of_every_cell_is_typeset(name):
         for block in jacobian(cell).values()
         for text in (block.latex(), *(term.latex() for term in block.terms))
     ]
+    formulas += [total_derivative(cell).latex()]
     for latex in formulas:
         shown = Formula(latex).mathml()
         assert "\\" not in shown
@@ -90,6 +94,47 @@ def test_that_another_gate_forgets_too_is_said_where_one_net_moves_both(name, rn
     assert ("<h2>Why the forget gate forgets, and no other gate</h2>" in text) == (
         "forget_gate" in cell.gates and not expected
     )
+
+
+@pytest.mark.parametrize("name", variants())
+def test_e_and_n_of_theorem_10_are_written_for_every_cell(name):
+    """Each term in a row; whether single steps may be multiplied, in words."""
+    cell = variant(name)
+    text = explain.of_cell(name).text()
+    section = text.split("<h2>How the new state depends on the old one: e_t and N_t</h2>")[1]
+    section = section.split("<h2>")[0]
+    split = r"\frac{d s_t}{d s_{t-1}} = \operatorname{diag}(e_t) + N_t"
+    assert section.startswith(f"\n<p>{Formula(split).mathml()}. This derivative, d, is total")
+    terms = total_derivative(cell).terms
+    assert section.count("<tr>") == 1 + len(terms)
+    for k, term in enumerate(terms):
+        sign = "-" if term.sign < 0 else "+" if k else ""
+        assert f"<td>{Formula(f'{sign} {term.latex()}').mathml()}</td>" in section
+    assert ("N_t is 0" in section) == all(not term.path for term in terms)
+    assert ("Over several steps, multiply these" in section) == (not detours(cell))
+    assert ("Over several steps, their product is not the whole" in section) == bool(detours(cell))
+    for gate in detours(cell):
+        assert gate.replace("_", " ") in section
+
+
+def test_partial_and_total_derivatives_have_signs_of_their_own():
+    text = explain.of_cell("vanilla").text()
+    before, after = text.split("How the new state depends on the old one")
+    assert "&#x02202;" in Formula(r"\partial").mathml()
+    assert "are partial" in before
+    assert before.count("&#x02202;") == 2 * len(jacobian(variant("vanilla")))
+    assert "&#x02202;" not in after.split("<h2>")[0]
+
+
+def test_theorems_that_the_page_of_a_cell_names_are_those_of_the_mathematics():
+    page = (Path(__file__).parents[2] / "docs" / "mathematics.md").read_text(encoding="utf-8")
+    named = set()
+    for path in (Path(explain.__file__).parent).glob("*.py"):
+        named |= set(re.findall(r"Theorem \d+(?: \([a-z]\))?", path.read_text(encoding="utf-8")))
+    assert named == {"Theorem 10", "Theorem 10 (b)"}
+    theorem = page.split("**Theorem 10** (the split")[1].split("**Theorem 11**")[0]
+    assert "(b)" in theorem
+    assert "N_t" in theorem
 
 
 def test_what_is_said_of_cells_without_a_gate_before_the_state():

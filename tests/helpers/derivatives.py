@@ -12,6 +12,7 @@ from lstmlab import Gate, GatedCell, variant, variants
 from lstmlab.diagnostics.common.tracing import trace
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mathematics.md").read_text(encoding="utf-8")
+WORDS = " ".join(PAGE.split())  # the same on one line
 B, T, F, N = 2, 5, 2, 4
 CUT = {"see": tf.stop_gradient}
 SLOPES = {

@@ -36,6 +36,22 @@ def test_constant_flow_needs_a_linear_unit_of_slope_one_over_w(rng):
             assert np.ptp(flow(squashed, w)) > 0.1 * abs(w)
 
 
+def test_what_comes_back_through_another_unit_is_added_to_the_constant_flow(rng):
+    for w, v, v_back in ((1.0, 0.5, -0.25), (2.0, 3.0, 0.7), (-0.5, 1.0, 0.2)):
+        cell = cell_of(
+            rng, "elman", units=2, features=1, candidate_activation=lambda net, w=w: net / w + 0.3
+        )
+        set_weights(cell, recurrent_kernel=[[w, v_back], [v, w]])
+        x = 3 * inputs(rng, 20, 3, 1)
+        for q, expected in ((1, 1.0), (2, 1 + v * v_back / w**2)):
+            _, flow = jacobian(cell, x, "output", "output")
+            np.testing.assert_allclose(flow[:, -1 - q, 0, 0], expected, rtol=1e-12)
+        assert abs(expected - 1) > 0.1
+        set_weights(cell, recurrent_kernel=[[w, 0.0], [v, w]])  # nothing comes back
+        _, flow = jacobian(cell, x, "output", "output")
+        np.testing.assert_allclose(flow[:, 0, 0, 0], 1.0, rtol=1e-12)
+
+
 @pytest.mark.parametrize("units", [2, 4, 6])
 def test_the_carousel_of_1997_is_exactly_one(units, rng):
     _, flow = jacobian(

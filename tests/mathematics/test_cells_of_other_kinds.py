@@ -80,6 +80,25 @@ def test_the_reset_gate_multiplies_what_the_candidate_reads_not_the_state(name, 
     )
 
 
+@pytest.mark.parametrize("name", ["gru", "gru_reset_after"])
+def test_with_gates_held_single_steps_of_a_gru_multiply(name, rng):
+    cell, x = cell_of(rng, name), inputs(rng)
+    gates = {gate: rng.uniform(0.1, 0.9, size=(B, T, N)) for gate in cell.gates}
+
+    def flow_until(end):
+        clamps = {
+            gate: (tf.ones((B, end, 1)), tf.constant(value[:, :end]))
+            for gate, value in gates.items()
+        }
+        return jacobian(cell, x[:, :end], "cell_state", clamps=clamps)[1]
+
+    whole, product = flow_until(T), np.eye(N)
+    for t in range(1, T):
+        product = flow_until(t + 1)[:, t - 1] @ product
+    np.testing.assert_allclose(product, whole[:, 0], rtol=1e-10, atol=1e-14)
+    assert np.abs(product - diagonal(np.prod(gates["forget_gate"][:, 1:], axis=1))).max() > 1e-2
+
+
 def test_the_refine_gate_is_a_part_of_the_forget_gate(rng):
     cell, x = cell_of(rng, "ur_lstm", feedback="none", scale=2.0), inputs(rng)
 
@@ -122,3 +141,29 @@ def test_a_normaliser_makes_the_input_gate_forget(rng):
     )  # the first takes all, as there is nothing before it
     np.testing.assert_allclose(raised / (1 - raised), np.exp(1.3) * taken / (1 - taken), rtol=1e-9)
     assert (raised > taken).all()
+
+
+def test_what_is_left_of_a_ratio_over_several_steps(rng):
+    cell, x = cell_of(rng, "slstm", feedback="none"), inputs(rng)
+    values, flow = jacobian(cell, x, "cell_state")
+    n, f = values["normaliser"], values["forget_gate"]
+    taken = values["input_gate"] / n
+    np.testing.assert_allclose(taken[:, 0], 1.0, rtol=1e-12)  # nothing was stored: it takes all
+    for t in range(T):
+        # c_T = s_T / n_T and s_t = n_t c_t, the normaliser held
+        of_ratio = np.diagonal(flow[:, t], axis1=1, axis2=2) * n[:, t] / n[:, -1]
+        shares = np.prod(1 - taken[:, t + 1 :], axis=1)
+        np.testing.assert_allclose(of_ratio, shares, rtol=1e-10)
+        kept = np.prod(f[:, t + 1 :], axis=1) * n[:, t] / n[:, -1]
+        np.testing.assert_allclose(kept, shares, rtol=1e-10)
+
+    def ratio(where):
+        taps = {"net_input_gate": tf.constant(np.full((B, T, N), 1.3) * where[:, None])}
+        found = trace(cell, x, taps=taps)
+        return (found["cell_state"] / found["normaliser"]).numpy()
+
+    still, everywhere, once = (
+        ratio(np.array(at)) for at in ([0] * T, [1] * T, [0] * (T - 1) + [1])
+    )
+    np.testing.assert_allclose(everywhere, still, rtol=1e-12)
+    assert np.abs(once - still)[:, -1].min() > 1e-4

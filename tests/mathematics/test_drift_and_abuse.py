@@ -17,6 +17,8 @@ from derivatives import (
     wide,
 )
 
+from lstmlab import Gate
+
 
 def test_a_drifting_state_closes_its_own_output(rng):
     cell = cell_of(rng, "lstm1997", feedback="none")
@@ -35,6 +37,35 @@ def test_a_drifting_state_closes_its_own_output(rng):
             assert (slope >= 0.5 * np.exp(-size)).all()
         else:
             np.testing.assert_allclose(slope, 0.5, rtol=1e-14)
+
+
+def test_an_output_peephole_keeps_the_door_of_a_drifting_state_open(rng):
+    look = Gate(peephole="current", recurrent="none")
+    cell = cell_of(rng, "lstm1997", block_size=1, feedback="none", output_gate=look)
+    kernel = cell.kernel.numpy()
+    kernel[:, -N:] = 0.0
+    size = 20.0
+    # the pre-activation is 1 at either state: the bias takes away what the peephole adds
+    for sign in (1.0, -1.0):
+        bias = cell.bias.numpy()
+        u_o = cell.peephole.numpy()[0]
+        bias[-N:] = 1.0 - u_o * sign * size
+        set_weights(cell, kernel=kernel, bias=bias)
+        with tf.GradientTape() as tape:
+            s = tf.fill((B, N), tf.constant(sign * size, "float64"))
+            tape.watch(s)
+            zeros = [tf.zeros((B, width), "float64") for width in cell.state_size]
+            values, _ = cell.step(
+                inputs(rng, B, F), zeros,
+                touch=lambda name, value, s=s: s + 0 * value if name == "cell_state" else value,
+            )  # fmt: skip
+            total = tf.reduce_sum(values["output"])
+        slope = tape.gradient(total, s).numpy()
+        o = sigmoid(1.0)
+        np.testing.assert_allclose(
+            slope, sign * np.broadcast_to(o * (1 - o) * u_o, (B, N)), rtol=1e-6
+        )
+        assert np.abs(slope).min() > 1e4 * 2 * np.exp(-size)
 
 
 def test_a_negative_input_gate_bias_slows_the_drift(rng):

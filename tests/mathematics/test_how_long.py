@@ -8,6 +8,7 @@ import tensorflow as tf
 from derivatives import (
     CUT,
     PAGE,
+    WORDS,
     B,
     F,
     N,
@@ -73,7 +74,7 @@ def test_half_is_gone_where_the_logarithms_add_up_to_it_not_after_a_half_life(rn
         assert states[-1] == pytest.approx(0.5 ** (30 / rate), rel=1e-12)
         if gates[0] == 0.1:
             assert first == 1
-            assert f"{rate:.2f} steps" in PAGE
+            assert f"{rate:.2f} steps" in WORDS
             assert rate == pytest.approx(9.03, abs=0.005)
         if gates[-1] == 0.1:
             assert first == 30

@@ -37,6 +37,11 @@ def test_one_input_weight_cannot_store_and_protect(rng):
     for _ in range(30):  # with a mark, linear
         cell = bare(kernel=rng.normal(size=(2, 1)), bias=rng.normal())
         assert np.mean((state_after(cell, MARKED) - SIGNS[:, 0]) ** 2) >= 0.5 - 1e-12
+    for mark, bias in ((0.4, -0.2), (1.0, 0.0), (-0.6, 0.1)):  # c_1 + c_2 = mark + 2 bias
+        wrong = np.mean(
+            (state_after(bare(kernel=[[0.5], [mark]], bias=bias), MARKED) - SIGNS[:, 0]) ** 2
+        )
+        assert wrong == pytest.approx(0.5 + (mark + 2 * bias) ** 2, rel=1e-12)
     for q in (1, 2, 5):  # values to refuse
         signs = np.array(list(itertools.product([-1.0, 1.0], repeat=q + 1)))
         marked = np.stack([signs, np.broadcast_to(np.arange(q + 1) == 0, signs.shape)], axis=-1)

@@ -7,6 +7,7 @@ from derivatives import (
     CUT,
     PAGE,
     SLOPES,
+    WORDS,
     B,
     F,
     N,
@@ -25,8 +26,11 @@ from derivatives import (
     wide,
 )
 
-from lstmlab import Gate
+from lstmlab import Gate, GatedCell
 from lstmlab.diagnostics.common.tracing import trace
+from lstmlab.symbolic.jacobian import handed_on, parts
+from lstmlab.symbolic.jacobian import jacobian as partial_derivatives
+from lstmlab.symbolic.numbers import symbol_values
 
 
 @every_variant
@@ -95,28 +99,41 @@ def test_addition_never_brings_two_states_closer(forget, rng):
 OPEN = tf.ones((B, T, 1)), tf.ones((B, T, 1), "float64")
 
 
-def split(cell, values) -> tuple[np.ndarray, np.ndarray]:
-    """diag(e_t) and N_t of theorems 10 and 11 [B, n, n], at the last step, from traced values."""
+def partials(cell, values, t: int) -> dict[str, np.ndarray]:
+    """A, B, C and D of theorem 10 at step t >= 1 [B, n, n], from traced values, written out.
+
+    A is diag(e_t) and what the peepholes see of s_tm1; B, C and D are as on the page, C with the
+    peephole of the output gate.
+    """
     at = {
-        name: wide(cell, value[:, -1]) if value.shape[-1] < cell.units else value[:, -1]
+        name: wide(cell, value[:, t]) if value.shape[-1] < cell.units else value[:, t]
         for name, value in values.items()
     }
-    s_tm1, o = values["cell_state"][:, -2], wide(cell, values["output_gate"][:, -2])
-    g, h = at["candidate"], cell.output_activation(tf.constant(s_tm1)).numpy()
-    weights, looks = (
-        read_back(cell),
-        dict(zip(cell.peepholes, cell.peephole.numpy(), strict=True)) if cell.peepholes else {},
-    )
+    s_tm1, o, g = values["cell_state"][:, t - 1], at["output_gate"], at["candidate"]
+    h = cell.output_activation(tf.constant(at["cell_state"])).numpy()
+    weights = read_back(cell)
+    looks = dict(zip(cell.peepholes, cell.peephole.numpy(), strict=True)) if cell.peepholes else {}
+
     slopes = {"candidate": at["input_gate"] * SLOPES[cell.candidate_activation.__name__](g)}
     for name, by in (("input_gate", g), ("forget_gate", s_tm1)):
         if name in at:
             slopes[name] = by * at[name] * (1 - at[name])
-    through = sum(slope[..., None] * weights[name] for name, slope in slopes.items())
-    shown = o * SLOPES[cell.output_activation.__name__](h) + h * o * (1 - o) * looks.pop(
-        "output_gate", 0
-    )
-    seen = sum((diagonal(slopes[name] * row) for name, row in looks.items()), np.zeros(1))
-    return diagonal(factor(cell, values)[:, -1]), through * shown[:, None, :] + seen
+    sees = sum((slopes[name] * looks[name] for name in slopes if name in looks), np.zeros((1, 1)))
+    by_gate = h * o * (1 - o)
+    shown = o * SLOPES[cell.output_activation.__name__](h) + by_gate * looks.get("output_gate", 0)
+    return {
+        "A": diagonal(factor(cell, values)[:, t] + sees),
+        "B": sum(slope[..., None] * weights[name] for name, slope in slopes.items()),
+        "C": diagonal(shown),
+        "D": by_gate[..., None] * weights["output_gate"],
+    }
+
+
+def split(cell, values) -> tuple[np.ndarray, np.ndarray]:
+    """diag(e_t) and N_t of theorems 10 and 11 [B, n, n], at the last step, from traced values."""
+    last, before = partials(cell, values, -1), partials(cell, values, -2)
+    carousel = diagonal(factor(cell, values)[:, -1])
+    return carousel, last["A"] - carousel + last["B"] @ before["C"]
 
 
 @pytest.mark.parametrize("name", ["vanilla", "lstm1997", "lstm2000"])
@@ -135,6 +152,183 @@ def test_one_step_is_e_plus_what_goes_through_the_nets_and_the_bound_on_it(name,
         )
         assert (norm(through) <= bound).all()
         assert (norm(through) > 0).all()
+
+
+def products(steps: list) -> np.ndarray:
+    """The matrices [B, n, n] multiplied, the last step on the left."""
+    product = np.eye(steps[0].shape[-1])
+    for step in steps:
+        product = step @ product
+    return product
+
+
+# the cells of theorem 10's formulas: they read back outputs and nothing else
+COMPOSED = {
+    "vanilla": {},
+    "lstm2000": {"block_size": 1},
+    "lstm2000 in blocks": {},
+    "lstm1997": {"feedback": "cells"},
+    "peephole": {},
+    "noaf": {},
+    "nfg": {},
+}
+
+
+def composed_cell(rng, name, **more):
+    return cell_of(rng, name.removesuffix(" in blocks"), **{**COMPOSED[name], **more})
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_over_several_steps_the_split_has_detours_past_the_states_in_between(name, rng):
+    """Theorem 10 (b), term by term, against automatic differentiation over every lag."""
+    cell, x = composed_cell(rng, name), inputs(rng)
+    values, exact = jacobian(cell, x, "cell_state")
+    at = [partials(cell, values, t) for t in range(1, T)]
+    at = [{"C": partials(cell, values, 0)["C"]}, *at]
+    one_step = [None] + [at[t]["A"] + at[t]["B"] @ at[t - 1]["C"] for t in range(1, T)]
+
+    for r in range(T):
+        flow = {r: np.broadcast_to(np.eye(N), (B, N, N))}
+        for t in range(r + 1, T):
+            flow[t] = one_step[t] @ flow[t - 1]
+            for k in range(1, t - r):
+                between = products([at[m]["D"] for m in range(t - k, t)])
+                flow[t] = flow[t] + at[t]["B"] @ between @ at[t - k - 1]["C"] @ flow[t - k - 1]
+        np.testing.assert_allclose(flow[T - 1], exact[:, r], rtol=1e-9, atol=1e-13)
+
+    two = one_step[T - 1] @ one_step[T - 2]
+    detour = at[T - 1]["B"] @ at[T - 2]["D"] @ at[T - 3]["C"]
+    np.testing.assert_allclose(two + detour, exact[:, T - 3], rtol=1e-9, atol=1e-13)
+    missed = np.linalg.norm(two - exact[:, T - 3], axis=(1, 2))
+    share = missed / np.linalg.norm(exact[:, T - 3], axis=(1, 2))
+    assert share.max() > 1e-3
+    if name == "vanilla":
+        assert " and ".join(f"{part:.1%}".replace("%", " %") for part in share) in WORDS
+
+
+@every_variant
+def test_all_that_a_step_hands_on_multiplies_in_every_cell(name, rng):
+    """The matrices J of theorem 10 (b) from the symbols, against automatic differentiation."""
+    cell, x = cell_of(rng, name), inputs(rng)
+    sizes, blocks, others = parts(cell), partial_derivatives(cell), handed_on(cell)
+    _, exact = jacobian(cell, x, "cell_state")
+
+    states, numbers = list(cell.get_initial_state(batch_size=B)), []
+    for t in range(T):
+        numbers.append(symbol_values(cell, x[:, t], states))
+        _, states = cell.step(x[:, t], states)
+
+    def whole(t):
+        rows = [[blocks[row, column].value(numbers[t]) for column in sizes] for row in sizes]
+        return np.concatenate([np.concatenate(row, axis=2) for row in rows], axis=1)
+
+    def of_new_state(t):  # the column (1, C_t)
+        found = {"cell_state": np.broadcast_to(np.eye(N), (B, N, N))}
+        for part, by in others.items():
+            zero = np.zeros((B, sizes[part], N))
+            found[part] = sum(
+                (term.value(numbers[t]) for term in by.get("new cell_state", ())), zero
+            )
+        return np.concatenate([found[part] for part in sizes], axis=1)
+
+    for r in range(T - 1):
+        whole_flow = products([of_new_state(r), *(whole(t) for t in range(r + 1, T))])
+        first = blocks["cell_state", next(iter(sizes))].shape[0]
+        rows = whole_flow[:, :first]
+        if "cell_state" not in sizes:  # elman: the state is not handed on, only what it makes
+            rows = products([of_new_state(r), *(whole(t) for t in range(r + 1, T - 1))])
+            by = [blocks["cell_state", part].value(numbers[T - 1]) for part in sizes]
+            rows = np.concatenate(by, axis=2) @ rows
+        np.testing.assert_allclose(rows, exact[:, r], rtol=1e-9, atol=1e-13)
+
+
+def by_hand() -> GatedCell:
+    """s_t = s_tm1 - y_tm1 / 2, o_t = 1/2 + y_tm1 / 4, y_t = o_t s_t."""
+    cell = GatedCell(
+        1, Gate("linear", recurrent="none"), None, "linear", "linear", "linear", dtype="float64"
+    )
+    cell.build((None, 1))
+    set_weights(
+        cell,
+        kernel=[[0.0, 1.0, 0.0]],
+        bias=[0.5, 0.0, 0.5],
+        recurrent_kernel=[[-1.0, 0.25]],  # candidate, output gate
+    )
+    return cell
+
+
+def test_the_split_by_hand():
+    """The table under theorem 10."""
+    cell = by_hand()
+    x = tf.constant([[[4.0], [0.0], [0.0]]], "float64")  # writes 0.5 * 4 = 2 at the first step
+    values, flow = jacobian(cell, x, "cell_state")
+    o, s, y = (values[name][0, :, 0] for name in ("output_gate", "cell_state", "output"))
+    np.testing.assert_array_equal(s, [2.0, 1.5, 0.9375])
+    np.testing.assert_array_equal(o[:2], [0.5, 0.75])
+    np.testing.assert_array_equal(y[:2], [1.0, 1.125])
+    one = [jacobian(cell, x[:, : t + 1], "cell_state")[1][0, t - 1, 0, 0] for t in (1, 2)]
+    assert one == [0.75, 0.625]
+    detour = -0.5 * (1.5 * 0.25) * 0.5
+    assert flow[0, 0, 0, 0] == one[0] * one[1] + detour == 0.375
+    for number in (*s, *o[:2], *y[:2], *one, one[0] * one[1], detour, 0.375):
+        assert f"{number:g}" in PAGE
+    # begun at 2.001
+    more, _ = jacobian(cell, x + tf.constant([[[0.002], [0.0], [0.0]]], "float64"), "cell_state")
+    o_1 = more["output_gate"][0, 0, 0]
+    assert (more["cell_state"][0, 0, 0], o_1) == (pytest.approx(2.001), 0.5)
+    assert more["cell_state"][0, -1, 0] - s[-1] == pytest.approx(0.000375, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm2000", "lstm1997"])
+def test_a_detour_is_narrower_by_a_factor_for_each_state_it_passes(name, rng):
+    for scale in (0.1, 0.7, 3.0):
+        cell = composed_cell(rng, name, scale=scale)
+        values, _ = jacobian(cell, inputs(rng), "cell_state")
+        at = [partials(cell, values, t) for t in range(T)]
+        size = {net: norm(weight) for net, weight in read_back(cell).items()}
+        g, slope_h = (1.0, 1.0) if name == "vanilla" else (2.0, 0.5)
+        s = np.abs(values["cell_state"][:, -2]).max(axis=-1)
+        bound = slope_h * (
+            g * size["input_gate"] / 4 + size["candidate"] + s * size.get("forget_gate", 0) / 4
+        )
+        for k in range(1, T - 1):
+            between = products([at[m]["D"] for m in range(T - 1 - k, T - 1)])
+            detour = norm(at[T - 1]["B"] @ between @ at[T - 2 - k]["C"])
+            assert (detour > 0).all()
+            assert (detour <= bound * (size["output_gate"] / 4) ** k).all()
+
+
+def past_the_step_before(cell, x) -> float:
+    """How far d s_T / d s_r is from e_T d s_T-1 / d s_r, for all r < T - 1."""
+    values, exact = jacobian(cell, x, "cell_state")
+    _, until = jacobian(cell, x[:, :-1], "cell_state")
+    through_e = factor(cell, values)[:, -1, :, None]
+    return max(np.abs(exact[:, r] - through_e * until[:, r]).max() for r in range(T - 2))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm2000"])
+def test_an_output_gate_that_closes_for_one_step_lets_nothing_past(name, rng):
+    """A logistic gate that is shut is flat too; a gate that is 0 on a slope is not."""
+    cell, x = cell_of(rng, name), inputs(rng).numpy()
+    x[:, :, 0] = np.arange(T) == T - 2  # a mark at the last step but one
+    assert past_the_step_before(cell, tf.constant(x)) > 1e-3
+    kernel = cell.kernel.numpy()
+    kernel[0] = 0.0
+    kernel[0, -cell.blocks :] = -800.0
+    set_weights(cell, kernel=kernel)
+    assert (trace(cell, tf.constant(x))["output_gate"].numpy()[:, -2] == 0).all()
+    assert past_the_step_before(cell, tf.constant(x)) < 1e-14
+
+    sloping = cell_of(rng, "vanilla", units=1, output_gate=Gate("tanh"))
+    w, r, b = (
+        weight.numpy()[..., -1]
+        for weight in (sloping.kernel, sloping.recurrent_kernel, sloping.bias)
+    )
+    y = trace(sloping, tf.constant(x))["output"].numpy()[:, -3]
+    x[:, -2, 0] = -(x[:, -2, 1] * w[1] + y[:, 0] * r[0] + b) / w[0]
+    closed = trace(sloping, tf.constant(x))["output_gate"].numpy()[:, -2]
+    np.testing.assert_allclose(closed, 0.0, atol=1e-14)
+    assert past_the_step_before(sloping, tf.constant(x)) > 1e-4
 
 
 @pytest.mark.parametrize("name", ["vanilla", "lstm1997"])
@@ -202,7 +396,7 @@ def test_at_the_initial_weights_of_1997_the_second_path_is_narrow(units, rng):
     slope_h, slope_g = SLOPES["h1997"](h).max(), SLOPES["g1997"](g).max()
     share = slope_h * (np.abs(g).max() / 4 + slope_g) * 0.1
     assert share == pytest.approx(0.075, rel=1e-12)
-    assert f"at most ${share:.3f} n$" in PAGE
+    assert f"at most ${share:.3f} n$" in WORDS
     for draw in (
         rng.uniform,
         lambda low, high, size: rng.choice([low, high], size=size),
@@ -246,6 +440,17 @@ def test_erasing_by_addition_takes_time_in_proportion_to_the_state(rng):
         touch=lambda name, value: tf.zeros_like(value) if name == "forget_gate" else value,
     )  # fmt: skip
     np.testing.assert_array_equal(states[1], wide(cell, values["input_gate"]) * values["candidate"])
+
+
+def test_an_input_gate_above_one_erases_as_fast_as_it_is_large():
+    """That the gate is at most 1 is a condition: an exponential one of 21 / 2 needs one step."""
+    cell = GatedCell(
+        1, "exponential", None, None, "g1997", "linear", feedback="none", dtype="float64"
+    )
+    cell.build((None, 1))
+    set_weights(cell, kernel=0.0, bias=[np.log(10.5), -60.0])
+    values, _ = cell.step(tf.zeros((1, 1), "float64"), [tf.constant([[21.0]], "float64")])
+    np.testing.assert_allclose(values["cell_state"], 0.0, atol=1e-12)
 
 
 def test_the_second_path_closes_as_the_state_grows(rng):

@@ -26,9 +26,9 @@ class Measured(NamedTuple):
     table: value, part, way, term, norm; norm: the largest singular value of the term, mean over the
         steps.
     steps: How many steps were looked at.
-    symbols: Largest difference of ds_t/d(all states) in symbols from automatic differentiation,
-        relative to its largest entry.
-    carousel: Largest difference of ds_t/ds_tm1 under see=stop_gradient from the diagonal of the
+    symbols: Largest difference of ∂s_t/∂(part of the states) in symbols from automatic
+        differentiation, over all parts, relative to the largest entry.
+    carousel: Largest difference of ∂s_t/∂s_tm1 under see=stop_gradient from the diagonal of the
         forget gate's values (1 where it is absent, 0 where it is closed); None where no s_tm1 is
         kept.
     """
@@ -122,7 +122,7 @@ def _slope(activation: Any, net: np.ndarray) -> np.ndarray:
 
 
 def _differentiated(cell: Any, x: Any, states: list, see: Callable) -> dict[str, np.ndarray]:
-    """{part: ds_t/d(part of the states) [N, n, size]}, one cell of s_t at a time."""
+    """{part: ∂s_t/∂(part of the states) [N, n, size]}, one cell of s_t at a time."""
     named = dict(zip(cell.state_names, states, strict=True))
     hidden = named.pop("hidden")
     sizes = {"cell_state" if cell.is_own_output else "output": cell.units}
