@@ -35,6 +35,7 @@ SMALL = (
 )
 RUNS = {
     "healthy": f"{ADDING} diagnostic=full diagnostic.gradients.every=window",
+    "single": f"{ADDING} probe=1",
     "vanilla": f"cell=vanilla cell.forget_gate.bias=6 cell.input_gate.bias=-3 {ADAM}"
     " optimizer.learning_rate=0.01 trainer.budget=100000"
     " 'diagnostic=[error_flow,bound,gates,memory,interventions,gradients,jacobians]'",
@@ -139,7 +140,7 @@ def flow(store: Store) -> Figure:
             bbox_to_anchor=(1, 0.6),
         )
     panels[0].text(84, 2e-38, "ends where float32 does", ha="right", va="center", size="x-small")
-    panels[0].set_ylabel(r"$|\partial E/\partial s_t|$, that at lag 0 = 1")
+    panels[0].set_ylabel("$|dE/ds_t|$, that at lag 0 = 1")
     return figure
 
 
@@ -178,6 +179,44 @@ def split(store: Store) -> Figure:
         size="x-small",
     )
     return figure
+
+
+def spikes(store: Store) -> Figure:
+    """dE/dy_t and dE/dnet_t of one sequence, before its input gate answers to marks and after."""
+    figure, *panels = two(
+        "error_flow of one sequence: the spikes of output are the steps before the marked ones",
+        "after 16,000 sequences: the input gate does not open",
+        "after 72,000, solved: it opens at the two marks",
+        sharey=True,
+    )
+    tables = store["single"]
+    marks = mark_lags(at_end(tables["example"]))
+    styles = {
+        "cell_state": ("k", "-", 2.5, "cell_state"),
+        "net_candidate": (THIRD, "--", 1.2, "net_candidate"),
+        "output": (BAD, "-", 1.2, "output"),
+    }
+    for panel, moment in zip(
+        panels, (16_000, tables["error_flow"]["sequences"].max()), strict=True
+    ):
+        for path, (colour, line, width, label) in styles.items():
+            rows = curve(tables["error_flow"], sequences=moment, path=path)
+            panel.plot(rows["lag"], rows["norm"], line, color=colour, lw=width, label=label)
+        for lag in marks:
+            panel.axvline(lag, color=PALE, lw=1, ls=":", zorder=0)
+        panel.set(yscale="log", xlabel="lag: steps before the error", xlim=(0, 104))
+    panels[0].set_ylabel("norm of the derivative")
+    panels[0].legend(fontsize="x-small", loc="center", bbox_to_anchor=(0.45, 0.435))
+    for panel in panels:
+        for lag in marks:
+            panel.text(lag - 1, 1.5e-2, f"mark, lag {lag}", ha="right", size="x-small")
+    return figure
+
+
+def mark_lags(example: pd.DataFrame) -> list[int]:
+    """The lags of the marked steps of the adding problem, from the table of `example`."""
+    marked = example[example["input_2"] == 1]["t"]
+    return sorted(int(example["t"].max() - t) for t in marked)
 
 
 def bound(store: Store) -> Figure:
@@ -466,6 +505,7 @@ PICTURES = {
     for function in (
         flow,
         split,
+        spikes,
         bound,
         jacobians,
         gates,

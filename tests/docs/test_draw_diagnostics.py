@@ -69,3 +69,8 @@ def test_the_slope_of_h_against_differences(draw):
         rtol=1e-6,
         atol=1e-9,
     )
+
+
+def test_the_lags_of_the_marked_steps_by_hand(draw):
+    steps = {"t": [1, 2, 3, 4, 5], "input_2": [-1.0, 0.0, 1.0, 1.0, -1.0]}
+    assert draw.mark_lags(pd.DataFrame(steps)) == [1, 2]

@@ -2,12 +2,18 @@
 
 import importlib
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from explained import small
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from lstmlab import variant
+from lstmlab.config import compose
+from lstmlab.diagnostics import kinds
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -77,6 +83,39 @@ def test_how_to_read_the_theorems_names_each_of_them():
     named = {int(number) for cell in cells for number in re.findall(r"\d+", cell)}
     assert named == set(range(1, 26))
     assert "Two signs for two derivatives" in section
+
+
+# ---- what the page says that commands show
+
+
+def measured_names(rng) -> set[str]:
+    """Every column, and every word of a column of words, in the tables of two small networks."""
+    found = set()
+    for cell in (variant("vanilla", units=2), variant("elman", units=2)):
+        model, probe = small(rng, cell)
+        known = kinds()
+        for name in ("bound", "error_flow", "jacobians", "memory", "gates", "gate_timeline"):
+            diagnostic = known[name]()
+            if diagnostic.serves(model):
+                table = diagnostic.measure(model, probe)
+                found |= {*table.columns}
+                for column in table.select_dtypes(exclude="number"):
+                    found |= {*table[column]}
+    return found
+
+
+def test_what_one_can_measure_has_the_names_of_commands_settings_and_tables(rng, eager):
+    paragraphs = re.findall(r"^\*Measure it .*?(?=\n\n|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(paragraphs) == 9
+    names = measured_names(rng) | set(kinds()) | {"lstm1997"}
+    for token in re.findall(r"`([^`$]+)`", re.sub(r"\$`.*?`\$", "", " ".join(paragraphs))):
+        if token.startswith("lstmlab-explain"):
+            assert token in ("lstmlab-explain RUN", "lstmlab-explain cell=NAME")
+        elif "=" in token:
+            compose(*shlex.split(token))  # as the command line reads it
+        else:
+            # the probe of `small` has one event
+            assert token.replace("event_2", "event_1") in names, token
 
 
 # ---- the short answer
