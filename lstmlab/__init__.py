@@ -24,6 +24,7 @@ Legend of symbols, the same in code, docs and pictures (1997: the letter in Hoch
     w    weight of the error at a step, [B, T]
     lag  steps between an event and the error that depends on it
     _tm1 a value of the step before (t - 1)
+    d, ∂ total derivative, by every path; partial, with everything else that is read held
 """
 
 import importlib

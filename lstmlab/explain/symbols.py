@@ -68,7 +68,7 @@ def _state_to_state(page: Page, cell: Any) -> None:
 
 def _about_split(cell: Any, derivative: Any) -> str:
     """What e_t and N_t are, in words."""
-    moves = "" if cell.is_own_output else ", and what its own step makes of it moves along"
+    moves = "" if cell.is_own_output else ", and with it what its own step makes of it"
     through = [term for term in derivative.terms if term.path]
     first = {
         "a gate": "The factor e_t is the value of the forget gate",

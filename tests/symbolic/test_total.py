@@ -60,7 +60,7 @@ def test_one_step_is_e_and_what_passes_a_net(case):
 
 
 @every_cell
-def test_the_products_are_exact_where_no_path_leads_detours(case):
+def test_the_products_are_exact_where_there_are_no_detours(case):
     cell, x, numbers = sequence(case)
     derivative = total_derivative(cell)
     _, exact = differentiated(cell, x, "cell_state")
@@ -85,7 +85,7 @@ def test_the_products_are_exact_where_no_path_leads_detours(case):
         ("slstm", {"heads": 1}, ["output", "stabiliser"]),
     ],
 )
-def test_what_leads_detours_by_hand(name, settings, expected):
+def test_the_detours_by_hand(name, settings, expected):
     assert detours(variant(name, units=4, **settings)) == expected
 
 
