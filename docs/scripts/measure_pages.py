@@ -40,7 +40,7 @@ def make_run(outputs: Folder) -> dict[str, Any]:
 def sweep(outputs: Folder) -> dict[str, Any]:
     """The report's row for each learner, as the page shows it."""
     report = next(outputs.glob("sweeps/*/*/report.md")).read_text(encoding="utf-8")
-    lines = [line.strip("| ").split("|") for line in report.splitlines() if line.startswith("|")]
+    lines = [line.strip()[1:-1].split("|") for line in report.splitlines() if line.startswith("|")]
     heads, _, *rows = ([cell.strip() for cell in line] for line in lines)
     return {row[heads.index("learner")]: dict(zip(heads, row, strict=True)) for row in rows}
 
