@@ -234,7 +234,7 @@ def _flow(part: SubFigure, flow: pd.DataFrame, row: dict) -> None:
     """Error flow against lag, at the first measurement (pale) and the last."""
     axes, flow = part.subplots(), flow[flow["path"].isin(FLOWS)]
     moments = {flow["sequences"].min(): 0.35, flow["sequences"].max(): 1.0}  # and how opaque
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         path: {"color": f"C{k}", "linestyle": "--" if path == "carousel" else "-"}
         for k, path in enumerate(sorted(flow["path"].unique()))
     }

@@ -43,8 +43,8 @@ TESTED_BY = {
     r"pip install tensorflow$": "tests/docs/test_troubleshooting.py",
     r"^FILE=": "tests/docs/test_commands.py::test_a_table_of_statsmodels_is_where_the_page_says",
 }
-# pages whose commands need folders of their own, with the tests that run them
-OTHER_PAGES: dict[str, str] = {}
+# pages whose commands need a folder that the page builds: a test of their own runs them
+OTHER_PAGES = ("your_own.md",)
 
 
 def combinations(words: Words) -> list[Words]:
@@ -186,6 +186,13 @@ def exists(test: str) -> None:
     path, _, function = test.partition("::")
     text = (ROOT / path).read_text(encoding="utf-8")
     assert f"def {function or 'test_'}" in text, test
+
+
+def test_other_pages_have_a_test_of_their_own():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    for page in PAGES:
+        if page.name in OTHER_PAGES:
+            assert sum(page.name in text for text in texts) > 1, page.name
 
 
 def test_commands_are_found_and_bad_ones_fail(tmp_path):
