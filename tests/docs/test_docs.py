@@ -20,7 +20,8 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 WITH_CODE = [
     ROOT / "README.md",
     ROOT / "docs" / "cell.md",
-]  # docs/results.md reads runs that are not here
+    ROOT / "docs" / "configuration.md",
+]  # test_evening.py runs docs/results.md, which reads runs
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -82,6 +83,7 @@ def test_its_python_runs(page, tmp_path, monkeypatch, capsys):
             "GatedCell.from_keras: expected the function of",
             "(64, 8)",
         ],
+        "configuration.md": ["(2, 10000, 2)"],
     }
     for text in said[page.name]:
         assert text in text_of(page)
