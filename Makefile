@@ -39,7 +39,7 @@ tensorboard: .venv/.ready ## TensorBoard on outputs/
 	@.venv/bin/tensorboard --logdir outputs $(ARGS)
 
 docs: .venv/.ready-$(EXTRAS) ## the API reference, from the docstrings, into build/reference
-	@.venv/bin/python docs/scripts/write_reference.py
+	@TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python docs/scripts/write_reference.py
 
 clean: ## remove .venv and what builds and tools left behind; outputs/ stays
 	@rm -rf .venv build dist lstmlab.egg-info .pytest_cache .ruff_cache .mypy_cache

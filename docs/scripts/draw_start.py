@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from selenium import webdriver
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
 from lstmlab.report import picture
 
@@ -104,10 +106,25 @@ def photograph(driver: Any, address: str, expected: str) -> Image.Image:
     return Image.open(io.BytesIO(driver.get_screenshot_as_png()))
 
 
-def save(image: Image.Image, name: str) -> None:
+def tags(run: Path) -> str:
+    """The curves and histograms that the run shows, kept in the pictures: see test_evening.py."""
+    events = EventMultiplexer().AddRunsFromDirectory(str(run))
+    events.Reload()
+    names = [(name, tag) for name, found in events.Runs().items() for tag in found["tensors"]]
+    shown = {tag for name, tag in names if _plugin(events, name, tag) in ("scalars", "histograms")}
+    return " ".join(sorted(shown))
+
+
+def _plugin(events: EventMultiplexer, name: str, tag: str) -> str:
+    return events.SummaryMetadata(name, tag).plugin_data.plugin_name
+
+
+def save(image: Image.Image, name: str, shows: str = "") -> None:
     """A PNG of few colours, which is small."""
+    info = PngInfo()
+    info.add_text("Tags", shows)
     few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    few.save(IMAGES / f"{name}.png", optimize=True)
+    few.save(IMAGES / f"{name}.png", optimize=True, pnginfo=info)
     print(IMAGES / f"{name}.png")
 
 
@@ -116,7 +133,7 @@ def main(arguments: list[str]) -> None:
     save(Image.open(picture(run)), "adding_100")
     with tensorboard(run) as address, chromium() as driver:
         for name, (page, expected) in PAGES.items():
-            save(photograph(driver, address + page, expected), name)
+            save(photograph(driver, address + page, expected), name, tags(run))
 
 
 if __name__ == "__main__":

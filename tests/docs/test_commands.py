@@ -31,7 +31,7 @@ Words = list[str]
 PLACES = {
     "task=NAME": "task=adding", "cell=NAME": "cell=vanilla", "learner=NAME": "learner=bptt",
     "hs97/NAME": "hs97/4_adding_100", "lstmlab-tasks NAME": "lstmlab-tasks adding",
-    "SEED": "3", "TRIALS": "2", "NUMBER": "7",
+    "SEED": "3", "TRIALS": "2", "docs/scripts/NAME": "docs/scripts/draw_start.py",
 }  # fmt: skip
 # recipes: what the command names is written by the reader
 TESTED_BY = {
@@ -212,6 +212,16 @@ def test_commands_are_found_and_bad_ones_fail(tmp_path):
         program, *words = shlex.split(command)
         with pytest.raises(error):
             CHECKS[program](words, tmp_path)
+
+
+def test_every_script_is_listed_and_every_picture_has_a_script():
+    listed = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
+    scripts = sorted((ROOT / "docs" / "scripts").glob("*.py"))
+    assert all(f"`{path.name}`" in listed for path in scripts)
+    sources = "".join(path.read_text(encoding="utf-8") for path in scripts)
+    for picture in (ROOT / "docs" / "images").glob("*.png"):
+        family, _, rest = picture.stem.partition("_")
+        assert picture.stem in sources or (f"{family}_" in sources and rest), picture.name
 
 
 def test_a_table_of_statsmodels_is_where_the_page_says():

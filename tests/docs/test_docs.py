@@ -186,6 +186,12 @@ def test_the_pictures_show_the_cells_as_they_are(scripts):
     ) == len(draw_cells.FAMILIES)
 
 
+def test_the_pictures_of_the_first_evening_are_there():
+    for name in ("adding_100", "tensorboard_error_flow", "tensorboard_histograms"):
+        assert f"(images/{name}.png)" in text_of(ROOT / "docs" / "start.md")
+        assert (ROOT / "docs" / "images" / f"{name}.png").stat().st_size < 150_000
+
+
 def test_the_wiring_against_the_switches(scripts):
     """Counted from the parts of every picture.
 

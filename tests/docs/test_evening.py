@@ -4,6 +4,7 @@ test_numbers.py holds the pages against docs/measured.json, the numbers of one m
 what must be true on every machine.
 """
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pages import ROOT, blocks, commands
+from PIL import Image
 from test_commands import combinations
 
 from lstmlab import config
@@ -59,12 +61,15 @@ def make_run() -> list[str]:
 
 def test_the_evening(tmp_path, monkeypatch, capsys):
     """One training, and all that the pages do with it."""
+    monkeypatch.syspath_prepend(ROOT / "docs" / "scripts")
     said = program(*make_run()[:1], tmp_path, *make_run()[1:])
     [run] = (path.parent for path in tmp_path.glob("outputs/*/*/result.json"))
     check_the_summary(said, run)
     check_the_folder(run)
     check_the_gates(Run(run))
     check_the_flow(Run(run))
+
+    check_the_pictures(run)
 
     assert "adding" in program("lstmlab-report", tmp_path, "outputs")
     page = program("lstmlab-explain", tmp_path, str(run.relative_to(tmp_path)))
@@ -115,6 +120,14 @@ def check_the_flow(run: Run) -> None:
         rows = flow[flow["sequences"] == moment].set_index(["path", "lag"])["norm"]
         np.testing.assert_allclose(rows["carousel"][99], rows["carousel"][0], rtol=1e-4)
         assert rows["output"][50] < rows["output"][0] / 100
+
+
+def check_the_pictures(run: Path) -> None:
+    """Those of TensorBoard show what a run of today shows there."""
+    draw = importlib.import_module("draw_start")
+    for name in draw.PAGES:
+        with Image.open(draw.IMAGES / f"{name}.png") as image:
+            assert image.info["Tags"] == draw.tags(run), "run: python docs/scripts/draw_start.py"
 
 
 def run_the_results_page() -> None:
