@@ -112,6 +112,7 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "the curve after {} sequences": lambda: ["16,000"],  # an example
         "set *Smoothing* to {}": lambda: [0],
         "more than {} runs in the list": lambda: [40],  # of TensorBoard
+        "its budget of {} sequences": lambda: [settings().trainer["budget"]],
         "input gates cluster at {};": lambda: [0],
         "one gate leaves {} in the course of training and opens to {}":
             lambda: [0, f"{RUN['input_gate_at_marks']:.2f}"],
