@@ -2,7 +2,7 @@
 # ARGS goes to the command: make run ARGS="seed=1"    make test ARGS="-k cells"    make report ARGS="outputs/sweeps"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check report tensorboard clean always
+.PHONY: help run test test-all check report tensorboard docs clean always
 
 ARGS ?=
 EXTRAS ?= test
@@ -37,6 +37,9 @@ report: .venv/.ready ## one table over all runs in outputs/; another folder: mak
 
 tensorboard: .venv/.ready ## TensorBoard on outputs/
 	@.venv/bin/tensorboard --logdir outputs $(ARGS)
+
+docs: .venv/.ready-$(EXTRAS) ## the API reference, from the docstrings, into build/reference
+	@TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python docs/scripts/write_reference.py
 
 clean: ## remove .venv and what builds and tools left behind; outputs/ stays
 	@rm -rf .venv build dist lstmlab.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -50,6 +50,7 @@ def first_row(config: dict, choices: dict[str, str]) -> dict:
         "seconds": None,
         "peak_memory_mb": None,
         "weights": None,
+        "inputs": None,
         **{f"version.{name}": version(name) for name in packages},
         "version.python": platform.python_version(),
         **{key: value for key, value in flat(config).items() if key != "seed"},

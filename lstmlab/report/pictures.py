@@ -8,11 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from lstmlab.results import Run
 
-PATHS = ("cell_state", "output", "carousel", "nets")  # of the error flow
+FLOWS = {  # path of the error flow -> in the words of the legend
+    "cell_state": "cell state, by all paths",
+    "carousel": "cell state, by the carousel alone",
+    "nets": "cell state, by all but the carousel",
+    "output": "cell output",
+}
 LINES_WITH_NAMES = 12  # a panel with more lines has no legend: it would be larger than the panel
 BESIDE: dict[str, Any] = {
     "loc": "center left",
@@ -155,7 +161,7 @@ def _example(part: SubFigure, example: pd.DataFrame, row: dict) -> None:
     heights = [0.28 * len(inputs) + 0.4, *[2.2] * len(lines)]
     panels = np.atleast_1d(part.subplots(len(heights), 1, sharex=True, height_ratios=heights))
     t = last["t"]
-    _strips(panels[0], last[inputs], t)
+    _strips(panels[0], last[inputs], t, _names(row, len(inputs)))
     panels[0].set_title(_question(last), fontsize="medium")
 
     for panel, (columns, name) in zip(panels[1:], lines, strict=True):
@@ -171,7 +177,13 @@ def _example(part: SubFigure, example: pd.DataFrame, row: dict) -> None:
     panels[-1].set_xlabel(f"time step{marked}")
 
 
-def _strips(panel: Axes, inputs: pd.DataFrame, t: pd.Series) -> None:
+def _names(row: dict, count: int) -> list[str]:
+    """The task's name for each input; their numbers where it has none."""
+    names = row["inputs"].split(", ") if row.get("inputs") else []
+    return names if len(names) == count else [f"input {k + 1}" for k in range(count)]
+
+
+def _strips(panel: Axes, inputs: pd.DataFrame, t: pd.Series, names: list[str]) -> None:
     """A coloured strip over time for each input."""
     panel.imshow(
         inputs.T,
@@ -182,7 +194,7 @@ def _strips(panel: Axes, inputs: pd.DataFrame, t: pd.Series) -> None:
         interpolation="nearest",
         extent=(t.min() - 0.5, t.max() + 0.5, inputs.shape[1] - 0.5, -0.5),
     )
-    panel.set_yticks(range(inputs.shape[1]), [c.replace("_", " ") for c in inputs])
+    panel.set_yticks(range(inputs.shape[1]), names)
 
 
 def _question(last: pd.DataFrame) -> str:
@@ -220,28 +232,29 @@ def _curves(panel: Axes, last: pd.DataFrame, columns: list[str]) -> None:
 
 def _flow(part: SubFigure, flow: pd.DataFrame, row: dict) -> None:
     """Error flow against lag, at the first measurement (pale) and the last."""
-    axes, flow = part.subplots(), flow[flow["path"].isin(PATHS)]
-    moments = sorted({flow["sequences"].min(), flow["sequences"].max()})
-    colours = {path: f"C{k}" for k, path in enumerate(sorted(flow["path"].unique()))}
+    axes, flow = part.subplots(), flow[flow["path"].isin(FLOWS)]
+    moments = {flow["sequences"].min(): 0.35, flow["sequences"].max(): 1.0}  # and how opaque
+    looks: dict[str, dict[str, Any]] = {
+        path: {"color": f"C{k}", "linestyle": "--" if path == "carousel" else "-"}
+        for k, path in enumerate(sorted(flow["path"].unique()))
+    }
 
-    for moment in moments:
+    for moment, alpha in moments.items():
         for path, curve in flow[flow["sequences"] == moment].groupby("path"):
             curve = curve[curve["norm"] > 0]
-            axes.plot(
-                curve["lag"],
-                curve["norm"],
-                color=colours[path],
-                alpha=1.0 if moment == moments[-1] else 0.35,
-                linestyle="--" if path == "carousel" else "-",
-                label=f"{path.replace('_', ' ')}, after {moment:,}",
-            )
+            axes.plot(curve["lag"], curve["norm"], alpha=alpha, **looks[str(path)])
 
     axes.set_yscale("log")
     title = "error flow: how much of the error at the last target arrives this many steps earlier"
     axes.set_title(title, fontsize="medium")
     axes.set_xlabel("lag: steps before the last target")
     axes.set_ylabel("norm of dE/d(value)")
-    axes.legend(**BESIDE, title="value, training sequences")
+    lines = [Line2D([], [], label=FLOWS[path], **look) for path, look in looks.items()]
+    lines += [
+        Line2D([], [], color="black", alpha=alpha, label=f"after {moment:,} sequences")
+        for moment, alpha in moments.items()
+    ]
+    axes.legend(handles=lines, **BESIDE, title="value")
 
 
 def _net(part: SubFigure, net: pd.DataFrame, row: dict) -> None:

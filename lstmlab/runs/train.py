@@ -106,6 +106,7 @@ class _Job:
 
         sizes = (int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(weights=sum(sizes))
+        self.row.update(inputs=", ".join(self.task.inputs) or None)
         self.row.update(chance_loss=self.task.chance, memoryless_loss=self.task.memoryless)
         # null in the config means: what suits the task
         self.row.update({"head.activation": built.activation, "head.loss": built.loss})

@@ -355,6 +355,43 @@ def test_picture(tmp_path, cells):
     assert "picture.png" in report.summary(folder)
 
 
+def drawn(folder, monkeypatch) -> list:
+    """The axes of the run's picture, from top to bottom."""
+    kept: list = []
+    monkeypatch.setattr(pictures, "_save", lambda figure, path: kept.append(figure) or path)
+    report.picture(folder)
+    return kept[0].axes
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        ("value, marker", ["value", "marker"]),
+        (None, ["input 1", "input 2"]),
+        ("a column, with a comma, more", ["input 1", "input 2"]),
+    ],
+)
+def test_inputs_bear_the_names_of_the_task(inputs, names, tmp_path, monkeypatch):
+    axes = drawn(measured(folder_of(tmp_path, {"inputs": inputs}) / "0"), monkeypatch)
+    labels = [[tick.get_text() for tick in panel.get_yticklabels()] for panel in axes]
+    assert names in labels
+
+
+def test_the_legend_of_the_error_flow_is_in_words(tmp_path, monkeypatch):
+    """One entry for each path, in its colour, and one for each moment; no names of columns."""
+    *_, panel = drawn(measured(folder_of(tmp_path, PUBLISHED) / "0"), monkeypatch)
+    legend = panel.get_legend()
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words == [
+        "cell state, by the carousel alone",
+        "cell state, by all paths",
+        "after 0 sequences",
+        "after 2,000 sequences",
+    ]
+    found = [(line.get_color(), line.get_linestyle()) for line in legend.get_lines()[:2]]
+    assert found == [(line.get_color(), line.get_linestyle()) for line in panel.lines[:2]]
+
+
 def test_picture_of_what_there_is(tmp_path):
     folder = folder_of(tmp_path, {"status": "interrupted"}) / "0"
     assert report.picture(folder) is None
