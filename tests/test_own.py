@@ -319,6 +319,25 @@ def test_a_module_of_the_same_name_from_another_run_is_not_taken_for_it(place):
         reopen(second)
 
 
+def test_each_run_has_its_own_modules(place):
+    """Also where the working folder of a run opened before has one of the same name."""
+    with fresh():
+        first = finished(place / "one")
+    with_echo(place / "one", "own_other")
+    with fresh():
+        second = finished(place / "two", module="own_other")
+    reopen(first)
+    reopen(second)
+    assert Path(sys.modules["own_other"].__file__).parent == place / "two"
+
+
+def test_a_folder_with_signs_in_its_name(place, monkeypatch):
+    with_echo(place / "it's a (folder), mine=1")
+    monkeypatch.chdir(place / "it's a (folder), mine=1")
+    config.use("conf")
+    assert config.compose("task=echo")[0]["task"]["T"] == 8
+
+
 def test_a_run_whose_module_is_gone_says_so(place):
     with fresh():
         folder = finished(place)

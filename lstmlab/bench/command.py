@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             table = sampling(_tasks(options.tasks), options.rounds, SECONDS)
         except ValueError as error:
-            parser.error(str(error))
+            sys.exit(f"lstmlab-bench: {error}")
         print(table.to_markdown(index=False, floatfmt=".1f"))
     else:
         _layers(options)

@@ -55,11 +55,11 @@ def use(folder: str | Path | None) -> None:
             package.
     """
     _own[:] = []
+    importable([Path.cwd()])
     if folder is not None:
         _check_holds_options(Path(folder))
         _own.append(Folder(Path(folder), FLAG))
         importable([Path(folder).resolve().parent])
-    importable([Path.cwd()])
     for problem in _found()[1]:
         raise ValueError(problem)
     for other in searched()[1:]:
@@ -73,12 +73,16 @@ def add_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def importable(places: Iterable[Path]) -> None:
-    """Let Python import modules from these folders, after everything that is installed."""
-    for place in places:
-        # at the end: a file csv.py or keras.py in a working folder hides nothing
-        if place.is_dir() and str(place) not in sys.path:
-            sys.path.append(str(place))
-            _added.append(place)
+    """Let Python import modules from these folders, before those that were added earlier.
+
+    They come after everything that is installed: a file csv.py or keras.py in a working folder
+    hides nothing.
+    """
+    earlier = [place for place in _added if str(place) in sys.path]
+    others = [entry for entry in sys.path if entry not in map(str, earlier)]
+    new = [place for place in places if place.is_dir() and str(place) not in others]
+    _added[:] = dict.fromkeys([*new, *earlier])
+    sys.path[:] = [*others, *map(str, _added)]
 
 
 def loaded_from(name: str) -> Path | None:

@@ -186,7 +186,8 @@ def compose(*overrides: str) -> tuple[dict, dict]:
     from lstmlab.config.search import search_installed
 
     search_installed()
-    searched = [f"hydra.searchpath=['file://{folder.resolve()}']"] if (folder := own()) else []
+    place = str(folder.resolve()).replace("'", r"\'") if (folder := own()) else ""
+    searched = [f"hydra.searchpath=['file://{place}']"] if place else []
     # the choices are in Hydra's own part of the config, which is dropped below
     with initialize_config_module("lstmlab.conf", version_base="1.3"):
         config = compose("config", [*searched, *overrides], return_hydra_config=True)
