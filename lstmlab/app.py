@@ -19,7 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lstmlab.config import one_line
+from lstmlab.config import import_as, one_line, use
+from lstmlab.config.search import search_installed
 from lstmlab.errors import refusal
 from lstmlab.runs import sweep
 
@@ -35,7 +36,8 @@ def main() -> None:
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises errors instead of printing them
     try:
-        _check_flags()
+        use(_flags().config_dir)
+        search_installed()
         _lead()
     except KeyboardInterrupt:
         said = "lstmlab: interrupted; what was measured so far is in the run folder"
@@ -48,16 +50,17 @@ def main() -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _check_flags() -> None:
-    """Raise ValueError for a flag that Hydra would answer with a page of usage."""
+def _flags() -> argparse.Namespace:
+    """Read Hydra's flags. Raises ValueError for one that it would answer with a page of usage."""
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        unknown = parser.parse_known_args()[1]
+        flags, unknown = parser.parse_known_args()
     except argparse.ArgumentError as error:
         raise ValueError(f"flags: {error.message}. Received: {shlex.join(sys.argv[1:])}") from None
     if unknown:
         raise refusal("flags", "those that `lstmlab --hydra-help` lists", shlex.join(unknown))
+    return flags
 
 
 def _lead() -> None:
@@ -90,6 +93,7 @@ def _job(config: DictConfig) -> None:
     about = HydraConfig.get()
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     choices = dict(about.runtime.choices)
+    import_as(settings, about.runtime)
     run = Run(about.runtime.output_dir)
     run.begin(first_row(settings, choices))
     _environment(settings["threads"])

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 _ARROWS = """
 app           results report runs config
 runs          trainers recording report model task criterion results config published
-              diagnostics.base lstmlab
+              diagnostics.base learners.base lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model heads learners.base task criterion
 recording     diagnostics results cells learners.base learners.bptt lstmlab
@@ -34,6 +34,7 @@ cells         unroll config
 describe      task criterion config published
 tasks         task
 report        results
+conformance   config cells learners diagnostics recording model task criterion runs lstmlab
 bench         app config cells learners diagnostics.base model describe task
 config
 criterion
@@ -59,8 +60,9 @@ report.pictures
 """
 # who may import what is heavy
 _HEAVY = """
-tensorflow    learners trainers diagnostics recording model unroll bench
+tensorflow    learners trainers diagnostics recording model unroll bench conformance
 keras         learners trainers diagnostics recording model heads unroll bench cells symbolic runs
+              conformance
 matplotlib    report describe diagnostics recording explain
 """
 
@@ -263,6 +265,8 @@ def test_a_forbidden_arrow_is_found(place, target, tmp_path):
         "lstmlab.tasks.adding",
         "lstmlab.criterion",
         "lstmlab.describe",
+        "lstmlab.conformance.plugin",
+        "lstmlab.conformance.options",
     ],
 )
 def test_light_modules_load_neither_tensorflow_nor_keras(module):

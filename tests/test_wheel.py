@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from composed import SMALL
+from own_folder import SMALL as OWN_SMALL
+from own_folder import with_echo
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("lstmlab", "tasks", "conf", "pyproject.toml", "README.md", "LICENSE")
@@ -56,44 +58,56 @@ def test_everything_is_inside(wheel):
     assert not {name for name in inside if name.startswith(("tasks/", "conf/", "tests/"))}
 
 
-@pytest.mark.slow
-def test_runs_elsewhere(wheel, tmp_path):
-    """In a new environment that sees the libraries of this one, but not the sources."""
-    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
-    python = tmp_path / "env" / "bin" / "python"
-    [packages] = (tmp_path / "env" / "lib").glob("python*/site-packages")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(python),
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--quiet",
-        str(wheel),
-    ]
-    subprocess.run(pip, check=True, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def elsewhere(wheel, tmp_path_factory):
+    """bin/ of a new environment that sees the libraries of this one, but not the sources."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    venv.create(place / "env", with_pip=False, symlinks=True)
+    python = place / "env" / "bin" / "python"
+    [packages] = (place / "env" / "lib").glob("python*/site-packages")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps"]
+    subprocess.run([*pip, "--no-index", "--quiet", str(wheel)], check=True, cwd=place)
     libraries = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "libraries.pth").write_text(
-        "".join(f"{path}\n" for path in libraries)
-    )  # the path, but not its own .pth files
-    (tmp_path / "empty").mkdir()
+    # the path, but not its own .pth files
+    (packages / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries))
+    return python.parent
+
+
+def done_in(folder: Path, *command: str) -> str:
+    """What a command prints, in that folder and without PYTHONPATH."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    run = subprocess.run(
-        [str(tmp_path / "env" / "bin" / "lstmlab"), *SMALL, "diagnostic=[]"],
-        cwd=tmp_path / "empty", env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    [row] = (tmp_path / "empty").rglob("result.json")
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr)
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_runs_elsewhere(elsewhere, tmp_path):
+    done_in(tmp_path, str(elsewhere / "lstmlab"), *SMALL, "diagnostic=[]")
+    [row] = tmp_path.rglob("result.json")
     assert json.loads(row.read_text())["status"] == "budget"
-    where = [
-        str(python),
-        "-c",
-        "import lstmlab, lstmlab.conf, lstmlab.tasks as t; print(lstmlab.__file__, t.__file__)",
-    ]
-    places = subprocess.run(
-        where, cwd=tmp_path / "empty", env=environment, capture_output=True, text=True, check=True
-    )
-    assert all(place.startswith(str(packages)) for place in places.stdout.split())
+    where = "import lstmlab, lstmlab.conf, lstmlab.tasks as t; print(lstmlab.__file__, t.__file__)"
+    places = done_in(tmp_path, str(elsewhere / "python"), "-c", where).split()
+    assert all(place.startswith(str(elsewhere.parent)) for place in places)
+
+
+@pytest.mark.slow
+def test_a_folder_of_ones_own_elsewhere(elsewhere, tmp_path):
+    """One run, a sweep, the page of a run, cards, and the conformance tests, from the wheel."""
+    conf = with_echo(tmp_path)
+    flag = f"--config-dir={conf.name}"
+    assert "Say what is shown." in done_in(tmp_path, str(elsewhere / "lstmlab-tasks"), flag, "echo")
+    lstmlab = str(elsewhere / "lstmlab")
+    done_in(tmp_path, lstmlab, flag, "task=echo", *OWN_SMALL)
+    done_in(tmp_path, lstmlab, flag, "-m", "task=echo", "seed=0,1", *OWN_SMALL)
+    rows = sorted(tmp_path.rglob("result.json"))
+    assert [json.loads(row.read_text())["status"] for row in rows] == ["budget"] * 3
+    explain = str(elsewhere / "lstmlab-explain")
+    assert "written: " in done_in(Path("/"), explain, str(rows[0].parent))
+    for command in (
+        [str(elsewhere / "lstmlab-conformance"), flag, "-q"],
+        [str(elsewhere / "python"), "-m", "pytest", "--pyargs", "lstmlab.conformance", flag, "-q"],
+    ):
+        printed = done_in(tmp_path, *command)
+        assert " passed" in printed
+        assert "skipped" not in printed

@@ -45,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     options = parser.parse_args(argv)
+    try:
+        config.use(options.config_dir)
+    except ValueError as error:
+        sys.exit(f"lstmlab-bench: {error}")
     if options.what == "presets":
         table = bench_diagnostics.presets(bench_diagnostics.PRESETS, options.budget, options.rounds)
         print(table.to_markdown(index=False, floatfmt=".3f"))
@@ -62,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             table = sampling(_tasks(options.tasks), options.rounds, SECONDS)
         except ValueError as error:
-            parser.error(str(error))
+            sys.exit(f"lstmlab-bench: {error}")
         print(table.to_markdown(index=False, floatfmt=".1f"))
     else:
         _layers(options)
@@ -90,8 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help=words)
     words = "measurements of each layer, taken in turn (default 11)"
     add("--rounds", type=_positive, default=11, help=words)
-    words = "for sampling: tasks of conf/task (default: all that can be built without a setting)"
+    words = "for sampling (default: all tasks that can be built without a setting)"
     add("--tasks", nargs="+", metavar="NAME", help=words)
+
+    config.add_flag(parser)
 
     add = parser.add_argument_group("for learners").add_argument
     known = bench_learners.LEARNERS

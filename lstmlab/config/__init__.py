@@ -1,16 +1,23 @@
-"""The only reader of conf/: its options, what they are made into, names that changed, and messages.
+"""The only reader of options, in conf/ and in folders beside it: what they say and are made into.
+
+    folders   which folders hold options: conf/, those of installed packages, the user's own
+    options   the options and what their files say     make    what they are made into
+    places    where code that is not installed lies    older   names that changed    messages
+    search    the folders of installed packages in Hydra's search path
 
 Everything here is imported from the room itself. Importing it loads no Hydra.
 """
 
-from lstmlab.config.make import changed, compose, instantiate, made
+from lstmlab.config.folders import FLAG, add_flag, built_in, own, searched, use
+from lstmlab.config.make import changed, compose, described, instantiate, made
 from lstmlab.config.messages import one_line, unknown_setting
 from lstmlab.config.older import current
 from lstmlab.config.options import (
-    folder,
     found,
     nearest,
     options,
+    options_in,
+    path_of,
     records,
     renamed,
     settings,
@@ -18,9 +25,11 @@ from lstmlab.config.options import (
     text,
     unknown_option,
 )
+from lstmlab.config.places import import_as
 
 __all__ = [
-    "changed", "compose", "current", "folder", "found", "instantiate", "made", "nearest",
-    "one_line", "options", "records", "renamed", "settings", "target", "text", "unknown_option",
-    "unknown_setting",
+    "FLAG", "add_flag", "built_in", "changed", "compose", "current", "described", "found",
+    "import_as", "instantiate", "made", "nearest", "one_line", "options", "options_in", "own",
+    "path_of", "records", "renamed", "searched", "settings", "target", "text", "unknown_option",
+    "unknown_setting", "use",
 ]  # fmt: skip

@@ -5,7 +5,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from lstmlab.config.options import found, nearest, text
+import yaml
+
+from lstmlab.config.folders import own
+from lstmlab.config.options import found, nearest, not_yaml, path_of, settings
 from lstmlab.errors import refusal
 
 
@@ -42,12 +45,13 @@ def instantiate(config: dict, group: str, **more: Any) -> Any:
     try:
         # plain lists and dictionaries: those of OmegaConf are neither
         return instantiate(settings, _convert_="all", **more)
-    except InstantiationException as error:
+    except (InstantiationException, SystemExit) as error:
         cause = error.__cause__ or error
-        raise ValueError(_foreign(group, settings) or _named(group, cause)) from cause
+        said = _unfound(group, settings) or _foreign(group, settings) or _named(group, cause)
+        raise ValueError(said) from cause
 
 
-def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) -> Any:
+def changed(group: str, option: str, overrides: Sequence[str] = (), seed: int = 0) -> Any:
     """Make the object that an option describes, with settings changed as on a command line.
 
     Args:
@@ -62,12 +66,28 @@ def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) ->
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
+
+    settings = described(group, option, overrides, seed)[group]
+    try:
+        return instantiate(settings, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise ValueError(_named(option, cause)) from cause
+
+
+def described(group: str, option: str, overrides: Sequence[str] = (), seed: int = 0) -> dict:
+    """Return the seed and what an option describes, with settings changed, as plain containers.
+
+    Arguments and errors are those of `changed`; `instantiate` makes the object.
+    """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     # with the seed beside it, where ${seed} in the file looks for it
-    whole = OmegaConf.create({"seed": seed, group: OmegaConf.create(text(group, option))})
+    whole = OmegaConf.create({"seed": seed, group: _said(group, option, seed)})
     plain = cast(dict, OmegaConf.to_container(whole[group]))
+    if said := _unfound(group, plain):
+        raise ValueError(said)
     for override in overrides:
         _check_known(option, override, plain)
 
@@ -83,10 +103,28 @@ def changed(group: str, option: str, overrides: Sequence[str], seed: int = 0) ->
             # an argument that the file leaves out; _check_known has let it pass
             new = not _is_there(name, plain)
             OmegaConf.update(whole, f"{group}.{name}", value, merge=True, force_add=new)
-        return instantiate(whole[group], _convert_="all")
-    except (InstantiationException, OmegaConfBaseException) as error:
+        return cast(dict, OmegaConf.to_container(whole, resolve=True))
+    except OmegaConfBaseException as error:
         cause = error.__cause__ or error
         raise ValueError(_named(option, cause)) from cause
+
+
+def _said(group: str, option: str, seed: int) -> Any:
+    """Return what an option's file says; composed, where it begins with other options."""
+    from omegaconf import OmegaConf
+
+    begins = "defaults" in settings(group, option)
+    said = compose(f"{group}={option}", f"seed={seed}")[0] if begins else {}
+    known = said.get(group, {}) if begins else settings(group, option)
+    if "_target_" not in known:
+        named = "a line `_target_: module.Class`"
+        raise refusal(f"{group}={option}", named, str(path_of(group, option)))
+    if begins:
+        return known
+    try:
+        return OmegaConf.load(path_of(group, option))
+    except yaml.YAMLError as error:  # OmegaConf refuses more, such as one name twice
+        raise ValueError(not_yaml(path_of(group, option), error)) from None
 
 
 def _each(option: str, name: str, value: Any, plain: dict) -> list[tuple[str, Any]]:
@@ -145,9 +183,14 @@ def compose(*overrides: str) -> tuple[dict, dict]:
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
+    from lstmlab.config.search import search_installed
+
+    search_installed()
+    place = str(folder.resolve()).replace("'", r"\'") if (folder := own()) else ""
+    searched = [f"hydra.searchpath=['file://{place}']"] if place else []
     # the choices are in Hydra's own part of the config, which is dropped below
     with initialize_config_module("lstmlab.conf", version_base="1.3"):
-        config = compose("config", list(overrides), return_hydra_config=True)
+        config = compose("config", [*searched, *overrides], return_hydra_config=True)
     choices = dict(config.hydra.runtime.choices)
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
@@ -179,6 +222,24 @@ def _leaves(settings: dict, before: str = "") -> list[str]:
         inner = isinstance(value, dict) and value
         leaves += _leaves(cast(dict, value), f"{before}{key}.") if inner else [f"{before}{key}"]
     return leaves
+
+
+def _unfound(group: str, settings: Any) -> str | None:
+    """Say which `_target_` names no class, and why."""
+    if isinstance(settings, list):
+        settings = dict(enumerate(settings))
+    if not isinstance(settings, dict):
+        return None
+    said = (_unfound(group, part) for part in settings.values())
+    inner = next((line for line in said if line), None)
+    if inner or "_target_" not in settings:
+        return inner
+    try:
+        if callable(found(settings["_target_"])):
+            return None
+    except ValueError as error:
+        return f"{group}: {str(error).removeprefix('_target_: ')}"
+    return str(refusal(group, "a class, as module.Class", {"_target_": settings["_target_"]}))
 
 
 def _foreign(group: str, settings: dict) -> str | None:

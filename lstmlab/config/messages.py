@@ -4,7 +4,9 @@ import re
 import sys
 from typing import Any
 
-from lstmlab.config.options import options, renamed, unknown_option
+import yaml
+
+from lstmlab.config.options import not_yaml, options, renamed, undecodable, unknown_option
 
 
 def one_line(error: BaseException) -> str:
@@ -24,6 +26,10 @@ def one_line(error: BaseException) -> str:
         return f"settings: expected {written}. Received: {error.override!r}"
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return not_yaml(error.problem_mark.name, error)
+    if isinstance(error, UnicodeDecodeError) and (path := undecodable(error)):
+        return not_yaml(path, error)
 
     if line.startswith("Config group override must be"):
         chosen = "the name of an option for each part, or '~part' to leave it out"
@@ -40,6 +46,8 @@ def _missing(error: Any) -> str:
     group, _, option = name.partition("/")
     # Hydra's own parts, such as hydra/launcher, are not in conf/
     known = options(group) if group and group != "hydra" else []
+    # those of hydra.searchpath too, which only Hydra knows
+    known = sorted({*known, *(error.options or ())}) if known else []
     return unknown_option(group, option, known) if known else _flat(str(error))
 
 

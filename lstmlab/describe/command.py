@@ -10,6 +10,7 @@ from lstmlab import config, published
 from lstmlab.criterion import WholeSets, check_sets, criterion
 from lstmlab.describe.figure import picture
 from lstmlab.describe.text import describe
+from lstmlab.errors import refusal
 from lstmlab.task import Task
 
 
@@ -26,6 +27,9 @@ def build(name: str, settings: Sequence[str] = (), seed: int = 0) -> Task:
             task or its criterion refuses.
     """
     task = config.changed("task", name, settings, seed)
+    if not isinstance(task, Task):
+        named = {"task._target_": config.settings("task", name).get("_target_")}
+        raise refusal("task", "a Task, whose class _target_ names", named)
     _check_criterion(name, task, seed)
     return task
 
@@ -45,36 +49,52 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
     add = parser.add_argument
-    add("name", nargs="?", help="a task of conf/task/")
+    add("name", nargs="?", help="a task: an option of the group task")
     add("settings", nargs="*", metavar="SETTING=VALUE", help="settings of the task, as T=50")
     add("--seed", type=int, default=0, help="the seed of the drawn sequence (default 0)")
     where = "the place of the sequence in the training stream (default 0)"
     add("--position", type=int, default=0, help=where)
     drawn = "write the sequence as a picture, too (png, svg, pdf)"
     add("--picture", type=Path, metavar="FILE", help=drawn)
+    config.add_flag(parser)
     # intermixed: settings may stand behind the options, too
     options = parser.parse_intermixed_args(argv)
 
     try:
-        print(_list() if options.name is None else _one(options))
+        config.use(options.config_dir)
+        if options.name is None:
+            _list()
+        else:
+            print(_one(options))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-tasks: {error}")
 
 
-def _list() -> str:
-    """A line for each task: its name and the question, the first paragraph of its card."""
-    known = config.options("task")
-    docs = {name: inspect.getdoc(config.target("task", name)) or "" for name in known}
-    width = max(map(len, known))
-    questions = {name: " ".join(docs[name].partition("\n\n")[0].split()) for name in known}
-    return "\n".join(f"{name:<{width}}  {questions[name]}" for name in known)
+def _list() -> None:
+    """Print a line for each task: its name and the question, the first paragraph of its card.
+
+    Raises:
+        ValueError: After all others are printed, what is wrong with a task, in a line for each.
+    """
+    questions, wrong = {}, []
+    for name in config.options("task"):
+        try:
+            card = inspect.getdoc(config.target("task", name)) or ""
+        except ValueError as error:
+            wrong.append(str(error))
+        else:
+            questions[name] = " ".join(card.partition("\n\n")[0].split())
+    width = max(map(len, questions))
+    print("\n".join(f"{name:<{width}}  {text}" for name, text in questions.items()))
+    if wrong:
+        raise ValueError("\nlstmlab-tasks: ".join(wrong))
 
 
 def _one(options: argparse.Namespace) -> str:
     """The card of a task, its settings and one sequence."""
     task = build(options.name, options.settings, options.seed)
-    # the first line of the file is its _target_, which is no setting
-    settings = config.text("task", options.name).partition("\n")[2].rstrip()
+    written = config.text("task", options.name).splitlines()
+    settings = "\n".join(line for line in written if not line.startswith("_target_:")).strip()
     parts = [
         inspect.getdoc(type(task)) or "",
         _published(options.name),

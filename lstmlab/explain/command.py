@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from lstmlab import config
 from lstmlab.errors import refusal
 from lstmlab.explain.explanation import made, of_cell, of_run
 
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     try:
+        config.use(options.config_dir)
         jobs = _jobs(options)
     except ValueError as error:
         sys.exit(f"lstmlab-explain: {error}")
@@ -48,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "what",
         nargs="+",
         metavar="RUN",
-        help="folders of finished runs; or cell=NAME, a cell of conf/cell/, and settings, "
+        help="folders of finished runs; or cell=NAME, an option of the group cell, and settings, "
         "as in cell=peephole units=2",
     )
     parser.add_argument(
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where to write (default: the run's folder, or here)",
     )
+    config.add_flag(parser)
     return parser
 
 

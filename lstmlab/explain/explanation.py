@@ -31,8 +31,10 @@ def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
     """
     _load()
     from lstmlab.explain.symbols import symbolic
+    from lstmlab.symbolic.symbols import check
 
     cell = config.changed("cell", name, settings)
+    check(cell)
     page = Page(f"The cell {name}{' with ' if settings else ''}{', '.join(settings)}")
     page.paragraph(
         f"{cell.units} cells. Typeset from the cell's switches; nothing is measured here."

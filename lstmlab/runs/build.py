@@ -1,5 +1,6 @@
 """Make what a config names, and open a finished run again with the weights it ended with."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -7,11 +8,24 @@ import keras
 from omegaconf import OmegaConf
 
 from lstmlab import __version__, checks
-from lstmlab.config import current, instantiate
-from lstmlab.diagnostics.base import Probe
+from lstmlab.config import current, import_as, instantiate
+from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.errors import refusal
+from lstmlab.learners.base import Learner
 from lstmlab.results import Run
 from lstmlab.task import Task, generator, valid_steps
+
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "task": ("a Task", lambda made: isinstance(made, Task)),
+    "cell": ("a Keras cell", lambda made: hasattr(made, "state_size")),
+    "learner": ("a Learner", lambda made: isinstance(made, Learner)),
+    "trainer": ("a trainer", lambda made: hasattr(made, "prepare")),
+    "head": ("a head", lambda made: hasattr(made, "error")),
+    "optimizer": (
+        "a Keras optimizer",
+        lambda made: isinstance(made, keras.optimizers.Optimizer),
+    ),
+}
 
 
 class Built(NamedTuple):
@@ -33,20 +47,24 @@ def build(config: dict) -> Built:
     Raises:
         ValueError: If a setting is wrong; the message is one line that names it.
     """
+    if config.get("experiment"):
+        header = "`# @package _global_` as the first line of its file"
+        raise refusal("experiment", header, {"experiment": list(config["experiment"])})
     checks.integer("train", "probe", config["probe"], why="sequences in the probe batch")
     keras.utils.set_random_seed(int(generator(config["seed"], "weights").integers(2**31)))
 
     # the order counts: each part may draw random numbers
-    task: Task = instantiate(config, "task")
-    cell = instantiate(config, "cell")
-    learner = instantiate(config, "learner")
-    trainer = instantiate(config, "trainer")
+    task: Task = part(config, "task")
+    cell = part(config, "cell")
+    learner = part(config, "learner")
+    trainer = part(config, "trainer")
     optimizer = _optimizer(config)
 
     settings = config.get("head") or {}
     activation = settings.get("activation") or task.output_activation
     loss = settings.get("loss") or task.loss
-    head = instantiate(config, "head", outputs=task.outputs, activation=activation, loss=loss)
+    suiting = {"outputs": task.outputs, "activation": activation, "loss": loss}
+    head = part(config, "head", **suiting)
 
     model = trainer.prepare(task, cell, head, learner, optimizer)
     probe = _probe(task, config["seed"], config["probe"])
@@ -78,6 +96,7 @@ def reopen(folder: str | Path) -> Reopened:
     try:
         loaded = cast(dict, OmegaConf.to_container(OmegaConf.load(settings), resolve=True))
         config = current(loaded)
+        _import_as(run, config)
         built = build(config)
         built.model.load_weights(str(weights))
     except Exception as error:  # whatever another version, or a damaged file, leads to
@@ -90,9 +109,44 @@ def reopen(folder: str | Path) -> Reopened:
     return Reopened(config, row, built.task, built.model, built.probe)
 
 
+def _import_as(run: Run, config: dict) -> None:
+    """Let Python import what is not installed, from where the run found it."""
+    about = run.folder / ".hydra" / "hydra.yaml"
+    if about.exists():
+        import_as(config, OmegaConf.load(about).hydra.runtime, run.folder)
+
+
 def _check_there(run: Run, path: Path, what: str) -> None:
     if not path.exists():
         raise refusal("reopen", f"a folder with {what}, {path.name}", {"folder": str(run.folder)})
+
+
+def diagnostics(config: dict) -> dict[str, Diagnostic]:
+    """Make the diagnostics that a config names; raises ValueError as `build`."""
+    settings = config.get("diagnostic") or {}
+    if "_target_" in settings:
+        header = "`# @package diagnostic.NAME` as the first line of an option's file"
+        raise refusal("diagnostic", header, {"diagnostic._target_": settings["_target_"]})
+    made = instantiate(config, "diagnostic") if settings else {}
+    for name, one in made.items():
+        if isinstance(settings[name], dict) and not isinstance(one, Diagnostic):
+            target = {f"diagnostic.{name}._target_": settings[name].get("_target_")}
+            raise refusal("diagnostic", "a Diagnostic, whose class _target_ names", target)
+    return made
+
+
+def part(config: dict, group: str, **more: Any) -> Any:
+    """Make one part of a run; `more` are arguments beside those of the config.
+
+    Raises:
+        ValueError: In one line: a setting is wrong, or the class is not one that the group takes.
+    """
+    made = instantiate(config, group, **more)
+    what, fits = KINDS[group]
+    if not fits(made):
+        target = config[group].get("_target_")
+        raise refusal(group, f"{what}, whose class _target_ names", {f"{group}._target_": target})
+    return made
 
 
 def _optimizer(config: dict) -> Any:
@@ -100,7 +154,7 @@ def _optimizer(config: dict) -> Any:
     checked = {}
     if isinstance(rate, int | float):  # Keras takes negative rates, and refuses integers
         checked["learning_rate"] = checks.number("train", "optimizer.learning_rate", rate, above=0)
-    optimizer = instantiate(config, "optimizer", **checked)
+    optimizer = part(config, "optimizer", **checked)
     try:
         float(optimizer.learning_rate)
     except Exception as error:  # whatever a schedule makes of its settings

@@ -12,6 +12,7 @@ from typing import cast
 
 from omegaconf import OmegaConf
 
+from lstmlab.config import import_as
 from lstmlab.runs.signals import stop_without
 from lstmlab.runs.train import RunError, run
 
@@ -20,11 +21,12 @@ def main() -> None:
     """Entry point of the program; exit code 0, 1 (failed) or 130 (interrupted)."""
     folder, parents = Path(sys.argv[1]), sys.argv[2:]
     config = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    choices = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime.choices
+    runtime = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime
     try:
         _listen(parents)
         plain = cast(dict, OmegaConf.to_container(config, resolve=True))
-        run(plain, folder, dict(choices), progress=False)
+        import_as(plain, runtime)
+        run(plain, folder, dict(runtime.choices), progress=False)
     except RunError as error:
         sys.exit(f"lstmlab: {error}")
     except KeyboardInterrupt:

@@ -68,7 +68,8 @@ def run_in_own_process(run: "Run", leader: Leader) -> None:
 
 def _start(folder: Path) -> subprocess.Popen:
     """Start the job in its own session, which no Ctrl-C and no signal to the group reaches."""
-    command = [sys.executable, "-m", "lstmlab.runs.job", str(folder), str(os.getpid())]
+    # -P: the working folder comes last in sys.path here too, see lstmlab.config.import_as
+    command = [sys.executable, "-P", "-m", "lstmlab.runs.job", str(folder), str(os.getpid())]
     with open(folder / "log.txt", "ab") as log:
         return subprocess.Popen(
             command,

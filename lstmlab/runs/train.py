@@ -16,12 +16,11 @@ from tqdm import tqdm
 
 from lstmlab import checks
 from lstmlab import criterion as criteria
-from lstmlab.config import instantiate
 from lstmlab.errors import refusal
 from lstmlab.published import matching
 from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
-from lstmlab.runs.build import build
+from lstmlab.runs.build import build, diagnostics
 from lstmlab.runs.signals import signals_held
 from lstmlab.task import Losses
 
@@ -101,8 +100,7 @@ class _Job:
         criteria.check_sets("train", self.criterion, self.sets)
 
         # made after the weights are drawn: learners that a diagnostic compares may draw seeds
-        diagnostics = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
-        self.recorder = Recorder(self.run.folder, diagnostics, built.probe)
+        self.recorder = Recorder(self.run.folder, diagnostics(config), built.probe)
 
         sizes = (int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(weights=sum(sizes))

@@ -38,8 +38,8 @@ TESTED_BY = {
     r"first_value": "tests/docs/test_new_task_page.py::test_right_and_solved",
     r"learner=cut_candidates": "tests/docs/test_learners_page.py::test_it_is_not_exact_elsewhere",
     r"cell=mine": "tests/docs/test_docs.py::test_its_python_runs",
-    r"experiment=mine": "tests/conformance/test_experiment.py",
-    r"diagnostic=\[light,saturation\]": "tests/conformance/test_diagnostic.py",
+    r"experiment=mine": "lstmlab/conformance/test_experiment.py",
+    r"diagnostic=\[light,saturation\]": "lstmlab/conformance/test_diagnostic.py",
     r"pip install tensorflow$": "tests/docs/test_troubleshooting.py",
     r"^FILE=": "tests/docs/test_commands.py::test_a_table_of_statsmodels_is_where_the_page_says",
 }

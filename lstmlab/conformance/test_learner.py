@@ -1,39 +1,28 @@
-"""Every learner that conf/learner/ names.
-
-Shapes, order, and the exact gradient in the case in which it claims to be exact.
-"""
-
-from importlib import resources
+"""Every learner: shapes, order, and the exact gradient in its exact case."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from oracles import assert_gradients, randomize, weight_differences
 
-from lstmlab import Gate, GatedCell, Head, Recurrent, variant, variants
-from lstmlab.learners import BPTT, Truncated1997
+from lstmlab import GatedCell, Head, Recurrent, config
+from lstmlab.conformance import options
+from lstmlab.conformance.oracles import assert_gradients, randomize, weight_differences
+from lstmlab.learners import BPTT
 from lstmlab.learners.base import GradientLearner, Learner, forward, giving_gradients
 
 B, T, F, N, K = 2, 4, 2, 4, 2
-FILES = {
-    path.name: path
-    for path in (resources.files("lstmlab.conf") / "learner").iterdir()
-    if path.name.endswith(".yaml")
-}
 
 
 def build(name: str) -> Learner:
-    return instantiate(OmegaConf.create(FILES[name].read_text(encoding="utf-8")), _convert_="all")
+    return config.changed("learner", name, options.facts("learner", name).get("settings", ()))
 
 
-LEARNERS = {name: build(name) for name in sorted(FILES)}
+LEARNERS = {name: build(name) for name in options.sound("learner")}
 # those that answer `gradients`; the others change weights in a way of their own, and their tests
 # are theirs
 WITH = [name for name, learner in LEARNERS.items() if isinstance(learner, GradientLearner)]
-OTHERS = {"cascade_correlation.yaml", "chunker.yaml", "chunker_levels.yaml", "random_guessing.yaml"}
+OTHERS = {"cascade_correlation", "chunker", "chunker_levels", "random_guessing"}
 every_learner = pytest.mark.parametrize("name", WITH)
 
 
@@ -62,11 +51,10 @@ def test_two_compiled_steps_and_all_that_a_run_asks_for(name, rng):
     assert all(isinstance(part, dict) for part in (report.row, report.history, report.net))
 
 
-def test_who_has_no_gradients():
-    assert {*LEARNERS} - {*WITH} == OTHERS
-    for name in OTHERS:
-        with pytest.raises(ValueError, match="expected one that gives gradients of cell and head"):
-            giving_gradients(build(name))
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in WITH])
+def test_who_has_no_gradients_is_refused_where_they_are_needed(name):
+    with pytest.raises(ValueError, match="expected one that gives gradients of cell and head"):
+        giving_gradients(build(name))
 
 
 def problem(rng, dtype: str = "float64", **arguments):
@@ -148,65 +136,3 @@ def test_the_forward_pass_and_the_weights_are_left_alone(name, rng):
     assert same != learner.traits.stochastic
     for one, other in zip(before, cell.get_weights() + head.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-EXACT = {
-    "mingru",
-    "minlstm",
-}  # nothing is read back and no gate looks at the state: then the truncated rule cuts nothing
-
-
-@pytest.mark.parametrize("name", variants())
-def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_is_seen_held_fixed(
-    name, rng
-):
-    """What the nets see of the step before, peepholes included, counts as input.
-
-    Recorded once, and fed to every bumped run.
-    """
-    cell, head = variant(name, units=N, dtype="float64"), Head(K, "sigmoid", dtype="float64")
-    for layer, size in ((cell, F), (head, N)):
-        layer.build((None, size))
-        randomize(layer, rng)
-    x, y, w = (
-        tf.constant(rng.uniform(-1, 1, size=shape)) for shape in ((B, T, F), (B, T, K), (B, T))
-    )
-    recorded = []
-
-    def outputs(see):
-        states, ys = cell.get_initial_state(B), []
-        for t in range(T):
-            values, states = cell.step(x[:, t], states, see=see)
-            ys.append(values["output"])
-        return tf.stack(ys, axis=1)
-
-    np.testing.assert_allclose(
-        outputs(lambda v: recorded.append(v) or v), forward(cell, x), atol=1e-12
-    )
-
-    def replayed():
-        seen = iter(recorded)
-        return tf.reduce_sum(head.error(y, head(outputs(lambda _: next(seen))), w))
-
-    weights = cell.trainable_variables + head.trainable_variables
-    expected = weight_differences(tf.function(replayed, autograph=False), weights)
-    _, _, gradients = Truncated1997().gradients(cell, head, x, y, w)
-    assert_gradients(gradients, expected, rtol=1e-6, atol=1e-9)
-    _, _, exact = BPTT().gradients(cell, head, x, y, w)
-    cut = max(np.abs(one - other).max() for one, other in zip(gradients, exact, strict=True))
-    assert (cut == 0) == (name in EXACT)
-    assert cut == 0 or cut > 1e-4
-
-
-@pytest.mark.parametrize("peephole", ["previous", "current"])
-def test_the_exact_case_of_the_truncated_rule_is_without_peepholes(peephole, rng):
-    """A peephole looks back along a path that the rule cuts (Gers et al.
-
-    2002 cut it too), even where nothing is fed back.
-    """
-    learner = Truncated1997()
-    cell, *problem_ = problem(rng, output_gate=Gate(peephole=peephole), **learner.traits.exact_case)
-    gradients, exact = (one.gradients(cell, *problem_)[2] for one in (learner, BPTT()))
-    assert (
-        max(np.abs(one - other).max() for one, other in zip(gradients, exact, strict=True)) > 1e-3
-    )

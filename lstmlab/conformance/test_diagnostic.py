@@ -1,35 +1,33 @@
-"""Every diagnostic in conf/diagnostic/: it measures a small model and leaves no trace in it."""
+"""Every diagnostic: it measures a small model and leaves no trace in it."""
 
 import inspect
 import random
-from importlib import import_module, resources
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-import yaml
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from lstmlab import Head, Recurrent, variant
-from lstmlab.diagnostics import Diagnostic, Probe, kinds
+from lstmlab import Head, Recurrent, config, variant
+from lstmlab.conformance import options
+from lstmlab.diagnostics import Diagnostic, Probe
 from lstmlab.learners import BPTT
 from lstmlab.recording.board import Board
 
 B, T, F, N, K = 3, 5, 2, 4, 1
-FILES = {
-    path.name.removesuffix(".yaml"): path.read_text(encoding="utf-8")
-    for path in (resources.files("lstmlab.conf") / "diagnostic").iterdir()
-    if path.name.endswith(".yaml")
-}
-PRESETS = {"off", "light", "full"}
-every_diagnostic = pytest.mark.parametrize("name", sorted(FILES.keys() - PRESETS))
+NAMES = [
+    name
+    for name in options.sound("diagnostic")
+    if "_target_" in config.settings("diagnostic", name)  # not a preset
+]
+every_diagnostic = pytest.mark.parametrize("name", NAMES)
 
 
-def build(name: str, **overrides) -> Diagnostic:
-    return instantiate(OmegaConf.create(FILES[name]), _convert_="all", **overrides)
+def build(name: str, **arguments) -> Diagnostic:
+    settings = options.facts("diagnostic", name).get("settings", ())
+    described = config.described("diagnostic", name, settings)
+    return config.instantiate(described, "diagnostic", **arguments)
 
 
 def problem(rng):
@@ -53,7 +51,7 @@ def trained():
 @pytest.fixture(scope="module")
 def built():
     """{name: diagnostic}: each compiles once for the model of all tests."""
-    return {name: build(name) for name in FILES.keys() - PRESETS}
+    return {name: build(name) for name in NAMES}
 
 
 def state(model) -> list[np.ndarray]:
@@ -64,32 +62,20 @@ def state(model) -> list[np.ndarray]:
 
 
 @every_diagnostic
-def test_one_name_for_file_class_option_and_module(name):
-    assert FILES[name].splitlines()[0] == f"# @package diagnostic.{name}"
-    kind = type(build(name))
-    assert kind.name == name
-    assert kind is kinds()[name]
-    assert kind.__module__ == f"lstmlab.diagnostics.{name}"
-    assert getattr(import_module("lstmlab.diagnostics"), kind.__name__) is kind
+def test_one_name_for_file_class_and_place_in_the_config(name):
+    assert config.text("diagnostic", name).splitlines()[0] == f"# @package diagnostic.{name}"
+    assert type(build(name)).name == name
 
 
 @every_diagnostic
 def test_the_option_says_the_settings_of_the_class(name):
     """`every` as the class has it, and each of its other arguments, so that it can be changed."""
-    option, kind = yaml.safe_load(FILES[name]), kinds()[name]
+    option, kind = config.settings("diagnostic", name), type(build(name))
     assert option["every"] == kind.every
     parameters = dict(inspect.signature(kind).parameters)
     assert set(option) - {"_target_"} == set(parameters)
     for argument in set(option) - {"_target_", "every", "learners"}:
         assert option[argument] == parameters[argument].default
-
-
-def test_every_diagnostic_has_an_option_and_stands_in_the_presets_it_should():
-    assert set(kinds()) == FILES.keys() - PRESETS
-    light, full = (yaml.safe_load(FILES[preset])["defaults"] for preset in ("light", "full"))
-    assert {name for name, kind in kinds().items() if kind.light} <= set(light) < set(full)
-    # `learners` compares learners and is asked for by name
-    assert sorted(full) == sorted(kinds().keys() - {"learners"})
 
 
 # ---- what it measures
@@ -145,7 +131,10 @@ def test_follows_the_weights_and_measures_the_same_twice(name, rng, trained, bui
 def test_serves_a_foreign_cell_or_says_that_it_does_not(name, rng, trained, eager):
     diagnostic, (_, probe) = build(name), trained
     model = Recurrent(keras.layers.GRUCell(N), Head(K), BPTT(), F)
-    assert diagnostic.serves(model) is (name == "gradients")
+    serves = diagnostic.serves(model)
+    assert isinstance(serves, bool)
+    if options.is_built_in("diagnostic", name):
+        assert serves is (name == "gradients")
     if diagnostic.serves(model):
         assert len(diagnostic.measure(model, probe)) > 0
 

@@ -1,0 +1,26 @@
+"""The cells that stand for all in the quick suite: one for each way in which a step is built."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+BRANCHES = {
+    "cascade", "fgr", "gru", "gru_reset_after", "indrnn", "lstm1997", "minlstm", "peephole",
+    "slstm", "ur_lstm", "vanilla",
+}  # fmt: skip
+
+
+def quick(cases: Iterable, chosen: Callable[[Any], bool]) -> list:
+    """All cases, for `pytest.mark.parametrize`; those that are not chosen carry the mark slow."""
+    marked = []
+    for case in cases:
+        values = case if isinstance(case, tuple) else (case,)
+        marks = () if chosen(case) else (pytest.mark.slow,)
+        marked.append(pytest.param(*values, marks=marks))
+    return marked
+
+
+def one_per_branch(names: Iterable[str]) -> list:
+    """Names of cells, or of their yaml files: those beyond BRANCHES carry the mark slow."""
+    return quick(names, lambda name: name.removesuffix(".yaml") in BRANCHES)
