@@ -25,6 +25,7 @@ COLOURS = {
         ("truncated1997_forward", "uoro", "snap1", "rtrl", "bptt", "elman", "truncated_bptt")
     )
 }
+COLOURS["truncated1997"] = COLOURS["truncated1997_forward"]  # the same gradients, found otherwise
 
 
 def scaling(raw: pd.DataFrame) -> Figure:

@@ -1,5 +1,6 @@
 """The learner that docs/learners.md shows, run as it stands there."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import yaml
 from oracles import randomize
 from refusals import DROPOUT
 
-from lstmlab import GatedCell, Head
+from lstmlab import GatedCell, Head, config
 from lstmlab.learners import BPTT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "learners.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "learners.md").read_text(encoding="utf-8")
 B, T, F, K, N = 2, 5, 3, 2, 4
 
 
@@ -52,6 +54,17 @@ def test_it_is_exact_in_its_exact_case(learner, rng, eager):
 def test_it_is_not_exact_elsewhere(learner, rng, eager):
     found, exact = gradients(learner, rng)
     assert not all(np.allclose(one, other) for one, other in zip(found, exact, strict=True))
+
+
+def test_every_learner_of_the_pictures_has_a_colour_of_its_own(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "scripts")
+    draw = importlib.import_module("draw_learners")
+    composed, _ = config.compose("diagnostic=[learners]")
+    shown = [*composed["diagnostic"]["learners"]["learners"], "snap1", "uoro"]
+    assert len(shown) >= 5
+    colours = {draw.colour(name) for name in shown}
+    assert len(colours) == len(shown)
+    assert draw.colour("nosuch") not in colours
 
 
 def test_it_refuses_what_it_cannot_serve(learner):
