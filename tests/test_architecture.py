@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 _ARROWS = """
 app           results report runs config
 runs          trainers recording report model task criterion results config published
-              diagnostics.base lstmlab
+              diagnostics.base baselines lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model heads learners.base task criterion
 recording     diagnostics results cells learners.base learners.bptt lstmlab
@@ -37,6 +37,7 @@ report        results
 bench         app config cells learners diagnostics.base model describe task
 config
 criterion
+baselines     task criterion
 results
 task          published
 published     config
