@@ -10,6 +10,7 @@ from lstmlab.task import Sequences, Task, generator
 
 FITTED = 256  # sequences to which the simple answers are fitted
 TRIED = 1000  # sequences, at least, over which a window slides: a short one may be met by luck
+MOST = 10_000  # sequences, at most
 TOGETHER = 100  # sequences that are drawn at once
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the targets, tried as constants
 
@@ -70,23 +71,27 @@ def _judged(
 
 def _meeting_in_training(task: Task, seed: int, rule: SlidingWindow, simple: "Simple") -> list[str]:
     """The same for a window that slides over training sequences."""
+    # of a longer window only a part, with as large a share of wrong sequences
+    length = min(rule.sequences, MOST)
+    settings = {**task.criterion, "sequences": length}
+    settings["wrong"] = min(rule.wrong * length // rule.sequences, length - 1)
+
+    together, drawn = min(TOGETHER, task.fitting), max(length, TRIED)
     rules: dict[str, Any] = {}
-    met: list[str] = []
-    sequences = max(rule.sequences, TRIED)
-    for number, start in enumerate(range(0, sequences, TOGETHER), 1):
-        n = min(TOGETHER, sequences - start)
+    met: set[str] = set()
+    names: list[str] = []
+    for number, start in enumerate(range(0, drawn, together), 1):
+        n = min(together, drawn - start)
         x, y, w = task.sample(generator(seed, "baselines", number), n)
-        rules = rules or {name: criterion(**task.criterion) for name in simple.names(x, w)}
-        for name in list(rules):
+        names = names or simple.names(x, w)
+        rules = {name: rules.get(name) or criterion(**settings) for name in names}
+        for name in names:
             if rules[name].observe(task, y, simple.answer(name, x, w), w):
-                met.append(name)
-            # one window fills all of them: too many wrong ones stay in it
-            hopeless = sequences == rule.sequences and rules[name].recent_wrong > rule.wrong
-            if hopeless or name in met:
-                del rules[name]
-        if not rules:
+                met.add(name)
+        # one window fills all of them: too many wrong ones stay in it
+        if drawn == length and all(one.recent_wrong > one.wrong for one in rules.values()):
             break
-    return _simplest(met)
+    return _simplest([name for name in names if name in met])
 
 
 def _simplest(met: list[str]) -> list[str]:

@@ -195,7 +195,7 @@ class Task(abc.ABC):
         """Predictions of simple rules that a network has to beat, by name. By default none.
 
         The result row has the loss of each as NAME_loss, and the report shows it next to that of
-        the network.
+        the network. A run whose criterion one of them meets is not called solved.
 
         Args:
             x: Inputs of test sequences, [n, T, F].

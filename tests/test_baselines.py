@@ -36,6 +36,8 @@ TRIVIAL = [
     ("adding_modern", ["T=2", "tolerance=1"], ["chance"]),
     ("adding", ["criterion.wrong=1999", "criterion.error_below=1"], ["chance"]),
     ("adding", ["criterion.sequences=1"], ["chance"]),
+    ("adding", ["criterion.sequences=1000000", "criterion.wrong=999000", "criterion.error_below=1"],
+     ["chance"]),
     ("multiplication", ["criterion.wrong=1700", "criterion.error_below=1"], ["chance"]),
     ("copy_memory", ["T=1", "length=1", "symbols=2", "criterion.wrong=1999"],
      ["memoryless", "without_symbols"]),

@@ -331,7 +331,7 @@ def test_true_and_false_wherever_they_are_named(read):
             task = read(text, group="id", features=features)
             assert task.inputs == ("v", "kind", "flag")
             assert numbers(task, 2) == frame["flag"].astype(float).tolist()
-            assert "column 'flag': true is read as 1, false as 0" in task.notes
+            assert "columns ['kind', 'flag']: true is read as 1, false as 0" in task.notes
         assert (
             numbers(read(text, group="id", target="flag")) == frame["flag"].astype(float).tolist()
         )
@@ -424,3 +424,18 @@ def test_the_settings_as_they_are_typed(read, tmp_path):
     ]
     task = describe.build("csv", [f"file={tmp_path}/t.csv", *settings])
     assert numbers(task) == [1000 + v for v in V]
+
+
+def test_true_and_false_in_a_wide_table(read):
+    """A column of them is no step, unless it is named as one."""
+    frame = pd.DataFrame(np.arange(200).reshape(40, 5) % 7 / 10).add_prefix("c").astype(str) + "%"
+    frame["healthy"] = np.arange(40) % 2 > 0
+    settings = {"format": "wide", "target": None, "time": None}
+    task = read(frame.to_csv(index=False), **settings)
+    assert task.steps == 4
+    assert "columns left out, as they hold no numbers: healthy" in task.notes
+    names = ["c0", "c1", "c2", "c3", "c4"]
+    assert f"columns {names}: numbers read without their sign '%'" in task.notes
+    assert read(frame.to_csv(index=False), features=[*names, "healthy"], **settings).steps == 5
+    classes = settings | {"target": "healthy", "kind": "classification"}
+    assert read(frame.to_csv(index=False), **classes).classes == ["False", "True"]

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import numpy as np
-from lstmlab.tasks.common.table.messages import below_header, fail
+from lstmlab.tasks.common.table.messages import below_header, columns_said, fail
 from lstmlab.tasks.common.table.text import Text
 from lstmlab.tasks.common.table.written import TRUTH
+
+SHOWN = 8  # columns that a note names
 
 
 @dataclass
@@ -85,12 +87,19 @@ def columns_of(text: Text, named: Named) -> Columns:
     if not numbers:
         received = f"task.features={named.features}, {text.name}"
         fail(f"at least one column of numbers{text.other(named.wide)}", received)
+    notes += _notes_on(text, numbers)
+    lines = ["value"] if named.wide else numbers
+    return Columns(**vars(named), numbers=numbers, lines=lines, notes=notes)
+
+
+def _notes_on(text: Text, numbers: list[str]) -> list[str]:
+    """How numbers are read that are more than digits, one note for all columns alike."""
+    alike: dict[str, list[str]] = {}
     for name in numbers:
         way = text.written(name)
         if way is not None and way.note:
-            notes.append(f"column {name!r}: {way.note}")
-    lines = ["value"] if named.wide else numbers
-    return Columns(**vars(named), numbers=numbers, lines=lines, notes=notes)
+            alike.setdefault(way.note, []).append(name)
+    return [f"{columns_said(names[:SHOWN])}: {note}" for note, names in alike.items()]
 
 
 def _check_there(text: Text, named: Named) -> None:
@@ -126,7 +135,9 @@ def _of_numbers(text: Text, named: Named) -> tuple[list[str], list[str]]:
     taken = {name for setting, name in named if not (setting == "target" and named.forecasts)}
     index = [name for name in text.unnamed if name not in {*taken, named.target}]
     left = [name for name in text.header if name not in {*taken, *index}]
-    words = [name for name in left if text.written(name) is None]
+    ways = {name: text.written(name) for name in left}
+    # true and false is no step of a sequence, but may say something of it
+    words = [name for name, way in ways.items() if way is None or (named.wide and way.truth)]
 
     if named.target in words:
         _fail_for_target(text, str(named.target))

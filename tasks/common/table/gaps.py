@@ -39,6 +39,9 @@ def gaps_in(time: np.ndarray, sequence: np.ndarray) -> tuple[int, str]:
 
 def _usual(steps: np.ndarray, sequence: np.ndarray) -> np.ndarray:
     """The middle step of the sequence that each step belongs to."""
+    if sequence[0] == sequence[-1]:  # rows are in order, so there is only one
+        middle = (len(steps) - 1) // 2
+        return np.broadcast_to(np.partition(steps, middle)[middle], len(steps))
     first = np.flatnonzero(np.r_[True, np.diff(sequence) != 0])
     number = np.diff(np.r_[first, len(steps)])
     by_size = steps[np.lexsort((steps, sequence))]

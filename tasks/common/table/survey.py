@@ -75,25 +75,24 @@ class Survey:
 
     def _count(self, lines: Iterable[list[str]]) -> None:
         """Counts the rows, and what lies between them."""
-        wide, blank, cut = len(self.header), 0, 0
+        # plain names: this loop goes through the whole file
+        wide, rows, blank, cut = len(self.header), self.rows, 0, 0
         since = empty = 0  # lines that only count when a row follows: those at the end do not
         for line in lines:
-            if not line:
-                since += 1
-                continue
-            if len(line) == wide - 1 and not self.rows and self.header[-1:] == self.unnamed[-1:]:
-                # only the header ends with a separator
-                wide -= 1
-                self.header, self.unnamed = self.header[:-1], self.unnamed[:-1]
             if len(line) != wide:
-                if len(line) != wide + 1 or line[-1]:
-                    self._fail_for_width(line, lines.line_num)  # type: ignore[attr-defined]
-                cut += 1
-            if any(line):
-                self.rows, blank = self.rows + empty + 1, blank + since
-                since = empty = 0
-            else:
+                if not line:
+                    since += 1
+                    continue
+                self.rows = rows
+                wide, extra = self._width_of(line, lines.line_num)  # type: ignore[attr-defined]
+                cut += extra
+            if not any(line):
                 empty += 1
+                continue
+            rows += 1
+            if since or empty:
+                rows, blank, since, empty = rows + empty, blank + since, 0, 0
+        self.rows = rows
 
         what = "blank lines" if self.form.comment is None else "blank lines and comments"
         counts = {
@@ -103,8 +102,18 @@ class Survey:
         counts[f"{cut} rows end with a separator, which does not count"] = cut
         self.notes += [note for note, count in counts.items() if count]
 
+    def _width_of(self, line: list[str], number: int) -> tuple[int, int]:
+        """The width of rows, and whether this one has an empty cell more than that."""
+        wide = len(self.header)
+        if len(line) == wide - 1 and not self.rows and self.header[-1:] == self.unnamed[-1:]:
+            # only the header ends with a separator
+            self.header, self.unnamed = self.header[:-1], self.unnamed[:-1]
+            return wide - 1, 0
+        if len(line) != wide + 1 or line[-1]:
+            self._fail_for_width(line, number + self.form.skip)
+        return wide, 1
+
     def _fail_for_width(self, line: list[str], number: int) -> None:
-        number += self.form.skip
         expected = f"{len(self.header)} cells in every row, as in the header"
         received = f"{len(line)} in line {number} of {self.name}"
         fail(f"{expected}{self._why(line, number)}", received)

@@ -79,6 +79,7 @@ class Text:
             ValueError: For a cell that does not hold a finite number.
         """
         ways = {name: self.written(name) or Written(self.form) for name in numbers}
+        self.__dict__.pop("head", None)  # it may be large, and is not asked for again
         # what pandas reads by itself, and faster than from words
         plain = [name for name, way in ways.items() if way == Written(self.form)]
         plain = plain if self.form.thousands is None else []

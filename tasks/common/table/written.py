@@ -69,13 +69,14 @@ def written(words: pd.Series, form: Form) -> Written | None:
     A column without any word may hold numbers later.
     """
     words, found = words.dropna(), Written(form)
-    if not len(words):
+    numbers = found.numbers(words).notna()
+    if numbers.all():
         return found
     if words.str.strip().str.lower().isin(TRUTH).all():
         return Written(form, truth=True)
 
-    most = int(found.numbers(words).notna().sum())
-    for unit in UNITS if most < len(words) else "":
+    most = int(numbers.sum())
+    for unit in UNITS:
         other = Written(form, unit)
         count = int(other.numbers(words).notna().sum())
         if count > most:
