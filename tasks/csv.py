@@ -182,7 +182,7 @@ class Csv(Task):
             format == "wide",
             self.forecasts,
         )
-        check_columns(named)
+        check_columns(named, time_format)
         check_forecasting(self.forecasts, horizon, warmup, window)
         self._series = format == "long" and not named.group
         self.criterion = validation_or_budget(criterion)

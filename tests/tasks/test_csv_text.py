@@ -239,6 +239,13 @@ def test_marks_of_missing_values(read, mark):
         refused(f"missing_values=.*{mark[0]}.*row 31 below the header", read, text)
 
 
+def test_marks_among_numbers_with_signs(read):
+    text = table(["-9999.00" if k == 30 else f'"1,00{v:.0f}"' for k, v in enumerate(V)])
+    task = read(text, missing_values=[-9999], thousands=",", missing="drop")
+    assert task.counts["rows_dropped"] == 1
+    assert numbers(task) == [1000 + v for k, v in enumerate(V) if k != 30]
+
+
 def test_the_marks_of_pandas(read):
     """Our list is that of pandas.read_csv; in a column of numbers each of them is missing."""
     text = "".join(f"{word},1\n" for word in MISSING)

@@ -158,6 +158,18 @@ def test_times_that_cannot_be_read(task_of, times, match):
     refused(match, task_of, {"t": times}, False)
 
 
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"time_format": 5}, "how dates are written, as .* Received: task.time_format=5"),
+        ({"time_format": "%Q"}, "how dates are written, as .* Received: task.time_format='%Q'"),
+        ({"time_format": "%Y", "time": None}, "task.time, the column whose dates it describes"),
+    ],
+)
+def test_formats_that_are_none(task_of, settings, match):
+    refused(match, task_of, {"t": written("%Y-%m-%d")}, **settings)
+
+
 def test_nanoseconds_beside_dates_they_cannot_reach(task_of):
     times = [f"2020-01-01 00:00:00.0000000{k:02d}" for k in range(N)]
     times[40:] = [f"{1650 + k}-01-01 00:00:00.000000" for k in range(20)]

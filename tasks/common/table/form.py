@@ -62,6 +62,11 @@ class Form:
             signs = f"task.thousands={self.thousands!r} and task.decimal={self.decimal!r}"
             fail("two different signs", signs)
 
+    @property
+    def missing_numbers(self) -> list[float]:
+        """The marks of missing values that are numbers."""
+        return [*pd.to_numeric(pd.Series(self.missing, dtype=str), errors="coerce").dropna()]
+
     def numbers(self, words: pd.Series) -> pd.Series:
         """Words of the file as numbers; NaN where they are not."""
         if self.thousands is not None:

@@ -41,7 +41,7 @@ def _different(setting: str, names: list[str]) -> list[str]:
     return names
 
 
-def check_columns(named: Named) -> None:
+def check_columns(named: Named, time_format: str | None) -> None:
     """Raises for columns that contradict the other settings."""
     if (named.target is None) != (named.wide and named.forecasts):
         expected = "a target, but for a wide table that is forecast, which has none"
@@ -49,6 +49,8 @@ def check_columns(named: Named) -> None:
     if named.wide and named.time:
         expected = "no time column: the columns of a wide table are its steps"
         fail(expected, f"task.time={named.time}")
+    if time_format is not None and not named.time:
+        fail("task.time, the column whose dates it describes", f"task.time_format={time_format!r}")
     if not named.wide and not named.group and (not named.forecasts or named.part is not None):
         fail("a group column, which says what one sequence is", "task.group=None")
 

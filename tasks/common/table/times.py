@@ -43,6 +43,7 @@ class Times:
     """
 
     def __init__(self, names: list[str], form: Form, format: str | None):
+        _check_format(format)
         self.columns, self.form, self.format = names, form, format
         self.said = columns_said(names)
         self.notes: list[str] = []
@@ -122,6 +123,15 @@ class Times:
             return times
         self.notes.append(f"numbers in {self.said} read as dates, {format}")
         return dates.to_numpy("datetime64[us]")
+
+
+def _check_format(format: str | None) -> None:
+    """Raises for what does not say how dates are written."""
+    try:
+        pd.to_datetime(pd.Series(["x"]), format=format, errors="coerce")
+    except (ValueError, TypeError) as error:
+        received = f"task.time_format={format!r} ({error})"
+        fail("how dates are written, as '%d.%m.%Y', or null", received)
 
 
 def _readings_of_dates(first: str) -> list[Reading]:

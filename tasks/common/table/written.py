@@ -53,7 +53,7 @@ class Written:
             signed = bool(self.unit or self.truth)
             hint = self.form.perhaps(word) if signed else self.form.hint(word)
             fail(f"{expected}{hint}", f"{cell_of(word)} in {in_cell(done + row, name)}")
-        return numbers
+        return numbers.mask(numbers.isin(self.form.missing_numbers))
 
     @property
     def note(self) -> str:
