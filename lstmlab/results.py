@@ -37,6 +37,7 @@ def first_row(config: dict, choices: dict[str, str]) -> dict:
         "solved": False,
         "sequences": 0,
         "sequences_to_solution": None,
+        "criterion_met_by": None,
         "published_sequences": None,
         "published_solved": None,
         "published_test_wrong": None,

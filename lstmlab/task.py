@@ -12,7 +12,7 @@ from lstmlab.published import entries
 
 HOUSE = "lstmlab.tasks."  # our own tasks take their published figures from conf/published.csv
 # the place of a stream is a key of its numbers: a new one goes to the end
-STREAMS = ("weights", "train", "test", "probe", "sets", "chunks")
+STREAMS = ("weights", "train", "test", "probe", "sets", "chunks", "baselines")
 # Sequences that are drawn together: BLOCK, or fewer if they would need more bytes than BLOCK_BYTES.
 BLOCK, BLOCK_BYTES = 1000, 2**26
 Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]  # x [n, T, F], y [n, T, K], w [n, T]
@@ -195,7 +195,7 @@ class Task(abc.ABC):
         """Predictions of simple rules that a network has to beat, by name. By default none.
 
         The result row has the loss of each as NAME_loss, and the report shows it next to that of
-        the network.
+        the network. A run whose criterion one of them meets is not called solved.
 
         Args:
             x: Inputs of test sequences, [n, T, F].

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 _ARROWS = """
 app           results report runs config
 runs          trainers recording report model task criterion results config published
-              diagnostics.base learners.base lstmlab
+              diagnostics.base learners.base baselines lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model heads learners.base task criterion
 recording     diagnostics results cells learners.base learners.bptt lstmlab
@@ -38,6 +38,7 @@ conformance   config cells learners diagnostics recording model task criterion r
 bench         app config cells learners diagnostics.base model describe task
 config
 criterion
+baselines     task criterion
 results
 task          published
 published     config

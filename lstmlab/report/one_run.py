@@ -54,7 +54,9 @@ def _verdict(row: dict) -> str:
     if row["status"] == "solved":
         return f"solved after {row['sequences_to_solution']:,} sequences{beside}"
     if row["status"] == "budget":
-        return f"not solved in {row['sequences']:,} sequences{beside}"
+        met = row.get("criterion_met_by")
+        trivial = f"; the criterion is met without learning, by {met}" if met else ""
+        return f"not solved in {row['sequences']:,} sequences{beside}{trivial}"
     return f"{row['status']} after {row.get('sequences') or 0:,} sequences"
 
 

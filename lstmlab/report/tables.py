@@ -36,9 +36,15 @@ def markdown(lines: pd.DataFrame) -> str:
 
 
 def notes(rows: pd.DataFrame) -> str:
-    """Return where published figures come from, and every run that did not finish, by name."""
+    """Return where published figures come from, which criteria tell nothing, and every run that did
+    not finish, by name."""
     sources = rows["published_source"].dropna().unique() if "published_source" in rows else []
     lines = [f"Published: {'; '.join(sources)}."] if len(sources) else []
+    if "criterion_met_by" in rows:
+        met = rows.dropna(subset="criterion_met_by")
+        names = ", ".join(sorted({*met["criterion_met_by"]}))
+        line = f"Criterion met without learning, by {names}, in {len(met)} runs: none is solved."
+        lines += [line] if len(met) else []
     others = rows[~rows["status"].isin(FINISHED)].to_dict("records")
     lines.append("Runs that did not finish:\n" if others else "All runs finished.")
     for row in others:

@@ -14,7 +14,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from lstmlab import checks
+from lstmlab import baselines, checks
 from lstmlab import criterion as criteria
 from lstmlab.errors import refusal
 from lstmlab.published import matching
@@ -98,6 +98,7 @@ class _Job:
         self.criterion = criteria.criterion(**self.task.criterion)
         self.sets = self.task.sets(self.seed)
         criteria.check_sets("train", self.criterion, self.sets)
+        self._check_criterion()
 
         # made after the weights are drawn: learners that a diagnostic compares may draw seeds
         self.recorder = Recorder(self.run.folder, diagnostics(config), built.probe)
@@ -116,11 +117,24 @@ class _Job:
         self.recorder.board.layout(self.recorder.diagnostics.values())
         self.recorder.start(self.model)
 
+    def _check_criterion(self) -> None:
+        """Say which baselines meet the criterion: by meeting it a network shows nothing."""
+        met = ", ".join(baselines.meeting(self.task, self.seed))
+        if not met:
+            return
+        self.row.update(criterion_met_by=met)
+        print(
+            f"train: the task's criterion is met without learning, by {met}: the run will not be "
+            "called solved, and uses its whole budget. A stricter task.criterion tells more, or a "
+            "smaller task.tolerance where there is one",
+            file=sys.stderr,
+        )
+
     def train(self) -> None:
         self.recorder.measure(self.model, 0)
         with self._bar() as self.bar:
             self.trainer.run(self.model, self.task, self.seed, self._after_window)
-        self.end("solved" if self.criterion.solved_at else "budget", None)
+        self.end("solved" if self.row["solved"] else "budget", None)
 
     def _bar(self) -> tqdm:
         """Make the progress bar, against the whole budget: the time left is an upper bound."""
@@ -140,7 +154,8 @@ class _Job:
         y, prediction, w = self.model.log.read()
         before, self.row["sequences"] = self.row["sequences"], self.row["sequences"] + len(y)
         self._check_finite(before, prediction, w)
-        solved = self.criterion.observe(self.task, y, prediction, w, self._evaluate)
+        met = self.criterion.observe(self.task, y, prediction, w, self._evaluate)
+        solved = met and self.row["criterion_met_by"] is None
         window = {
             "sequences": self.row["sequences"],
             "absolute_error": criteria.sequence_errors(y, prediction, w, "absolute").mean(),

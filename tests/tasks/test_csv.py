@@ -197,7 +197,8 @@ def test_wide_rows_are_sequences_as_long_as_they_are_filled(write):
     )
     task = Csv(write(table), format="wide", kind="classification", target="kind", group="who")
     assert (task.features, task.steps, task.classes) == (1, 8, ["0", "1"])
-    assert task.notes == []
+    steps = "0, 1, 2, 3, 4, 5, 6, 7"
+    assert task.notes == [f"each row is a sequence of up to 8 steps: {steps}"]
     people = {}
     for part in ("train", "validation", "test"):
         x, y, w = task.encode(task._parts[part], task._starts[task._parts[part]])
@@ -397,6 +398,7 @@ def test_rows_with_missing_values_dropped(write, capsys):
         "rows_dropped": 4,
         "cells_filled": 0,
         "sequences_dropped": 0,
+        "time_gaps": 2,
     }
     assert capsys.readouterr().err.count("Csv: 4 rows with missing values dropped") == 1
     assert task.summary(np.zeros(0, bool), {})["rows_dropped"] == 4
@@ -412,6 +414,7 @@ def test_missing_values_filled_from_before_and_never_asked_for(write, capsys):
         "rows_dropped": 1,
         "cells_filled": 3,
         "sequences_dropped": 0,
+        "time_gaps": 0,
     }
     said = capsys.readouterr().err
     assert "Csv: 3 missing values filled with the value before" in said
@@ -508,17 +511,22 @@ def test_blank_lines_are_counted(write):
             "t,v\n1,2\n3,4\n4,5,6\n",
             r"2 cells in every row, as in the header. Received: 3 in line 4",
         ),
-        ("t,v\n1,2,\n3,4,\n", r"2 cells in every row, as in the header. Received: 3 in line 2"),
+        ("t,v\n1,2,3\n3,4,\n", r"2 cells in every row, as in the header; .* Received: 3 in line 2"),
         ("1,2\n3,4\n5,6\n", "a header with the names of the columns"),
-        ("v,t,v\n1,2,3\n", "different names in the header. Received: 'v' twice"),
-        ("t,v\n1,2\n2,x7\n3,4\n", r"numbers. Received: 'x7' in row 2 below the header, column 'v'"),
+        ("v,t,v\n1,2,3\n", r"different names in the header. Received: 'v' in the columns \[1, 3\]"),
+        (
+            "t,v\n1,2\n2,x7\n3,4\n",
+            r"numbers; for a mark of missing values \"task.missing_values=\['x7'\]\". "
+            r"Received: 'x7' in row 2 below the header, column 'v'",
+        ),
         (
             "t,v\n1,2\n2,inf\n3,4\n",
             r"finite numbers. Received: infinity in row 2 below the header, column 'v'",
         ),
         (
             "t,v\n1,2\n1,3\n3,4\n",
-            r"each time once in a sequence. Received: 1 repeated, the first in 'the series' at 1",
+            r"each time once in a sequence; .* task.group names the column .* "
+            r"Received: 1 repeated, the first in 'the series' at 1",
         ),
         (
             "t,v\n1,2\nnoon,3\n3,4\n",
@@ -530,7 +538,7 @@ def test_blank_lines_are_counted(write):
         ),
         (
             "t,v\nnoon,2\nx,3\n",
-            r"numbers or dates in column 't', or task.time_format. "
+            r"numbers, or dates of the years 1 to 9999, in column 't'; .*task.time_format='%d.*. "
             r"Received: 'noon' in row 1 below the header",
         ),
         ("t,v\n1,2\n2,3\n3,4\n", "sequences of at least 2 rows. Received: 2 shorter"),
@@ -542,7 +550,10 @@ def test_blank_lines_are_counted(write):
             "t,v\n" + "".join(f"{t},word\n" for t in range(40)),
             "numbers in the target. Received: task.target='v' with 'word'",
         ),
-        (b"t,v\n1,2\n2,\xff\n", r"text in the encoding 'utf-8-sig'.* Received: byte 0xff"),
+        (
+            b"t,v\n1,2\n2,\xff\n",
+            r"text in the encoding 'utf-8', or perhaps task.encoding=cp1252.* Received: byte 0xff",
+        ),
         ('t,v\n1,2\n2,"3\n3,4\n', r"a table. Received: .*EOF inside string"),
     ],
 )
@@ -568,25 +579,50 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
 
 
 @pytest.mark.parametrize(
-    ("changes", "match"),
+    ("changes", "row"),
+    [({150: 1e39}, 151), ({0: -1e300}, 1), ({0: 3e38, 50: -3e38}, 1), ({199: -1e21}, 200)],
+)
+def test_numbers_too_far_from_the_others(write, changes, row):
+    """In float32 their squared errors would be infinite."""
+    table = series()
+    for place, number in changes.items():
+        table.loc[place, "u"] = number
+    match = rf"1e\+18 times as far apart as the first .* in row {row} below the header, column 'u'"
+    failing(match, write(table), target="v", time="t", chunk=40)
+
+
+@pytest.mark.parametrize(
+    "column",
     [
-        ({150: 1e39}, r"up to 3.4e\+38. Received: 1e\+39 in row 151 below .* column 'u'"),
-        ({0: -1e300}, r"Received: -1e\+300 in row 1 below the header, column 'u'"),
-        (
-            {0: 3e38, 50: -3e38},
-            r"less the first.* Received: -3e\+38 in row 51 below the header, column 'u'",
-        ),
-        (
-            dict.fromkeys(range(1, 140), 3e38) | {150: -3e38},
-            r"finite numbers after standardisation. Received: others in column 'u'",
-        ),
+        1e-50 * np.tile([0.0, 1.0, 2.0, 1.0], 50),
+        1e-320 * np.tile([0.0, 1.0, 2.0, 1.0], 50),
+        1e200 * np.tile([1.0, 2.0, 3.0, 2.0], 50),
+        0.5e308 * np.tile([-1.0, 0.0, 1.0, 0.0], 50),
+        1e15 + np.tile([0.0, 1.0, 2.0, 1.0], 50),
+        np.r_[np.full(60, 5.0), 5 + 1e-9 * np.tile([0.0, 1.0, 2.0, 1.0], 35)],
     ],
 )
-def test_numbers_that_float32_cannot_hold(write, changes, match):
-    table = series()
-    for row, number in changes.items():
-        table.loc[row, "u"] = number
-    failing(match, write(table), target="v", time="t", chunk=40)
+@pytest.mark.parametrize("name", ["v", "u"])
+def test_differences_that_float32_cannot_hold_by_itself(write, column, name):
+    """The standardised numbers are those of float64, for a target and for an input."""
+    file = write(series().assign(**{name: column}))
+    task = Csv(file, target="v", time="t", chunk=40)
+    scale = np.abs(column - column[0]).max()  # so that squares stay finite in float64
+    training = (column[:140] - column[0]) / scale
+    wanted = (training - training.mean()) / training.std()
+    x, _, w = task.sample(generator(0, "train"), 300)
+    shown = x[..., task.inputs.index(name)][w > 0]
+    assert set(np.round(shown, 2).tolist()) == {
+        float(number) for number in np.round(wanted[:139], 2).astype("float32")
+    }
+    assert task.stds[task.inputs.index(name)] == pytest.approx(training.std() * scale, rel=1e-3)
+
+
+def test_a_first_number_that_is_missing(write):
+    table = series().assign(v=1e9 + np.tile([0.0, 1.0, 2.0, 1.0], 50))
+    table.loc[0, "v"] = np.nan
+    task = Csv(write(table), target="v", time="t", missing="drop")
+    assert task.stds[0] == pytest.approx(table["v"][1:140].std(ddof=0), rel=1e-4)
 
 
 def test_the_largest_numbers_of_float32_stay_finite(write):
@@ -641,7 +677,9 @@ def test_the_largest_numbers_of_float32_stay_finite(write):
         ({}, "a target, but for a wide table that is forecast"),
         ({"target": "v", "format": "wide"}, "a target, but for a wide table that is forecast"),
         ({"format": "wide", "time": "t"}, "no time column"),
-        ({"target": 3}, "the name of a column"),
+        ({"target": 1.5}, "the name of a column"),
+        ({"target": True}, "the name of a column"),
+        ({"target": 3}, "a column of the table; nearest"),
         ({"target": "v", "kind": "classification"}, "a group column"),
         ({"target": "v", "part": "u"}, "a group column"),
         (

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from lstmlab.tasks.common.table.columns import Columns
+from lstmlab.tasks.common.table.messages import fail
 from lstmlab.tasks.common.table.rows import Rows
-from lstmlab.tasks.common.table.text import fail
+from lstmlab.tasks.common.table.scales import MOST
 
 
 @dataclass
@@ -15,7 +16,7 @@ class Log:
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("table_rows", "rows_dropped", "cells_filled", "sequences_dropped"), 0
+            ("table_rows", "rows_dropped", "cells_filled", "sequences_dropped", "time_gaps"), 0
         )
     )
 
@@ -117,6 +118,7 @@ def standardise(
         with np.errstate(over="ignore"):
             values[:, k] -= means[k]
             values[:, k] /= stds[k]
-        if np.isinf(values[:, k]).any():
-            fail("finite numbers after standardisation", f"others in column {name!r}")
+        if (np.abs(values[:, k]) > MOST).any():
+            expected = f"numbers up to {MOST:g} standard deviations of the training part"
+            fail(expected, f"others in column {name!r}")
     return means, stds

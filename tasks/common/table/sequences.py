@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from lstmlab.tasks.common.table.cleaning import Log
 from lstmlab.tasks.common.table.columns import Columns
-from lstmlab.tasks.common.table.rows import PARTS, Rows
-from lstmlab.tasks.common.table.text import fail
+from lstmlab.tasks.common.table.keys import PARTS
+from lstmlab.tasks.common.table.messages import fail
+from lstmlab.tasks.common.table.rows import Rows
 
 from lstmlab.checks import number
 
@@ -43,6 +45,59 @@ def one_series(rows: Rows, shares: dict[str, float]) -> Found:
     cuts = np.rint(np.cumsum([0, *shares.values()]) * len(rows.numbers)).astype(int)
     parts = np.arange(3)
     return Found(cuts[:3], np.diff(cuts), list(PARTS), parts, parts=parts)
+
+
+def long_enough(
+    found: Found, least: int, known: np.ndarray | None, drop: bool, may_drop: bool, log: Log
+) -> np.ndarray:
+    """Which sequences are long enough for a question, and have a known target, bool.
+
+    Args:
+        found: The sequences.
+        least: Rows that a sequence needs.
+        known: Which rows have a known target, or None for all.
+        drop: Whether to leave the others out.
+        may_drop: Whether that can be done.
+        log: Where to say so.
+
+    Raises:
+        ValueError: For a sequence that is too short, unless it is left out.
+    """
+    asked = found.lengths >= least
+    if known is not None:
+        first, last = found.starts + least - 1, found.starts + found.lengths
+        # known targets among the rows that a sequence may ask for, by running sums
+        total = np.r_[0, np.cumsum(known)]
+        asked &= total[last] - total[np.minimum(first, last)] > 0
+    if asked.all():
+        return asked
+
+    k, count = int(np.argmin(asked)), int((~asked).sum())
+    what = f"{count} shorter (or without a known target)"
+    what += f", the first {found.names[k]!r} with {int(found.lengths[k])}"
+    if not (drop and may_drop):
+        fail(f"sequences of at least {least} rows{', or task.short=drop' * may_drop}", what)
+    log.counts["sequences_dropped"] += count
+    log.notes.append(
+        f"of {len(found.names)} sequences {what} rows: dropped; expected at least {least}"
+    )
+    return asked
+
+
+def check_classes(classes: list[str], labels: np.ndarray, trained: np.ndarray) -> None:
+    """Raises for fewer than two classes, and for one that no training sequence has.
+
+    Args:
+        classes: Their names.
+        labels: The class of each sequence.
+        trained: The classes of the training sequences.
+    """
+    if len(classes) < 2:
+        fail("at least two classes", f"{classes}")
+    unseen = [classes[k] for k in sorted({*labels.tolist()} - {*trained.tolist()})]
+    if unseen:
+        received = f"classes that occur only elsewhere: {unseen}"
+        fail("every class in the training part", received)
 
 
 def by_group(rows: Rows, columns: Columns) -> Found:
