@@ -9,6 +9,6 @@
     data       a batch for such a model, from arrays or a dataset
 
 Other rooms may import `recorder.Recorder`, `board.Board`, `layers.MeasuredLayers`, `data`,
-`reading.read` and `callback.GateTensorBoard`. The last two are public as `lstmlab.diagnostics.read` and
-`lstmlab.diagnostics.GateTensorBoard`.
+`reading.read` and `callback.GateTensorBoard`. The last two are public as `lstmlab.diagnostics.read`
+and `lstmlab.diagnostics.GateTensorBoard`.
 """

@@ -43,8 +43,8 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     Raises:
         ValueError: Other arguments, or an empty probe. When training begins: a model without a
-            recurrent layer or without a loss, a probe that the model does not accept, and whatever a
-            diagnostic of a list raises at its first measurement.
+            recurrent layer or without a loss, a probe that the model does not accept, and whatever
+            a diagnostic of a list raises at its first measurement.
     """
 
     def __init__(
