@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras_models import B, F, N, T, Zeros, two_layers
 from oracles import randomize
-from stock import compiled, sequential
+from stock import compiled, run, sequential
 
 import lstmlab
 from lstmlab import GatedRNN, Head, Recurrent, measures, variant
@@ -177,6 +177,10 @@ def test_what_is_refused_in_one_line(x, rng):
             "expected y of the shape that the model answers with, (3, 2). Received: y=(3, 3)",
         ),
         (
+            lambda: measures.gates(model, x, y[:, :1]),
+            "expected y of the shape that the model answers with, (3, 2). Received: y=(3, 1)",
+        ),
+        (
             lambda: measures.gates(model, x, y[:, None].repeat(3, axis=1)),
             "expected y of the shape that the model answers with, (3, 2). Received: y=(3, 3, 2)",
         ),
@@ -212,6 +216,19 @@ def test_what_is_refused_in_one_line(x, rng):
             lambda: measures.gates(model, pair.map(lambda x, y: x)),
             "expected a dataset of (x, y) or (x, y, w). Received: _MapDataset"[:40],
         ),
+        (
+            lambda: measures.gates(model, x.tolist(), y),
+            "expected x as an array, or arrays in a list or dictionary. Received: a number, or",
+        ),
+        (
+            lambda: measures.gates(model, x, y.astype(str)),
+            "expected numbers. Received: y of dtype <U32",
+        ),
+        (
+            lambda: measures.gates(model, x, y, np.ones(2)),
+            "expected a probe that the model takes. Received: x of shapes (3, 5, 3), y of shapes "
+            "(3, 2), w of shapes (2,): ",
+        ),
         (lambda: measures.gates(model, x[:0], y[:0]), "expected as many sequences in y as in x"),
     ]:
         said = refused(call)
@@ -230,6 +247,20 @@ def test_targets_that_keras_takes_are_taken(x, rng):
         assert len(measures.gates(classes, x, y)) == 3
     classes.compile("sgd", lambda y, p: keras.ops.mean((y[:, :4] - p) ** 2, axis=-1))
     assert len(measures.gates(classes, x, targets(rng, 5))) == 3
+
+
+def test_of_texts_whose_number_tensorflow_does_not_know_beforehand():
+    texts, y = np.array([["a b c"], ["b c a d"], ["c"]]), np.ones((3, 1))
+    words = layers.TextVectorization(output_sequence_length=5, vocabulary=list("abcd"))
+    inner = [words, layers.Embedding(6, 4, mask_zero=True), layers.LSTM(2, name="r")]
+    model = keras.Sequential([keras.Input((1,), dtype="string"), *inner, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    vectors = model.layers[1](words(texts)).numpy()
+    values, _ = run("LSTM", model.layers[2].cell, vectors, None, words(texts).numpy() != 0)
+    table = measures.example(model, texts, y)
+    assert len(table) == 3  # the steps of the first text
+    shown = table[["forget_gate_1", "forget_gate_2"]]
+    np.testing.assert_allclose(shown, values["forget_gate"][0, :3], rtol=1e-5)
 
 
 def test_layers_that_are_not_served_are_left_out_beside_others(x, rng):

@@ -6,7 +6,7 @@
     callback   GateTensorBoard, for any Keras model with recurrent layers
     layers     the layers of such a model, each as a network that diagnostics can measure
     capture    what these layers are called with, and the error's derivatives at their outputs
-    data       a batch for such a model, from arrays or a dataset
+    data       a batch for such a model, from arrays or a dataset; `targets`: of the right shape
 
 Other rooms may import `recorder.Recorder`, `board.Board`, `layers.MeasuredLayers`, `data`,
 `reading.read` and `callback.GateTensorBoard`. The last two are public as `lstmlab.diagnostics.read`

@@ -18,6 +18,7 @@ from lstmlab.cells.stock import Twins
 from lstmlab.cells.tracing import alone, ready, recurrent, untouched
 from lstmlab.cells.watching import listening
 from lstmlab.errors import refusal
+from lstmlab.recording.targets import check_targets
 
 OWNER = "GateTensorBoard"  # through which users mostly meet this module and `layers`
 
@@ -131,10 +132,10 @@ class Capture:
                 self._prepare()
                 with self._twins.in_place():
                     captured = tree.map_structure(_numpy, self._captured(*batch))
-            except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            except (ValueError, TypeError, tf.errors.OpError) as error:
                 if str(error).startswith(f"{self.owner}: "):
                     raise
-                raise self._refused(x, y, error) from error
+                raise self._refused(x, y, w, error) from error
         calls = zip(self._layers, captured, strict=True)
         return [CapturedCall(layer, *values) for layer, values in calls]
 
@@ -162,19 +163,10 @@ class Capture:
             self._of, self._loss = now, self.model._compile_loss
         self._twins.follow()
 
-    def _check_targets(self, y: Any, prediction: Any) -> None:
-        """Refuse targets that a loss of Keras would stretch to the shape of the prediction."""
-        given, answers = (tree.flatten(part) for part in (y, prediction))
-        if len(given) != len(answers) or not _are_of_keras(self.model.loss):
-            return
-        for target, answer in zip(given, answers, strict=True):
-            if target is not None and not _fits(tuple(target.shape), tuple(answer.shape)):
-                expected = f"y of the shape that the model answers with, {tuple(answer.shape)}"
-                raise refusal(self.owner, expected, f"y={tuple(target.shape)}")
-
-    def _refused(self, x: Any, y: Any, error: Exception) -> ValueError:
-        shapes = [tree.map_structure(np.shape, part) for part in (x, y)]
-        received = f"x of shapes {shapes[0]}, y of shapes {shapes[1]}: "
+    def _refused(self, x: Any, y: Any, w: Any, error: Exception) -> ValueError:
+        parts = {"x": x, "y": y} if w is None else {"x": x, "y": y, "w": w}
+        shapes = {name: tree.map_structure(np.shape, part) for name, part in parts.items()}
+        received = ", ".join(f"{name} of shapes {shape}" for name, shape in shapes.items()) + ": "
         # without the colours and the list of arguments that Keras adds
         text = re.sub(r"\x1b\[\d+m", "", str(error)).partition("Arguments received by")[0]
         received += " ".join(text.split())
@@ -203,7 +195,7 @@ class Capture:
 
         with tf.GradientTape(watch_accessed_variables=False) as tape, listening(tap):
             prediction = self.model(x, training=False)
-            self._check_targets(y, prediction)
+            check_targets(self.owner, self.model.loss, y, prediction)
             # not compute_loss: that of a subclass may have no argument `training`
             error = self.model._compute_loss(x, y, prediction, w, training=False)
         derivatives = tape.gradient(error, taps, unconnected_gradients="zero")
@@ -211,33 +203,6 @@ class Capture:
             (*call, of_output, of_states)
             for call, (of_output, *of_states) in zip(calls, derivatives, strict=True)
         ]
-
-
-def _are_of_keras(loss: Any) -> bool:
-    """Whether every loss is one of Keras that compares y and prediction place by place."""
-    names = [
-        one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__)
-        for one in tree.flatten(loss)
-        if one is not None
-    ]
-    foreign = [
-        one
-        for one in tree.flatten(loss)
-        if one is not None
-        and not isinstance(one, str)
-        and not getattr(one, "__module__", "").startswith("keras.")
-    ]
-    return not foreign and not any(name.lower() == "ctc" for name in names)
-
-
-def _fits(target: tuple, answer: tuple) -> bool:
-    """Whether shapes are equal, up to a last axis of length 1 or, for classes, without it."""
-    if target == answer:
-        return True
-    longer = max(target, answer, key=len)
-    without = [shape[:-1] if len(shape) == len(longer) else shape for shape in (target, answer)]
-    one = len(target) < len(answer) or target[-1:] == (1,)
-    return without[0] == without[1] and one
 
 
 def _tensor(value: Any) -> Any:

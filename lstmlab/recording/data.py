@@ -39,7 +39,7 @@ def batch(owner: str, model: Any, x: Any, y: Any, w: Any, most: int | None = Non
     given = {name: tree.map_structure(_array, part) for name, part in parts.items()}
     given = {name: tree.map_structure(partial(_first, most), part) for name, part in given.items()}
     for name, part in given.items():
-        _check_finite(owner, name, part)
+        _check_numbers(owner, name, part)
     return given["x"], given["y"], given["w"]
 
 
@@ -96,7 +96,10 @@ def _batches(x: Any) -> Iterator:
 
 
 def _array(value: Any) -> Any:
-    return None if value is None else np.asarray(ops.convert_to_numpy(value))
+    """As NumPy; what is not numbers, such as texts, as it is."""
+    if value is None or isinstance(value, (str, bytes, np.ndarray)):
+        return None if value is None else np.asarray(value)
+    return np.asarray(ops.convert_to_numpy(value))
 
 
 def _first(most: int | None, value: Any) -> Any:
@@ -104,13 +107,20 @@ def _first(most: int | None, value: Any) -> Any:
 
 
 def _not_finite(value: Any) -> int:
-    if value is None or value.dtype.kind not in "fV":  # V: bfloat16
+    if value.dtype.kind not in "fV":  # V: bfloat16
         return 0
     return int(value.size - np.count_nonzero(np.isfinite(value.astype("float64"))))
 
 
-def _check_finite(owner: str, name: str, part: Any) -> None:
+def _check_numbers(owner: str, name: str, part: Any) -> None:
     for value in tree.flatten(part):
+        if value is None:
+            continue
+        if not value.ndim:
+            expected = f"{name} as an array, or arrays in a list or dictionary"
+            raise refusal(owner, expected, "a number, or lists of numbers")
+        if name != "x" and value.dtype.kind in "USO":
+            raise refusal(owner, "numbers", f"{name} of dtype {value.dtype}")
         wrong = _not_finite(value)
         if wrong:
             received = f"{name} with {wrong} of {value.size} not finite"
