@@ -49,13 +49,15 @@ _HOMES = {
     "Head": "lstmlab.model",
     "OutputUnits": "lstmlab.model",
     "Recurrent": "lstmlab.model",
-    "error_flow": "lstmlab.diagnostics.error_flow",
+    "error_flow": "lstmlab.measures",
+    "audit": "lstmlab.auditing",
 }
 _ROOMS = (
     "cells",
     "learners",
     "trainers",
     "diagnostics",
+    "measures",
     "tasks",
     "results",
     "report",

@@ -22,6 +22,8 @@ runs          trainers recording report model task criterion results config publ
               diagnostics.base learners.base baselines lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model heads learners.base task criterion
+measures      diagnostics recording
+auditing      measures diagnostics recording explain.page explain.pictures lstmlab
 recording     diagnostics results cells learners.base learners.bptt lstmlab
 diagnostics   cells learners.base unroll
 diagnostics.learners       learners.base learners.bptt unroll
@@ -64,7 +66,7 @@ _HEAVY = """
 tensorflow    learners trainers diagnostics recording model unroll bench conformance
 keras         learners trainers diagnostics recording model heads unroll bench cells symbolic runs
               conformance
-matplotlib    report describe diagnostics recording explain
+matplotlib    report describe diagnostics recording explain auditing
 """
 
 

@@ -3,10 +3,12 @@
 `gated` has the step and its equations, `switches` and `arguments` what a cell accepts, `gates` the
 table of gates, `recurrence` what is read back, `initializers` initial values, `layer` the cell over
 time, `variants` the named cells of conf/cell/, `convert` weights from and to Keras, `tracing` the
-values of every step of a finished model, `cascade` a cell that grows. It uses only keras.ops, so
-that it runs on every Keras backend, and loads no Hydra. Users import the names below; other rooms
-also import `gates`, `initializers`, `recurrence` (Product, split, within_blocks), `tracing`,
-`gated` (GatedCell, EPSILON) and `layer.GatedRNN`.
+values of every step of a finished model (`watching`, `stock` and `fingerprint` serve it: what a
+layer tells, the layers of Keras, what a compiled look depends on), `cascade` a cell that grows. It
+uses only keras.ops, so that it runs on every Keras backend, and loads no Hydra. Users import the
+names below; other rooms also import `gates`, `initializers`, `recurrence` (Product, split,
+within_blocks), `tracing`, `watching`, `stock`, `fingerprint`, `gated` (GatedCell, EPSILON) and
+`layer.GatedRNN`.
 """
 
 from lstmlab.cells.cascade import CascadeCell

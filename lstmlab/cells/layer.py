@@ -16,8 +16,8 @@ from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
 from lstmlab.cells.switches import ARGUMENTS
-from lstmlab.cells.tracing import collect, collecting, passed
 from lstmlab.cells.variants import variant as named_variant
+from lstmlab.cells.watching import collect, collecting, held, hold, passed
 from lstmlab.checks import flag
 from lstmlab.errors import refusal
 
@@ -100,8 +100,6 @@ class GatedRNN(keras.layers.RNN):
             **kwargs,
         )
         self.return_traces = return_traces
-        self._traced = False  # whether the values of this call are asked for
-        self._values: dict = {}  # those values
 
     @classmethod
     def from_keras(cls, layer: Any, **flags: Any) -> GatedRNN:
@@ -147,17 +145,30 @@ class GatedRNN(keras.layers.RNN):
         if mask is None:  # beside an initial state Keras does not hand it on
             mask = backend.get_keras_mask(sequences)
         self._check(sequences, initial_state, mask)
-        self._traced = self.return_traces or collecting()
         answer = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
-        values, self._values = self._values, {}
-        if not self._traced:
-            return answer
-        values = {name: ops.cast(value, self.compute_dtype) for name, value in values.items()}
-        collect(self.name, values)
+        values = self._shown()
         if not self.return_traces:
             return answer
         return (*answer, values) if self.return_state else (answer, values)
+
+    def _shown(self) -> dict:
+        """The values of the call that just ended, if they are asked for; `traces` gets them."""
+        values = {name: ops.cast(value, self.compute_dtype) for name, value in held(self).items()}
+        if values:
+            collect(self.name, values)
+        return values
+
+    @property
+    def _traced(self) -> bool:
+        """Whether the values of this call are asked for."""
+        return self.return_traces or collecting()
+
+    def looked_at(self, sequences: Any, initial_state: list, mask: Any) -> tuple:
+        """`inner_loop` without dropout, for a layer in whose place this one is looked at."""
+        answer = self.inner_loop(sequences, initial_state, mask)
+        self._shown()
+        return answer
 
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
@@ -180,7 +191,8 @@ class GatedRNN(keras.layers.RNN):
 
         outputs = values["output"]
         # A copy, because Keras attaches the mask to the other one.
-        self._values = {**values, "output": ops.copy(outputs)} if self._traced else {}
+        if self._traced:
+            hold(self, {**values, "output": ops.copy(outputs)})
         last = outputs[:, -1] if len(outputs.shape) == 3 else outputs
         # behind the cell's own states the masked loop carries the values of the step before
         output, states = passed(

@@ -221,6 +221,8 @@ class _Double:
 
 
 def _in_float64(layer: Any) -> Any:
+    if hasattr(layer, "in_dtype"):  # a cell that begins in states of its own
+        return layer.in_dtype("float64")
     return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
 
 

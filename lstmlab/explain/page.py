@@ -86,9 +86,10 @@ class Page:
         verdict = f'<span class="verdict">by construction</span>{found}'
         self.parts.append(f'<div class="claim fact"><b>{escape(text)}</b> {verdict}</div>')
 
-    def picture(self, path: Path, caption: str) -> None:
-        """Add a PNG file, which becomes part of the page."""
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
+    def picture(self, image: Path | bytes, caption: str) -> None:
+        """Add a picture as PNG, given as a file or as its bytes; it becomes part of the page."""
+        content = image if isinstance(image, bytes) else image.read_bytes()
+        data = base64.b64encode(content).decode("ascii")
         self.parts.append(
             f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
             f"<figcaption>{escape(caption)}</figcaption></figure>"

@@ -1,4 +1,4 @@
-"""GateTensorBoard: the diagnostics as a Keras callback, for any Keras model that has a GatedRNN.
+"""GateTensorBoard: the diagnostics as a Keras callback, for any Keras model with recurrent layers.
 
 It decides when to measure; a Recorder measures and writes. It does not touch what is trained.
 """
@@ -24,7 +24,7 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     It measures before the first batch, after the last, and as often as `every` says in between.
     Diagnostics whose own `every` is 'doubling' (in the presets, those whose output is large) are
-    only measured at the 1st, 2nd, 4th, 8th, ... of these. If there are several GatedRNN layers,
+    only measured at the 1st, 2nd, 4th, 8th, ... of these. If there are several recurrent layers,
     each has a sub-run named after it. If log_dir is full or not writable, or if a diagnostic of a
     preset fails, training continues, with one line on stderr.
 
@@ -43,8 +43,8 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     Raises:
         ValueError: Other arguments, or an empty probe. When training begins: a model without a
-            GatedRNN or without a loss, a probe that the model does not accept, and whatever a
-            diagnostic of a list raises at its first measurement.
+            recurrent layer or without a loss, a probe that the model does not accept, and whatever
+            a diagnostic of a list raises at its first measurement.
     """
 
     def __init__(

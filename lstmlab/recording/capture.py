@@ -1,9 +1,10 @@
-"""What each GatedRNN of a Keras model is called with, and the error's derivatives at its output.
+"""What each recurrent layer of a Keras model is called with, and dE/d(its output).
 
-It runs the model and leaves its weights, states, random seeds and metrics as they were. It writes
-nothing.
+It runs the model and leaves its weights, states, random seeds and metrics as they were.
 """
 
+import re
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -11,17 +12,21 @@ import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
+from lstmlab.cells.fingerprint import fingerprint
 from lstmlab.cells.layer import GatedRNN
-from lstmlab.cells.tracing import listening, untouched
+from lstmlab.cells.stock import Twins
+from lstmlab.cells.tracing import alone, ready, recurrent, untouched
+from lstmlab.cells.watching import listening
 from lstmlab.errors import refusal
+from lstmlab.recording.targets import check_targets
 
-OWNER = "GateTensorBoard"  # users meet the messages of this module and of `layers` through it
+OWNER = "GateTensorBoard"  # through which users mostly meet this module and `layers`
 
 
 class CapturedCall(NamedTuple):
     """One call of a layer, as NumPy arrays.
 
-    layer: the layer that was called.
+    layer: the GatedRNN that was called, or that ran in place of a layer of Keras.
     x: its inputs [B, T, F].
     states: the states in which it began.
     mask: [B, T], or None.
@@ -80,41 +85,92 @@ class CapturedCall(NamedTuple):
         return not (np.any(hidden[:, n:]) or any(map(np.any, self.of_states[1:])))
 
 
+def joined(calls: list[CapturedCall]) -> CapturedCall:
+    """Return several calls of a layer as one call of a larger batch."""
+
+    def one(parts: Any) -> Any:
+        if isinstance(parts[0], list):
+            return [one(some) for some in zip(*parts, strict=True)]
+        return None if parts[0] is None else np.concatenate(parts)
+
+    first, *fields = zip(*calls, strict=True)
+    return CapturedCall(first[0], *map(one, fields))
+
+
 class Capture:
-    """Runs a model once, in inference mode, and captures every call of a GatedRNN.
+    """Runs a model once, in inference mode, and captures every call of a recurrent layer.
 
     Each layer adds zero taps to its output and final states. The derivatives of model.compute_loss
-    with respect to the taps are those with respect to outputs and states.
+    with respect to the taps are those with respect to outputs and states. A layer of Keras is run
+    by its twin (see lstmlab.cells.stock), which follows its weights.
 
     Args:
         model: A compiled Keras model. Its weights, states, seeds and metrics stay as they are.
+        owner: Who refuses a model or a probe.
     """
 
-    def __init__(self, model: keras.Model):
-        self.model = model
+    def __init__(self, model: keras.Model, owner: str = OWNER):
+        self.model, self.owner = model, owner
         self._layers: list[GatedRNN] = []
-        self._captured = tf.function(self._capture, autograph=False)
+        self._of: Any = None
+        self._twins: Any = None
 
     def __call__(self, x: Any, y: Any, w: Any) -> list[CapturedCall]:
-        """Capture every call of a GatedRNN, in order.
+        """Capture every call of a recurrent layer, in order.
 
         Args:
             x, y, w: Inputs, targets and sample weights (or None), as model.fit takes them.
 
         Raises:
-            ValueError: The model does not take this batch.
+            ValueError: The model has no such layer, or does not take this batch.
         """
         batch = [tree.map_structure(_tensor, part) for part in (x, y, w)]
         # the metrics too: Keras counts each loss in one when it computes it
-        with untouched(self.model, *self.model.metrics_variables):
+        with alone(self.model), untouched(self.model, *self.model.metrics_variables):
             try:
-                captured = tree.map_structure(_numpy, self._captured(*batch))
-            except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-                shapes, line = tree.map_structure(np.shape, x), " ".join(str(error).split())
-                received = f"x of shapes {shapes}: {line}"
-                raise refusal(OWNER, "a probe that the model takes", received) from error
+                ready(self.model, batch[0])
+                self._prepare()
+                with self._twins.in_place():
+                    captured = tree.map_structure(_numpy, self._captured(*batch))
+            except (ValueError, TypeError, tf.errors.OpError) as error:
+                if str(error).startswith(f"{self.owner}: "):
+                    raise
+                raise self._refused(x, y, w, error) from error
         calls = zip(self._layers, captured, strict=True)
         return [CapturedCall(layer, *values) for layer, values in calls]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """{name: why} of the recurrent layers that cannot be measured."""
+        return {} if self._twins is None else self._twins.left_out
+
+    def time_distributed(self) -> set[keras.Layer]:
+        """Return the layers in a TimeDistributed, which calls them anew for each of its steps."""
+        layers = self.model._flatten_layers()
+        outer = [layer for layer in layers if isinstance(layer, keras.layers.TimeDistributed)]
+        inside = {inner for layer in outer for inner in layer._flatten_layers()}
+        return inside | self._twins.of(inside)
+
+    def _prepare(self) -> None:
+        """Follow the weights; begin anew where a layer or the loss is another one than before."""
+        now = fingerprint(self.model), id(self.model._compile_loss)
+        if self._of != now:
+            self._twins = Twins(self.model)
+            recurrent(self.owner, self.model, self._twins)
+            # a partial, since TensorFlow would count the graphs of all models as one made anew
+            self._captured = tf.function(partial(self._capture), autograph=False)
+            # with the loss itself, so that no other one can come to have its id
+            self._of, self._loss = now, self.model._compile_loss
+        self._twins.follow()
+
+    def _refused(self, x: Any, y: Any, w: Any, error: Exception) -> ValueError:
+        parts = {"x": x, "y": y} if w is None else {"x": x, "y": y, "w": w}
+        shapes = {name: tree.map_structure(np.shape, part) for name, part in parts.items()}
+        received = ", ".join(f"{name} of shapes {shape}" for name, shape in shapes.items()) + ": "
+        # without the colours and the list of arguments that Keras adds
+        text = re.sub(r"\x1b\[\d+m", "", str(error)).partition("Arguments received by")[0]
+        received += " ".join(text.split())
+        return refusal(self.owner, "a probe that the model takes", received)
 
     def _capture(self, x: Any, y: Any, w: Any) -> list[tuple]:
         """For each call of a GatedRNN, the fields of CapturedCall after `layer`."""
@@ -139,6 +195,7 @@ class Capture:
 
         with tf.GradientTape(watch_accessed_variables=False) as tape, listening(tap):
             prediction = self.model(x, training=False)
+            check_targets(self.owner, self.model.loss, y, prediction)
             # not compute_loss: that of a subclass may have no argument `training`
             error = self.model._compute_loss(x, y, prediction, w, training=False)
         derivatives = tape.gradient(error, taps, unconnected_gradients="zero")
@@ -146,13 +203,6 @@ class Capture:
             (*call, of_output, of_states)
             for call, (of_output, *of_states) in zip(calls, derivatives, strict=True)
         ]
-
-
-def time_distributed(model: keras.Model) -> set[keras.Layer]:
-    """Return the layers inside a TimeDistributed, which calls them anew for each of its steps."""
-    layers = model._flatten_layers()
-    outer = [layer for layer in layers if isinstance(layer, keras.layers.TimeDistributed)]
-    return {inner for layer in outer for inner in layer._flatten_layers()}
 
 
 def _tensor(value: Any) -> Any:

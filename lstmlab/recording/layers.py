@@ -1,4 +1,4 @@
-"""The GatedRNN layers of any Keras model, each as a network that every diagnostic can measure.
+"""The recurrent layers of any Keras model, each as a network that every diagnostic can measure.
 
 It reads the model through `capture` and changes nothing in it. It names on stderr what cannot be
 measured.
@@ -12,17 +12,18 @@ import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
-from lstmlab.cells.layer import GatedRNN
+from lstmlab.cells.stock import Twins, stock_layers
+from lstmlab.cells.tracing import has_gated_rnn, recurrent
 from lstmlab.diagnostics.base import Probe
 from lstmlab.diagnostics.common.steps import until_last_error
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Learner
 from lstmlab.learners.bptt import BPTT
-from lstmlab.recording.capture import OWNER, Capture, CapturedCall, time_distributed
+from lstmlab.recording.capture import OWNER, Capture, CapturedCall, joined
 
 
 def measured_layers(model: Any, probe: Any) -> dict[str, tuple[Any, Probe]]:
-    """Return every GatedRNN of a model as a network with a probe of its own.
+    """Return every recurrent layer of a model as a network with a probe of its own.
 
     To measure the same model again and again, keep a MeasuredLayers, whose networks stay the same
     objects.
@@ -67,7 +68,7 @@ class LinearHead(keras.Layer):
 
 
 class MeasuredLayer:
-    """One GatedRNN layer of a Keras model as a network of its own.
+    """One recurrent layer of a Keras model as a network of its own.
 
     It is measured and not trained, so that it has no `apply`. It offers what learners and
     diagnostics read of a network:
@@ -85,6 +86,8 @@ class MeasuredLayer:
     def __init__(self, cell: Any, head: LinearHead, learner: Learner, features: int):
         if not isinstance(learner, BPTT):  # measuring is without dropout, which BPTT would refuse
             learner.check(cell)
+        if not cell.built:  # a copy that a diagnostic has made
+            cell.build((None, features))
         self.cell, self.head, self.learner, self.features = cell, head, learner, features
 
     @property
@@ -101,7 +104,10 @@ class Started:
 
     def __init__(self, cell: Any, states: list[np.ndarray]):
         self._cell = cell
-        self._states = [tf.Variable(state, trainable=False) for state in states]
+        self._states = [
+            keras.Variable(state, dtype=str(state.dtype), trainable=False, name="state")
+            for state in states
+        ]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cell, name)
@@ -115,7 +121,22 @@ class Started:
         Functions compiled before follow later states, since the states are variables.
         """
         times = 1 if batch_size is None else max(1, batch_size // self._states[0].shape[0])
-        return [tf.tile(state, [times, 1])[:batch_size] for state in self._states]
+        return [tf.tile(state.value, [times, 1])[:batch_size] for state in self._states]
+
+    @property
+    def weights(self) -> list:
+        """The weights of the cell, and behind them the states, for a copy that follows both."""
+        return [*self._cell.weights, *self._states]
+
+    @property
+    def of(self) -> Any:
+        """The cell itself."""
+        return self._cell
+
+    def in_dtype(self, dtype: str) -> "Started":
+        """Return a copy of the cell in another precision that begins in these states."""
+        copied = type(self._cell).from_config({**self._cell.get_config(), "dtype": dtype})
+        return Started(copied, [state.numpy().astype(dtype) for state in self._states])
 
     def begin(self, states: list[np.ndarray]) -> None:
         """Begin in these states from now on."""
@@ -123,8 +144,15 @@ class Started:
             variable.assign(state)
 
 
+def _serves(kept: Any, cell: Any, from_zero: bool) -> bool:
+    """Whether a cell that was kept is this one, and can begin in the states that are asked for."""
+    if isinstance(kept, Started):
+        return kept.of is cell
+    return kept is cell and from_zero
+
+
 class MeasuredLayers:
-    """The GatedRNN layers of one model.
+    """The recurrent layers of one model: GatedRNN, and those of Keras that a GatedRNN can be.
 
     Call it with a probe to measure them anew; each MeasuredLayer stays the same object.
 
@@ -137,35 +165,39 @@ class MeasuredLayers:
     - A layer that is called twice has its second call under <name>_1. In a Bidirectional the layers
       are forward_<name> and backward_<name>.
     - A layer that begins in states other than zero is measured from those states.
-    - What cannot be measured is named once, on stderr: layers inside a TimeDistributed; derivatives
+    - The calls of a layer inside a TimeDistributed, one for each of its steps, count as one batch.
+    - A layer of Keras is measured as the GatedRNN that is the same function with its weights.
+    - What cannot be measured is named once, on stderr: recurrent layers of other kinds; derivatives
       that come back through final states (return_state) other than the output.
 
     Weights, states, seeds and metrics of the model stay as they are.
 
     Args:
-        model: A compiled Keras model with at least one GatedRNN, or a lstmlab.Recurrent.
+        model: A compiled Keras model with at least one recurrent layer, or a lstmlab.Recurrent.
+        owner: Who refuses a model or a probe, and names what is left out.
 
     Raises:
-        ValueError: The model is not a Keras model, is not compiled or has no GatedRNN; when called,
-            also for a probe that the model does not take, or of which nothing is left to measure.
+        ValueError: The model is not a Keras model, is not compiled or runs on another backend than
+            TensorFlow; when called, also for a model without such a layer, for a probe that the
+            model does not take, or of which nothing is left to measure.
     """
 
-    def __init__(self, model: Any):
-        self.model = model
+    def __init__(self, model: Any, owner: str = OWNER):
+        self.model, self.owner = model, owner
         self._capture: Capture | None = None
-        if not all(hasattr(model, name) for name in ("cell", "head", "learner")):
-            _check(model)
-            self._capture = Capture(model)
+        if not is_recurrent(model):
+            _check(owner, model)
+            self._capture = Capture(model, owner)
         self._layers: dict[str, MeasuredLayer] = {}
-        self._said: set[str] = set()
+        self._said: dict[str, None] = {}
 
     def __call__(self, probe: Any) -> dict[str, tuple[Any, Probe]]:
         """Return {layer name: (MeasuredLayer, its probe)}; {'': (model, probe)} for a Recurrent."""
         if self._capture is None:
-            return {"": (self.model, whole_probe(self.model, probe))}
+            return {"": (self.model, whole_probe(self.model, probe, self.owner))}
 
         found: dict[str, tuple[Any, Probe]] = {}
-        for call in self._measurable(self._capture(*checked(probe))):
+        for call in self._calls(self._capture(*checked(probe, self.owner))):
             name, again = call.layer.name, 1
             while name in found:
                 name, again = f"{call.layer.name}_{again}", again + 1
@@ -175,15 +207,25 @@ class MeasuredLayers:
 
         if not found:
             received = f"model={self.model.name!r}, with none left"
-            raise refusal(OWNER, "a model that runs a GatedRNN", received)
+            raise refusal(self.owner, "a model that runs a recurrent layer", received)
         return found
 
-    def _measurable(self, calls: list[CapturedCall]) -> list[CapturedCall]:
-        """The calls of those layers that can be measured."""
-        inside = time_distributed(self.model)
-        for name in dict.fromkeys(call.layer.name for call in calls if call.layer in inside):
-            self._say(f"{name}: left out, it is inside a TimeDistributed")
-        return [call for call in calls if call.layer not in inside]
+    @property
+    def left_out(self) -> list[str]:
+        """What was named on stderr so far: layers and derivatives that are not measured."""
+        if self._capture is None:
+            return []
+        return [*(f"{name}: {why}" for name, why in self._capture.left_out.items()), *self._said]
+
+    def _calls(self, calls: list[CapturedCall]) -> list[CapturedCall]:
+        """The calls, those of a layer inside a TimeDistributed as one batch."""
+        assert self._capture is not None
+        inside = self._capture.time_distributed()
+        together: dict[Any, list[CapturedCall]] = {}
+        for number, call in enumerate(calls):
+            batch = (call.layer, call.x.shape) if call.layer in inside else number
+            together.setdefault(batch, []).append(call)
+        return [joined(some) for some in together.values()]
 
     def _layer(self, name: str, call: CapturedCall, probe: Probe) -> MeasuredLayer:
         """The MeasuredLayer of this name, beginning in the states of this call."""
@@ -193,7 +235,7 @@ class MeasuredLayers:
 
         layer = self._layers.get(name)
         # once Started, always Started: zeros are states like others, and the object stays
-        if layer is None or not (from_zero or isinstance(layer.cell, Started)):
+        if layer is None or not _serves(layer.cell, call.layer.cell, from_zero):
             cell = call.layer.cell if from_zero else Started(call.layer.cell, states)
             head = LinearHead(call.layer.units, dtype=call.layer.dtype_policy)
             layer = self._layers[name] = MeasuredLayer(cell, head, BPTT(), probe.x.shape[-1])
@@ -233,27 +275,31 @@ class MeasuredLayers:
 
     def _say(self, line: str) -> None:
         if line not in self._said:
-            self._said.add(line)
-            print(f"{OWNER}: {line}", file=sys.stderr)
+            self._said[line] = None
+            print(f"{self.owner}: {line}", file=sys.stderr)
 
 
-def _check(model: Any) -> None:
-    """Raise ValueError for a model without a GatedRNN, or without a loss."""
+def is_recurrent(model: Any) -> bool:
+    """Return whether it is a lstmlab.Recurrent, or offers what one offers."""
+    return all(hasattr(model, name) for name in ("cell", "head", "learner"))
+
+
+def _check(owner: str, model: Any) -> None:
+    """Raise ValueError for what is no Keras model on TensorFlow with a loss."""
     if not isinstance(model, keras.Model):
-        raise refusal(OWNER, "a Keras model", {"model": model})
-    if not has_gated_rnn(model):
-        raise refusal(OWNER, "a model with at least one GatedRNN", {"model": model.name})
+        raise refusal(owner, "a Keras model", {"model": model})
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        expected = "the TensorFlow backend of Keras, KERAS_BACKEND=tensorflow, to measure"
+        raise refusal(owner, expected, {"backend": backend})
+    if model.built and not (has_gated_rnn(model) or stock_layers(model)):
+        recurrent(owner, model, Twins(model))
     if not model.compiled:
         received = f"model={model.name!r}, not compiled"
-        raise refusal(OWNER, "a compiled model, with a loss", received)
+        raise refusal(owner, "a compiled model, with a loss", received)
 
 
-def has_gated_rnn(model: keras.Model) -> bool:
-    """Return whether a GatedRNN is anywhere in the model."""
-    return any(isinstance(layer, GatedRNN) for layer in model._flatten_layers())
-
-
-def checked(probe: Any) -> tuple:
+def checked(probe: Any, owner: str = OWNER) -> tuple:
     """Return x, y and sample_weight (or None) of a probe for a Keras model.
 
     Raises:
@@ -262,16 +308,16 @@ def checked(probe: Any) -> tuple:
     """
     if not isinstance(probe, (tuple, list)) or len(probe) not in (2, 3):
         asked = "a probe (x, y) or (x, y, sample_weight)"
-        raise refusal(OWNER, asked, type(probe).__name__)
+        raise refusal(owner, asked, type(probe).__name__)
     x, y, w = (*probe, None)[:3]
     lengths = {len(part) for part in tree.flatten([x, y]) if np.ndim(part)}
     if len(lengths) != 1 or lengths == {0}:
         shapes = tree.map_structure(np.shape, [x, y])
-        raise refusal(OWNER, "as many sequences in y as in x, at least one", f"shapes {shapes}")
+        raise refusal(owner, "as many sequences in y as in x, at least one", f"shapes {shapes}")
     return x, y, w
 
 
-def whole_probe(model: Any, probe: Any) -> Probe:
+def whole_probe(model: Any, probe: Any, owner: str = OWNER) -> Probe:
     """Return the Probe of a Recurrent, made from a plain tuple where it is not one yet.
 
     Args:
@@ -284,13 +330,13 @@ def whole_probe(model: Any, probe: Any) -> Probe:
     """
     if isinstance(probe, Probe):
         return probe
-    given_x, given_y, given_w = checked(probe)
+    given_x, given_y, given_w = checked(probe, owner)
     x, y = (np.asarray(part, model.cell.variable_dtype) for part in (given_x, given_y))
     w = np.ones(x.shape[:2], x.dtype) if given_w is None else np.asarray(given_w, x.dtype)
 
     fits = x.ndim == 3 and x.shape[2] == model.features and w.shape == x.shape[:2]
     if not fits or y.ndim != 3 or y.shape[:2] != x.shape[:2]:
         asked = f"a probe x [B, T, {model.features}], y [B, T, K], w [B, T]"
-        raise refusal(OWNER, asked, f"x={x.shape}, y={y.shape}, w={w.shape}")
+        raise refusal(owner, asked, f"x={x.shape}, y={y.shape}, w={w.shape}")
 
     return Probe(x, y, w, until_last_error(w), w > 0)

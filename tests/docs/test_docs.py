@@ -21,6 +21,7 @@ WITH_CODE = [
     ROOT / "README.md",
     ROOT / "docs" / "cell.md",
     ROOT / "docs" / "configuration.md",
+    ROOT / "docs" / "keras.md",
 ]  # test_evening.py runs docs/results.md, which reads runs
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -76,6 +77,8 @@ def test_its_python_runs(page, tmp_path, monkeypatch, capsys):
         opened = gate[marked].mean(axis=0)
         assert opened.max() > 0.1
         assert (gate[~marked].mean(axis=0) < 0.1).all()
+    if page.name == "keras.md":
+        check_keras(names)
     said = {
         "README.md": ["(1000, 50, 4)"],
         "cell.md": [
@@ -84,10 +87,35 @@ def test_its_python_runs(page, tmp_path, monkeypatch, capsys):
             "(64, 8)",
         ],
         "configuration.md": ["(2, 10000, 2)"],
+        "keras.md": [
+            "{'input_gate': (8, 60, 16), 'forget_gate': (8, 60, 16), 'output_gate': (8, 60, 16), ",
+            "['error_flow', 'gates', 'history', 'memory']",
+        ],
     }
     for text in said[page.name]:
         assert text in text_of(page)
         assert text in printed
+
+
+def check_keras(names: dict) -> None:
+    """What docs/keras.md says of its two models."""
+    losses = names["model"].history.history["loss"]
+    assert losses == pytest.approx([3.5] * len(losses), abs=0.1)
+    assert names["y"].var() == pytest.approx(3.5, abs=0.1)
+    rows = names["audit"].set_index(["measure", "of", "what"])["value"]
+    assert rows["memory", "median", "half_life"] == pytest.approx(2, abs=0.5)
+    assert rows["gates", "forget_gate", "mean"] == pytest.approx(0.73, abs=0.01)
+    first, better = (
+        lstmlab.error_flow(names[name], names["x"][:64], names["y"][:64])
+        .query("path == 'cell_state'")
+        .set_index("lag")["norm"]
+        for name in ("model", "better")
+    )
+    assert 1e-5 < first[50] / first[0] < 1e-3
+    assert better[50] / better[0] > 0.5
+    assert names["better"].history.history["loss"][-1] < 0.2
+    assert type(names["theirs"]).__name__ == "LSTM"
+    assert Path("audit.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 @every_page

@@ -226,18 +226,19 @@ def test_arguments_that_are_refused(data):
 
 def test_models_and_probes_that_are_refused_before_training(data, tmp_path):
     x, y = data
-    plain = keras.Sequential([keras.Input((T, F)), layers.LSTM(2), layers.Dense(2)], name="plain")
+    plain = keras.Sequential([keras.Input((T, F)), layers.Flatten(), layers.Dense(2)], name="plain")
     plain.compile("sgd", "mse")
     for model, probe, text in (
         (
             plain,
             data,
-            r"expected a model with at least one GatedRNN\. Received: model='plain'",
+            r"expected a model with at least one GatedRNN, keras\.layers\.LSTM, GRU, SimpleRNN, or "
+            r"RNN of their cells\. Received: model='plain'",
         ),
         (
             simple(),
             (x[..., :2], y),
-            r"expected a probe that the model takes\. Received: x of shapes \(12, 6, 2\): .*",
+            r"expected a probe that the model takes\. Received: x of shapes \(12, 6, 2\), y of .*",
         ),
     ):
         before = model.get_weights()

@@ -9,7 +9,7 @@ from oracles import assert_gradients, randomize
 from stepping import MASK
 
 from lstmlab import GatedCell, GatedRNN, Head, Recurrent, variant
-from lstmlab.cells.tracing import listening
+from lstmlab.cells.watching import listening
 from lstmlab.diagnostics import (
     Bound,
     ErrorFlow,
@@ -39,6 +39,28 @@ def own_gradients(model, probe, weights: list) -> list:
     with tf.GradientTape() as tape:
         error = model.compute_loss(*probe[:2], model(probe[0], training=False), *probe[2:])
     return tape.gradient(error, [weight.value for weight in weights])
+
+
+def assert_stock_gradients(model, given, layer, net, probe) -> None:
+    """The gradients of a twin are those of its layer in the model; of a bias that Keras has twice
+    and we once, that of either.
+    """
+    found = net.learner.gradients(net.cell, net.head, *map(tf.constant, probe[:3]))[2]
+    found = dict(zip(net.weight_names, (one.numpy() for one in found), strict=True))
+    own = own_gradients(model, given, layer.trainable_variables)
+    own = {w.name: g.numpy() for w, g in zip(layer.trainable_variables, own, strict=True)}
+    if own.get("bias", np.zeros(1)).ndim == 2:
+        own["bias"], second = own["bias"]
+        np.testing.assert_allclose(
+            found.pop("recurrent_bias"), second[2 * net.cell.units :], rtol=1e-8, atol=1e-12
+        )
+    if "candidate_recurrent_kernel" in found:
+        parts = [found["recurrent_kernel"], found.pop("candidate_recurrent_kernel")]
+        found["recurrent_kernel"] = np.concatenate(parts, axis=1)
+    assert sorted(found) == sorted(own)
+    for name, gradient in own.items():
+        assert np.abs(gradient).max() > 1e-6, name
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-8, atol=1e-12, err_msg=name)
 
 
 def assert_layers_have_the_gradient_of(model, probe, expected: list[str], **tolerance):
@@ -259,15 +281,20 @@ def test_of_a_subclassed_model_with_named_inputs_and_a_shared_layer(rng):
     )
 
 
-def test_layers_inside_time_distributed_are_left_out(rng, capsys):
+@pytest.mark.parametrize("inner", [GatedRNN, layers.GRU])
+def test_the_steps_of_a_time_distributed_layer_count_as_one_batch(inner, rng, capsys):
     x = rng.normal(size=(B, 2, T, F))
-    inner = [layers.TimeDistributed(GatedRNN(N, name="inner", dtype="float64"), dtype="float64")]
-    model = stacked(rng, *inner, GatedRNN(N, name="outer", dtype="float64"), shape=(2, T, F))
-    assert_layers_have_the_gradient_of(model, (x, rng.normal(size=(B, N))), ["outer"])
-    assert (
-        capsys.readouterr().err
-        == "GateTensorBoard: inner: left out, it is inside a TimeDistributed\n"
-    )
+    each = layers.TimeDistributed(inner(N, name="inner", dtype="float64"), dtype="float64")
+    model = stacked(rng, each, GatedRNN(N, name="outer", dtype="float64"), shape=(2, T, F))
+    given = x, rng.normal(size=(B, N))
+    net, probe = measured_layers(model, given)["inner"]
+    assert probe.x.shape == (2 * B, T, F)
+    np.testing.assert_allclose(probe.x, np.concatenate([x[:, 0], x[:, 1]]))
+    assert capsys.readouterr().err == ""
+    if inner is GatedRNN:
+        assert_layers_have_the_gradient_of(model, given, ["inner", "outer"])
+    else:
+        assert_stock_gradients(model, given, each.layer, net, probe)
 
 
 def test_the_model_stays_as_it_is(rng):
@@ -324,7 +351,7 @@ def test_a_negative_weight_does_not_move_the_end_of_a_sequence(rng, x):
 
 def test_what_is_refused(rng, x):
     model, y = two_layers(rng, "float32"), rng.normal(size=(B, 2))
-    plain = keras.Sequential([keras.Input((T, F)), layers.LSTM(2), layers.Dense(1)], name="plain")
+    plain = keras.Sequential([keras.Input((T, F)), layers.Flatten(), layers.Dense(1)], name="plain")
     raw = keras.Sequential([keras.Input((T, F)), layers.RNN(GatedCell(2))], name="raw")
     fresh = keras.Sequential([keras.Input((T, F)), GatedRNN(2)], name="fresh")
     for wrong, probe, text in (
@@ -332,12 +359,13 @@ def test_what_is_refused(rng, x):
         (
             plain,
             (x, y),
-            r"expected a model with at least one GatedRNN\. Received: model='plain'",
+            r"expected a model with at least one GatedRNN, keras\.layers\.LSTM, GRU, SimpleRNN, or "
+            r"RNN of their cells\. Received: model='plain'",
         ),
         (
             raw,
             (x, y),
-            r"expected a model with at least one GatedRNN\. Received: model='raw'",
+            r"expected a compiled model, with a loss\. Received: model='raw', not compiled",
         ),
         (
             fresh,
@@ -362,7 +390,7 @@ def test_what_is_refused(rng, x):
         (
             model,
             (x[..., :2], y),
-            r"expected a probe that the model takes\. Received: x of shapes \(3, 5, 2\): .*",
+            r"expected a probe that the model takes\. Received: x of shapes \(3, 5, 2\), y of .*",
         ),
     ):
         with pytest.raises(ValueError, match=f"^GateTensorBoard: {text}$"):
@@ -373,7 +401,7 @@ def test_a_probe_of_masked_steps_only_measures_nothing(rng, capsys):
     model = stacked(rng, Zeros(dtype="float64"), GatedRNN(N, name="r", dtype="float64"))
     with pytest.raises(
         ValueError,
-        match=r"^GateTensorBoard: expected a model that runs a GatedRNN\. "
+        match=r"^GateTensorBoard: expected a model that runs a recurrent layer\. "
         rf"Received: model='{model.name}', with none left$",
     ):
         measured_layers(model, (np.zeros((B, T, F)), rng.normal(size=(B, N))))

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,5 +25,6 @@ def values(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
             kept: Any = seen()
             return trace(kept.cell, x)
 
-        _compiled[model] = compiled(traced)
+        # a partial, since TensorFlow would count the graphs of all models as one made anew
+        _compiled[model] = compiled(partial(traced))
     return {name: value.numpy() for name, value in _compiled[model](tf.constant(x)).items()}
