@@ -37,24 +37,62 @@ def unroll(
         at = steps - 1 - t if backwards else t
         return tf.nest.map_structure(lambda x: x[at], xs)
 
-    values, states = step(inputs(0), states)  # outside the loop: it tells the structure
-    flat = tf.nest.flatten(values)
-    kept = [_stack(steps, value).write(0, value) for value in flat] if every_step else flat
-
-    def body(t: Any, kept: list, states: list) -> tuple:
-        at_t, states = step(inputs(t), list(states))
-        flat = tf.nest.flatten(at_t)
-        if every_step:
-            flat = [_written(stack, t, value) for stack, value in zip(kept, flat, strict=True)]
-        return t + 1, flat, list(states)
-
-    loop = tf.constant(1), kept, list(states)
-
     # At least 1, because XLA makes no stacks of 0 places.
     most = tf.maximum(steps - 1, 1) if tf.is_tensor(steps) else max(steps - 1, 1)
+    if not every_step:
+        before = _before_the_last(step, list(states), inputs, steps, some.shape[1], most)
+        values, states = step(inputs(steps - 1), before)
+        return values, list(states)
+
+    values, states = step(inputs(0), states)  # outside the loop: it tells the structure
+    kept = [_stack(steps, value).write(0, value) for value in tf.nest.flatten(values)]
+
+    def body(t: Any, kept: list, states: list) -> tuple:
+        at_t, after = step(inputs(t), list(states))
+        flat = zip(kept, tf.nest.flatten(at_t), strict=True)
+        return t + 1, [_written(stack, t, value) for stack, value in flat], _read(t, states, after)
+
+    loop = tf.constant(1), kept, list(states)
     _, kept, states = tf.while_loop(lambda t, *_: t < steps, body, loop, maximum_iterations=most)
-    kept = [time_major(stack.stack()) for stack in kept] if every_step else kept
+    kept = [time_major(stack.stack()) for stack in kept]
     return tf.nest.pack_sequence_as(values, kept), list(states)
+
+
+def _before_the_last(
+    step: Callable, states: list, inputs: Callable, steps: Any, batch: int | None, most: Any
+) -> list:
+    """The states before the last step, which `unroll` takes outside the loop.
+
+    The loop so carries nothing but states, and a gradient enters it as every one of its steps hands
+    it on. A value of the last step, carried along and never read, would have a gradient that
+    vanishes after one step: the vectorized loops of `jacobian` refuse that.
+    """
+
+    def body(t: Any, states: list) -> tuple:
+        return t + 1, _read(t, states, step(inputs(t), list(states))[1])
+
+    # a first state of one row serves all rows of a batch of unknown size
+    shapes = [state.shape if batch else [None, *state.shape[1:]] for state in states]
+    _, states = tf.while_loop(
+        lambda t, _: t < steps - 1,
+        body,
+        (tf.constant(0), states),
+        shape_invariants=(tf.TensorShape([]), [tf.TensorShape(shape) for shape in shapes]),
+        maximum_iterations=most,
+    )
+    return list(states)
+
+
+def _read(t: Any, before: list, after: list) -> list:
+    """The states after a step, each of which has read the one before.
+
+    A state that no step reads, as the output of a cell without feedback, would stop the vectorized
+    loops of `jacobian`.
+    """
+    return [
+        new if tf.executing_eagerly() or old.consumers() else tf.where(t < 0, old, new)
+        for old, new in zip(before, after, strict=True)
+    ]
 
 
 def time_major(x: Any) -> Any:

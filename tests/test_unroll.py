@@ -1,5 +1,7 @@
 """The one loop over time, against a Python loop."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -102,6 +104,45 @@ def test_steps_known_only_at_run_time(compiled, rng):
             np.testing.assert_allclose(
                 one, other, rtol=1e-12, atol=1e-12
             )  # XLA sums in another order
+
+
+def read_or_not(inputs, states):
+    """A step that reads the first of its states, and not the second."""
+    values, (total, _) = step(inputs, [states[0], inputs[1]])
+    return values, [total, values["both"][1]]
+
+
+def python_loop(one_step, states, xs, every_step):
+    rows = []
+    for t in range(xs[0].shape[1]):
+        values, states = one_step((xs[0][:, t], xs[1][:, t]), states)
+        rows.append(values)
+    if not every_step:
+        return rows[-1], states
+    return tf.nest.map_structure(lambda *v: tf.stack(v, axis=1), *rows), states
+
+
+@pytest.mark.parametrize("every_step", [True, False])
+@pytest.mark.parametrize(("one_step", "steps"), [(step, 1), (step, 2), (step, 4), (read_or_not, 3)])
+def test_jacobians_in_a_compiled_function(one_step, steps, every_step, rng):
+    """Of values and last states, by inputs and first states: vectorized, against a Python loop."""
+    xs, states = data(rng, steps)
+
+    def jacobians(loop, *arrays):
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            answer = loop(one_step, list(arrays[2:]), arrays[:2], every_step)
+            y = tf.concat([tf.reshape(v, (-1,)) for v in tf.nest.flatten(answer)], axis=0)
+        return tape.jacobian(y, arrays, unconnected_gradients="zero")
+
+    found, right = (
+        tf.function(partial(jacobians, loop), autograph=False)(*xs, *states)
+        for loop in (unroll, python_loop)
+    )
+    for one, other in zip(found, right, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    read = right[:-1] if one_step is read_or_not else right
+    assert all(np.abs(other).max() > 1e-3 for other in read)
 
 
 def test_gradient_writes_to_no_stack_of_all_steps(rng):

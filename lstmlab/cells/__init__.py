@@ -4,10 +4,11 @@
 table of gates, `recurrence` what is read back, `initializers` initial values, `layer` the cell over
 time, `variants` the named cells of conf/cell/, `convert` weights from and to Keras, `tracing` the
 values of every step of a finished model (`watching`, `stock` and `fingerprint` serve it: what a
-layer tells, the layers of Keras, what a compiled look depends on), `cascade` a cell that grows. It
-uses only keras.ops, so that it runs on every Keras backend, and loads no Hydra. Users import the
-names below; other rooms also import `gates`, `initializers`, `recurrence` (Product, split,
-within_blocks), `tracing`, `watching`, `stock`, `fingerprint`, `gated` (GatedCell, EPSILON) and
+layer tells, the layers of Keras, what a compiled look depends on), `wrappers` what Bidirectional
+and TimeDistributed hand on, `cascade` a cell that grows. It uses only keras.ops, so that it runs on
+every Keras backend, and loads no Hydra. Users import the names below; other rooms also import
+`gates`, `initializers`, `recurrence` (Product, split, within_blocks), `tracing`, `watching`,
+`stock`, `fingerprint`, `gated` (GatedCell, EPSILON) and
 `layer.GatedRNN`.
 """
 

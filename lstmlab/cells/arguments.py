@@ -208,3 +208,17 @@ def states(cell: Any, given: Sequence) -> None:
         named = zip(cell.state_names, sizes, strict=True)
         expected = ", ".join(f"{name} [B, {size}]" for name, size in named)
         raise refusal(HERE, f"states=[{expected}]", f"shapes {shapes}")
+
+
+def weights(owner: str, own: Sequence, shapes: Sequence) -> None:
+    """What is loaded has the number and the shapes of the layer's own weights."""
+    if [tuple(shape) for shape in shapes] != [tuple(weight.shape) for weight in own]:
+        named = ", ".join(f"{weight.name} {tuple(weight.shape)}" for weight in own)
+        received = ", ".join(str(tuple(shape)) for shape in shapes) or "none"
+        raise refusal(owner, f"weights {named}; {OF_STOCK}", received)
+
+
+OF_STOCK = (
+    "load those of a keras.layers.LSTM, GRU or SimpleRNN into that layer, and take "
+    "lstmlab.GatedRNN.from_keras(layer)"
+)

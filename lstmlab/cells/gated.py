@@ -144,6 +144,20 @@ class GatedCell(Switches):
             self.recurrent_bias = self._weight("bias", (self.units,), "zeros", "recurrent_bias")
         self._biased = biased
 
+    def get_build_config(self) -> None:
+        """Nothing: a cell that is read from a config waits for its layer to build it.
+
+        Built by itself, before the layer, its weights would have paths without the layer's name.
+        """
+
+    def load_own_variables(self, store: Any) -> None:
+        if self.built:
+            own = [*self._trainable_variables, *self._non_trainable_variables]
+            checks.weights(
+                "GatedCell", own, [store[str(k)].shape for k in range(len(store.keys()))]
+            )
+        super().load_own_variables(store)
+
     def call(self, inputs: Any, states: list, training: bool = False) -> tuple[Any, list]:
         inputs, mask = self.dropped(inputs, states[0], training)
         net = None if mask is None else lambda x, hidden: self.net(x, hidden * mask)

@@ -8,16 +8,19 @@ from numbers import Integral
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 from keras.src import backend
 
 from lstmlab.cells import arguments
 from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
+from lstmlab.cells.convert import arguments as cell_arguments
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
 from lstmlab.cells.switches import ARGUMENTS
 from lstmlab.cells.variants import variant as named_variant
 from lstmlab.cells.watching import collect, collecting, held, hold, passed
+from lstmlab.cells.wrappers import check_traces
 from lstmlab.checks import flag
 from lstmlab.errors import refusal
 
@@ -37,8 +40,8 @@ class GatedRNN(keras.layers.RNN):
         return_traces: Whether to add, as the last output, {name: [B, T, ...]}: every gate,
             candidate, cell state and output at every step, as GatedCell.step names them. At masked
             steps they keep their previous values, and with go_backwards they are in the order of
-            processing, like the output. Bidirectional and TimeDistributed do not accept layers with
-            more than one output: use `traces` there.
+            processing, like the output. TimeDistributed, and Bidirectional without return_state,
+            take layers of one output: use `traces` there.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: As in
             keras.layers.LSTM.
 
@@ -112,13 +115,18 @@ class GatedRNN(keras.layers.RNN):
         Raises:
             ValueError: For any other layer.
         """
-        kind_and_cell("GatedRNN.from_keras", layer)
+        kind, theirs = kind_and_cell("GatedRNN.from_keras", layer)
         same = {
             name: getattr(layer, name)
             for name in (*LAYER_FLAGS, "name", "activity_regularizer")
             if hasattr(layer, name)
         }
-        return cls(GatedCell.from_keras(layer), **{"dtype": layer.dtype_policy, **same, **flags})
+        cell = GatedCell(**cell_arguments(kind, theirs))
+        made = cls(cell, **{"dtype": layer.dtype_policy, **same, **flags})
+        if theirs.built:
+            with keras.name_scope(made.name, caller=made):
+                cell.from_keras(layer)
+        return made
 
     def to_keras(self) -> Any:
         """Make the keras.layers.LSTM, GRU or SimpleRNN that computes the same function.
@@ -131,11 +139,17 @@ class GatedRNN(keras.layers.RNN):
         """
         return keras_layer(self)
 
+    def set_weights(self, weights: list) -> None:
+        if self.built:
+            arguments.weights("GatedRNN", self.weights, [np.shape(weight) for weight in weights])
+        super().set_weights(weights)
+
     @property
     def units(self) -> int:
         return self.cell.units
 
     def build(self, sequences_shape: tuple, initial_state_shape: Any = None) -> None:
+        check_traces(self)
         self._check_inputs(sequences_shape)
         super().build(sequences_shape, initial_state_shape)
 
@@ -210,6 +224,7 @@ class GatedRNN(keras.layers.RNN):
         )
 
     def compute_output_shape(self, sequences_shape: tuple, initial_state_shape: Any = None) -> Any:
+        check_traces(self)  # a layer that was built before it was wrapped
         shape = super().compute_output_shape(sequences_shape, initial_state_shape)
         if not self.return_traces:
             return shape
@@ -226,6 +241,14 @@ class GatedRNN(keras.layers.RNN):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "return_traces": self.return_traces}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> GatedRNN:
+        cell = config.get("cell")
+        if isinstance(cell, dict):
+            # files of older versions have it: see GatedCell.get_build_config
+            cell = {name: value for name, value in cell.items() if name != "build_config"}
+        return super().from_config({**config, "cell": cell}, custom_objects)
 
     def _over_time(self, step: Callable, inputs: Any, states: list, wanted: dict) -> tuple:
         """{name: value} of every step [B, T, size], or of the last [B, size]; and the last states.
@@ -318,7 +341,8 @@ class GatedRNN(keras.layers.RNN):
             raise refusal("GatedRNN", expected, {"shape": tuple(shape)})
 
     def _check(self, sequences: Any, initial_state: Any, mask: Any) -> None:
-        """Refuse inputs, a mask or states of the wrong shape."""
+        """Refuse inputs, a mask or states of the wrong shape, and traces in a wrapper."""
+        check_traces(self)
         self._check_inputs(sequences.shape)
         if hasattr(sequences, "row_splits"):
             expected = "a dense tensor; pad it and give a mask"

@@ -313,3 +313,84 @@ def test_fit_in_mixed_precision(policy, rng):
     x = rng.normal(size=(32, T, 3)).astype("float32")
     losses = model.fit(x, x[:, 1, :1], epochs=30, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
+
+
+# Derivatives
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "vanilla",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in variants() if name != "vanilla"),
+    ],
+)
+def test_jacobians_in_a_compiled_function_against_the_unrolled_loop(kind, rng):
+    """Of the last output and states, by inputs, first states and weights; with holes in a mask."""
+    answers = []
+    layer = made(rng, variant=kind, return_state=True)
+    x, states = rng.normal(size=(B, T, 3)), start(layer, rng)
+    for unrolled in (False, True):
+        layer.unroll = unrolled
+
+        @tf.function(autograph=False)
+        def jacobian(x, states):
+            weights = [weight.value for weight in layer.trainable_weights]
+            with tf.GradientTape() as tape:
+                tape.watch([x, *states])
+                y = tf.concat(layer(x, initial_state=states, mask=MASK), axis=1)[1]
+            return tape.jacobian(y, [x, *states, *weights], unconnected_gradients="zero")
+
+        answers.append(jacobian(tf.constant(x), [tf.constant(state) for state in states]))
+    for one, other in zip(*answers, strict=True):
+        close(one, other)
+    assert np.abs(answers[0][0][:, 1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+def test_each_row_by_vectorized_map_and_by_map_fn(sequences, rng):
+    """Outputs of each sequence by itself, and the gradients by the weights that it has alone."""
+    layer, x = made(rng, return_sequences=sequences), tf.constant(rng.normal(size=(B, T, 3)))
+
+    def of_one(row):
+        with tf.GradientTape() as tape:
+            y = layer(row[None])
+            scalar = tf.reduce_sum(y**2)
+        return y[0], tape.gradient(scalar, layer.cell.kernel.value)
+
+    expected = [of_one(row) for row in x]
+    signature = (tf.float64, tf.float64)
+    for found in (
+        tf.vectorized_map(of_one, x),
+        tf.map_fn(of_one, x, fn_output_signature=signature),
+    ):
+        close(found[0], np.stack([y for y, _ in expected]))
+        close(found[1], np.stack([gradient for _, gradient in expected]))
+
+
+def test_hessian_vector_products_against_differences(rng):
+    """Forward over reverse, and reverse over reverse."""
+    layer = made(rng)
+    x, v = tf.constant(rng.normal(size=(B, T, 3))), tf.constant(rng.normal(size=(B, T, 3)))
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            scalar = tf.reduce_sum(layer(x, mask=MASK) ** 3)
+        return tape.gradient(scalar, x)
+
+    def reverse_over_reverse(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            along = tf.reduce_sum(gradient(x) * v)
+        return tape.gradient(along, x)
+
+    with tf.autodiff.ForwardAccumulator(x, v) as accumulator:
+        forward = accumulator.jvp(gradient(x))
+    found = reverse_over_reverse(x)
+    differences = (gradient(x + 1e-5 * v) - gradient(x - 1e-5 * v)) / 2e-5
+    close(found, differences, 1e-7)
+    close(found, forward)
+    for compiled in (False, True):
+        close(tf.function(reverse_over_reverse, jit_compile=compiled, autograph=False)(x), found)
+    assert far(found, 0 * found)

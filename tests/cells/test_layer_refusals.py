@@ -239,3 +239,35 @@ def test_a_cell_says_everything_itself(given):
         ValueError, match=rf"^GatedRNN: expected .* Received: {name}={value!r} beside a cell$"
     ):
         GatedRNN(variant("gru", units=4), **given)
+
+
+@pytest.mark.parametrize("wrapper", [layers.Bidirectional, layers.TimeDistributed])
+@pytest.mark.parametrize("build_first", [False, True])
+def test_traces_behind_a_wrapper_of_one_output(wrapper, build_first):
+    def wrapped():
+        layer = GatedRNN(N, return_traces=True)
+        if build_first:
+            layer.build((None, 5, 3))
+        return wrapper(layer)
+
+    name = wrapper.__name__
+    message = f"{HERE}return_traces=False inside {name}; lstmlab.traces(model, x) shows the gates "
+    message += "there. Received: return_traces=True"
+    shape = (5, 3) if wrapper is layers.Bidirectional else (2, 5, 3)
+    assert refused(lambda: wrapped()(keras.Input(shape))) == message
+    assert refused(lambda: wrapped()(np.ones((2, *shape), "float32"))) == message
+    assert (
+        refused(lambda: tf.function(wrapped(), autograph=False)(np.ones((2, *shape), "float32")))
+        == message
+    )
+
+
+def test_traces_behind_states_are_handed_on_by_bidirectional_and_not_by_time_distributed():
+    layer = GatedRNN(N, return_traces=True, return_state=True)
+    _, *states = layers.Bidirectional(layer)(X)
+    assert [set(part) for part in states if isinstance(part, dict)] == [
+        set(layer.cell.value_sizes)
+    ] * 2
+    assert "inside TimeDistributed; lstmlab.traces(model, x)" in refused(
+        lambda: layers.TimeDistributed(layer)(X[:, None])
+    )
