@@ -166,7 +166,8 @@ class Csv(Task):
         """Raises for names of columns that contradict the other settings."""
         names = {"target": target, "group": group, "time": time, "part": part}
         for name, value in names.items():
-            if value is not None and not isinstance(value, str):
+            # a number: 2008, the name of a column, as the command line reads it
+            if value is not None and not isinstance(value, (str, int, float)):
                 fail("the name of a column, or null", f"task.{name}={value!r}")
 
         wide = self.format == "wide"

@@ -1,12 +1,14 @@
 """The command `lstmlab-tasks`: which tasks there are, and the card of one with a drawn sequence."""
 
 import argparse
+import ast
+import importlib.util
 import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstmlab import config, published
+from lstmlab import config, files, published
 from lstmlab.criterion import WholeSets, check_sets, criterion
 from lstmlab.describe.figure import picture
 from lstmlab.describe.text import describe
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_intermixed_args(argv)
 
     try:
-        print(_list() if options.name is None else _one(options))
+        files.say(_list() if options.name is None else _one(options))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-tasks: {error}")
 
@@ -64,10 +66,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _list() -> str:
     """A line for each task: its name and the question, the first paragraph of its card."""
     known = config.options("task")
-    docs = {name: inspect.getdoc(config.target("task", name)) or "" for name in known}
+    docs = {name: _docstring(config.settings("task", name)["_target_"]) for name in known}
     width = max(map(len, known))
     questions = {name: " ".join(docs[name].partition("\n\n")[0].split()) for name in known}
     return "\n".join(f"{name:<{width}}  {questions[name]}" for name in known)
+
+
+def _docstring(path: str) -> str:
+    """The docstring of a class, from its source where that is found: pandas takes long to load."""
+    module, _, name = path.rpartition(".")
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.origin and spec.origin.endswith(".py"):
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return ast.get_docstring(node) or ""
+    return inspect.getdoc(config.found(path)) or ""
 
 
 def _one(options: argparse.Namespace) -> str:
@@ -83,7 +97,8 @@ def _one(options: argparse.Namespace) -> str:
     ]
 
     if options.picture is not None:
-        picture(task, options.seed, options.position).savefig(options.picture)
+        with files.whole(options.picture) as draft:
+            picture(task, options.seed, options.position).savefig(draft)
         parts.append(f"picture: {options.picture}")
     return "\n\n".join(part for part in parts if part)
 

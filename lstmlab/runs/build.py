@@ -1,5 +1,7 @@
 """Make what a config names, and open a finished run again with the weights it ended with."""
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -8,9 +10,12 @@ from omegaconf import OmegaConf
 
 from lstmlab import __version__, checks
 from lstmlab.config import current, instantiate
+from lstmlab.criterion import check_sets, criterion
 from lstmlab.diagnostics.base import Probe
 from lstmlab.errors import refusal
+from lstmlab.recording.recorder import check_diagnostics
 from lstmlab.results import Run
+from lstmlab.runs.settings import check_plain
 from lstmlab.task import Task, generator, valid_steps
 
 
@@ -51,6 +56,37 @@ def build(config: dict) -> Built:
     model = trainer.prepare(task, cell, head, learner, optimizer)
     probe = _probe(task, config["seed"], config["probe"])
     return Built(task, trainer, model, probe, activation, loss)
+
+
+class Prepared(NamedTuple):
+    """All that a run needs before it writes anything: its parts, and what judges and measures.
+
+    `began` is when making it began, by time.perf_counter.
+    """
+
+    began: float
+    built: Built
+    criterion: Any
+    sets: dict[str, Iterable]
+    diagnostics: dict[str, Any]
+
+
+def prepare(config: dict) -> Prepared:
+    """Make everything that a config names. Writes nothing.
+
+    Raises:
+        ValueError: As `build`, and for a criterion or a diagnostic.
+    """
+    check_plain(config)
+    began = time.perf_counter()
+    built = build(config)
+    rule, sets = criterion(**built.task.criterion), built.task.sets(config["seed"])
+    check_sets("train", rule, sets)
+
+    # made after the weights are drawn: learners that a diagnostic compares may draw seeds
+    diagnostics = instantiate(config, "diagnostic") if config.get("diagnostic") else {}
+    check_diagnostics(diagnostics)
+    return Prepared(began, built, rule, sets, diagnostics)
 
 
 class Reopened(NamedTuple):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from lstmlab.tasks.common.table.text import Text, fail
@@ -53,6 +54,9 @@ def columns_of(
     Raises:
         ValueError: For a column that is not there, or that is named for two purposes.
     """
+    target, group, time, part = (_as_text(name, text) for name in (target, group, time, part))
+    if isinstance(features, list):
+        features = [_as_text(name, text) for name in features]
     named = {"target": target, "group": group, "time": time, "part": part}
     _check_features(features)
     _check_there(text, named, features or [])
@@ -72,6 +76,29 @@ def columns_of(
         fail(f"at least one column of numbers{text.other(text.header)}", received)
     lines = ["value"] if wide else numbers
     return Columns(numbers, lines, target, group, time, part, wide, forecasts, notes=notes)
+
+
+def _as_text(name: Any, text: Text) -> Any:
+    """The column whose name was read as a number or as true: 2008 means '2008'.
+
+    Other values stay as they are, and so does one that several names are written forms of.
+    """
+    if isinstance(name, str) or not isinstance(name, (int, float)):
+        return name
+    if str(name) in text.header:
+        return str(name)
+    like = [column for column in text.header if _means(column, name)]
+    return like[0] if len(like) == 1 else str(name)
+
+
+def _means(column: str, value: float) -> bool:
+    """Whether the name of a column is another way to write a value: 1.50, 1e3, TRUE."""
+    if isinstance(value, bool):
+        return column.lower() == str(value).lower()
+    try:
+        return float(column) == value
+    except ValueError:
+        return False
 
 
 def _check_features(features: list[str] | None) -> None:
