@@ -6,12 +6,9 @@ Nothing heavy is imported before the config is composed, so that --help and --cf
 import argparse
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -19,13 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from lstmlab import files
 from lstmlab.config import import_as, one_line, use
 from lstmlab.config.search import search_installed
 from lstmlab.errors import refusal
-from lstmlab.runs import sweep
-
-if TYPE_CHECKING:
-    from lstmlab.results import Run  # loads pandas
+from lstmlab.runs import begin, sweep
+from lstmlab.runs.settings import check_read
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 _failures: list[BaseException] = []  # of the run, kept for main
@@ -40,27 +36,44 @@ def main() -> None:
         search_installed()
         _lead()
     except KeyboardInterrupt:
-        said = "lstmlab: interrupted; what was measured so far is in the run folder"
-        print(said, file=sys.stderr)
+        kept = "what was measured so far is in the run folder"
+        wrote = begin.begun or sweep.led
+        said = kept if wrote else "nothing was written yet"
+        print(f"lstmlab: interrupted; {said}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except Exception as error:
+    except (Exception, begin.Refused) as error:
         if asked_for_traceback:
             raise
-        print(f"lstmlab: {one_line(error)}", file=sys.stderr)
+        cause = error.__cause__ if isinstance(error, begin.Refused) else error
+        line = one_line(cause or error)
+        for one in begin.begun:  # where Hydra could not write its own files
+            one.run.end_if_running("failed", line)
+        print(f"lstmlab: {line}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
 
 
 def _flags() -> argparse.Namespace:
-    """Read Hydra's flags. Raises ValueError for one that it would answer with a page of usage."""
+    """Read Hydra's flags, and put them behind the settings, as Hydra wants them.
+
+    Raises ValueError for a flag that Hydra would answer with a page of usage.
+    """
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        flags, unknown = parser.parse_known_args()
+        options, unknown = parser.parse_known_intermixed_args()
     except argparse.ArgumentError as error:
         raise ValueError(f"flags: {error.message}. Received: {shlex.join(sys.argv[1:])}") from None
     if unknown:
         raise refusal("flags", "those that `lstmlab --hydra-help` lists", shlex.join(unknown))
-    return flags
+
+    settings, flags = list(options.overrides), []
+    for argument in sys.argv[1:]:
+        if settings and argument == settings[0]:
+            settings.pop(0)
+        else:
+            flags.append(argument)
+    sys.argv[1:] = [*options.overrides, *flags]
+    return options
 
 
 def _lead() -> None:
@@ -88,65 +101,42 @@ def _hydra(config: DictConfig) -> None:
 
 
 def _job(config: DictConfig) -> None:
-    from lstmlab.results import Run, first_row
-
     about = HydraConfig.get()
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     choices = dict(about.runtime.choices)
     import_as(settings, about.runtime)
+    if about.mode == RunMode.MULTIRUN:
+        _job_of_sweep(config, settings, choices)
+    else:
+        _run_here(begin.begun[-1], settings, choices)
+
+
+def _job_of_sweep(config: DictConfig, settings: dict, choices: dict) -> None:
+    """Carry out one job of a sweep, in a process of its own."""
+    from lstmlab.results import Run, first_row
+
+    about = HydraConfig.get()
     run = Run(about.runtime.output_dir)
     run.begin(first_row(settings, choices))
-    _environment(settings["threads"])
-    if about.mode == RunMode.MULTIRUN:
-        sweep.run_in_own_process(run, sweep.Leader(Path(about.sweep.dir)))
+    begin.environment(settings["threads"])
+    try:
+        check_read(config)
+    except ValueError as error:
+        row = run.end_if_running("failed", one_line(error))
+        files.say(sweep.job_line(row, run.folder))
     else:
-        _run_here(run, settings, choices)
+        sweep.run_in_own_process(run, sweep.Leader(Path(about.sweep.dir)))
 
 
-def _environment(threads: Any) -> None:
-    """Set what must be set before TensorFlow is imported: threads, the backend, and quiet."""
-    fine = threads in range(1, (os.cpu_count() or 1) + 1)  # if it is not, train refuses it
-    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(threads if fine else 1)
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def _run_here(begun: begin.Begun, settings: dict, choices: dict) -> None:
+    """Carry out a single run in this process, and print its summary at the very end."""
+    from lstmlab.runs import train
 
-
-def _run_here(run: "Run", settings: dict, choices: dict) -> None:
-    """Carry out a single run in this process."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = begun.run.folder
     try:
-        with _stderr_to(run.folder / "log.txt"):
-            from lstmlab.runs import train
-
-        train.run(settings, run.folder, choices)
-    except KeyboardInterrupt:
-        run.end_if_running("interrupted", "stopped by a signal before the training")
-        raise
-    except Exception as error:
-        run.end_if_running("failed", one_line(error))
-        raise
+        train.run(settings, folder, choices, prepared=begun.prepared)
     finally:
-        _show(run)
+        if begun.run.read_row().get("sequences"):
+            from lstmlab import report
 
-
-@contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
-    """Send stderr to the log: TensorFlow greets there on import, and no setting silences it."""
-    kept = os.dup(2)
-    with open(log, "ab") as file:
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _show(run: "Run") -> None:
-    """Draw the picture and print the summary, if there is anything to show."""
-    if run.read_row().get("sequences"):
-        from lstmlab import report
-
-        report.picture(run.folder)
-        print(report.summary(run.folder), flush=True)
+            files.say(report.summary(folder))

@@ -1,14 +1,15 @@
 """Run folders and pandas: plain files in, one DataFrame out."""
 
 import json
-import os
 import platform
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lstmlab import files
 from lstmlab.errors import refusal
 
 ROW = "result.json"
@@ -73,18 +74,43 @@ class Run:
         Raises:
             ValueError: The folder holds a run already.
         """
+        path = self.folder / ROW
         try:
-            (self.folder / ROW).open("x").close()  # fails if another process was faster
-        except FileExistsError:
+            with files.writing(path):
+                path.open("x").close()  # fails if another process was faster
+        except files.WriteError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
             received = {"folder": str(self.folder)}
             raise refusal("results", "a folder without a run", received) from None
-        self.write_row(row)
+        try:
+            self.write_row(row)
+        except files.WriteError:
+            path.unlink()  # empty, it would be a run that cannot be read
+            raise
 
-    def write_row(self, row: dict) -> None:
-        """Replace result.json in one move, so that no reader ever meets half a row."""
-        draft = self.folder / f".{ROW}.draft"
-        draft.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-        os.replace(draft, self.folder / ROW)
+    def write_row(self, row: dict, last: bool = False) -> None:
+        """Replace result.json in one move, so that no reader ever meets half a row.
+
+        Args:
+            row: The row.
+            last: Whether the run ends with it. It is on the disk when this returns; if a full disk
+                has no room for a second file, it is written over the row that is there.
+
+        Raises:
+            WriteError: It cannot be written; the row that was there stays.
+        """
+        path = self.folder / ROW
+        try:
+            files.write(path, json.dumps(row, indent=1) + "\n", sync=last)
+        except files.WriteError as error:
+            if not last or not path.is_file():
+                raise
+            # compact, so that the reason still fits into the room of the first row
+            with suppress(files.WriteError):
+                files.overwrite(path, json.dumps(row, separators=(",", ":")) + "\n")
+                return
+            raise error
 
     def read_row(self) -> dict:
         """Return the row; one that cannot be read has the status 'unreadable' and the reason."""
@@ -105,18 +131,21 @@ class Run:
             reason: Goes with the status.
 
         Returns:
-            The row.
+            The row. If it cannot be written, its reason says so.
         """
         row = self.read_row()
         if row["status"] in ("running", "unreadable"):
             row.update(status=status, reason=reason)
-            self.write_row(row)
+            try:
+                self.write_row(row, last=True)
+            except files.WriteError as error:
+                row.update(reason=f"{reason}; {error}")
         return row
 
     def append(self, name: str, table: pd.DataFrame) -> None:
-        """Add rows to <name>.csv; they are on disk when this returns."""
+        """Add rows to <name>.csv, in one piece. Raises WriteError; the file is then as before."""
         path = self.folder / f"{name}.csv"
-        table.to_csv(path, mode="a", header=not path.exists(), index=False)
+        files.append(path, table.to_csv(header=not path.exists(), index=False))
 
     def read(self, name: str) -> pd.DataFrame:
         """Return <name>.csv; empty if there is none."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ ENDLESS = (
     "probe=2",
     "task.criterion.sequences=1000000",
 )
+PARTS = ("task", "cell", "head", "learner", "trainer", "optimizer", "diagnostic")
 LITTLE = (*SMALL, "diagnostic=[example]")
 PATIENCE = 180  # seconds until a test gives up: no measure of speed
 
@@ -108,6 +110,9 @@ def test_run_ends_with_a_summary_a_row_and_a_picture(twins):
     for code, out, err in results:
         assert code == 0, err
         assert "Traceback" not in err
+        first, second = err.splitlines()[:2]
+        assert first.startswith("building task adding, cell lstm1997, learner truncated1997, ")
+        assert second == "measuring, and compiling the training"
         assert len(err) < 2000, "greetings of libraries belong into the log"
         for word in (
             "result ",
@@ -141,7 +146,30 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["speed=3"], ["no such setting", "expected", "speed=3"]),
         (["task.TT=3"], ["no such setting", "expected", "task.TT=3"]),
         (["task=nosuch"], ["expected one of adding, adding_modern, ", "task=nosuch"]),
-        (["cell=null"], ["~part", "cell=null"]),
+        *(([f"{part}=null"], [f"{part}: expected one of ", f"{part}=null"]) for part in PARTS),
+        (["cell="], ["cell: expected one of cascade, ", "cell="]),
+        (["task=3"], ["task: expected one of adding, ", "task=3"]),
+        (["outputs="], ["outputs: expected the name of a folder", "outputs=''"]),
+        (["outputs=null"], ["outputs: expected the name of a folder", "outputs=None"]),
+        (["outputs='~/x'"], ["without ~, as /", "outputs='~/x'"]),
+        (["seed="], ["expected an integer >= 0", "seed=''"]),
+        (["seed=null"], ["expected an integer >= 0", "seed=None"]),
+        (["probe="], ["expected a positive integer", "probe=''"]),
+        (["threads=0"], ["CPU threads of one run", "threads=0"]),
+        (["tasc=adding"], ["(nearest: task)", "tasc=adding"]),
+        (["optimizer.lerning_rate=1"], ["(nearest: optimizer.learning_rate)"]),
+        (["task=csv", "task.sepratr=x"], ["(nearest: task.separator)"]),
+        (["+lerning_rate=0.1"], ["(nearest: optimizer.learning_rate)", "+lerning_rate=0.1"]),
+        (["+optimiser.learning_rate=1"], ["(nearest: optimizer.learning_rate)"]),
+        (["+model=lstm"], ["(nearest: cell=lstm1997)", "Received: +model=lstm"]),
+        (["++x=1"], ["expected task, cell, ", "Received: ++x=1"]),
+        (["-m", "+lerning_rate=1,2"], ["(nearest: optimizer.learning_rate)"]),
+        (["-m", "+lerning_rate=1", "seed=0,1"], ["(nearest: optimizer.learning_rate)"]),
+        (["seed=0", "-m", "--cfg", "job"], ["Only one of --run, --multirun, --cfg"]),
+        (["task.file=~/x.csv"], ["""as in 'task.file="~/x.csv"'"""]),
+        (["task.target=pH (units)"], ["""as in 'task.target="pH (units)"'"""]),
+        (["task.file=/d/a,b.csv"], ["lstmlab -m", """as in 'task.file="/d/a,b.csv"'"""]),
+        (["task.separator=;"], ["""as in 'task.separator=";"'"""]),
         (
             ["experiment=hs97/nosuch"],
             ["expected one of chunker/stream, ", "experiment=hs97/nosuch"],
@@ -158,20 +186,40 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         ),
         (["-m", "cell=vanilla,nosuch"], ["expected one of cascade, chrono, ", "cell=nosuch"]),
         (["hydra.run.dir=used"], ["expected a folder without a run", "used"]),
+        (["hydra.run.dir=begun"], ["expected a folder without a run", "begun"]),
+        (["hydra.run.dir=file"], ["file: expected a folder that can be written"]),
     ],
 )
 def test_bad_command_lines_are_one_line(arguments, words, tmp_path):
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "result.json").write_text('{"status": "solved", "sequences": 5}')
+    (tmp_path / "begun" / ".hydra").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
     code, out, err = command(tmp_path, *arguments)
     assert code == 1
+    wrote = {*tmp_path.rglob("*")} - {*before, tmp_path / "run.out", tmp_path / "run.err"}
+    # Hydra finds an option of a sweep missing when the sweep has begun
+    assert not wrote or "cell=vanilla,nosuch" in arguments, "refused before anything is written"
     line = the_line(err)
     assert err.strip() == line
     assert all(word in line for word in words), line
     assert out == ""
     assert json.loads((tmp_path / "used" / "result.json").read_text())["sequences"] == 5
     assert len(rows(tmp_path)) == 1
+
+
+def test_flags_may_stand_among_the_settings(tmp_path):
+    outs = [
+        command(tmp_path, *arguments)
+        for arguments in (
+            ["--cfg", "job", "seed=7", "cell=gru"],
+            ["seed=7", "--cfg", "job", "cell=gru"],
+            ["seed=7", "cell=gru", "--cfg=job"],
+        )
+    ]
+    assert outs[0] == outs[1] == outs[2]
+    assert "seed: 7" in outs[0][1]
 
 
 def test_traceback_when_asked_for(tmp_path):
@@ -226,17 +274,40 @@ def test_bad_setting_and_divergence(tmp_path):
     processes = {name: start(tmp_path / name, *arguments) for name, arguments in cases.items()}
     ends = {name: finish(process, tmp_path / name) for name, process in processes.items()}
     assert {code for code, _, _ in ends.values()} == {1}
+    assert not list((tmp_path / "bad").glob("outputs")), "refused before anything is written"
     assert the_line(ends["bad"][2]).endswith(
         ": GatedCell: expected a divisor of units=4, one of [1, 2, 4]. Received: block_size=3"
     )
     assert ends["bad"][1] == ""
     assert "Received: optimizer.learning_rate=1e+30" in the_line(ends["nan"][2])
     assert "failed after" in ends["nan"][1]
-    for name, (_, _, err) in ends.items():
-        [(folder, row)] = rows(tmp_path / name).items()
-        assert row["status"] == "failed"
-        assert row["reason"] in the_line(err)
-        assert "Traceback" in (folder / "log.txt").read_text()
+    [(folder, row)] = rows(tmp_path / "nan").items()
+    assert row["status"] == "failed"
+    assert row["reason"] in the_line(ends["nan"][2])
+    assert "Traceback" in (folder / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_a_full_disk(tmp_path):
+    """No file may grow beyond 12,000 bytes, as the weights do: the row and the last line say so."""
+    arguments = [*SMALL, "diagnostic=[]", "hydra.run.dir=run"]
+    limit = (resource.RLIMIT_FSIZE, (12_000, 12_000))
+    done = subprocess.run(
+        [PROGRAM, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(*limit),
+    )
+    assert done.returncode == 1
+    weights = f"{tmp_path}/run/model.weights.h5"
+    assert the_line(done.stderr) == (
+        f"lstmlab: {weights}: expected a file that can be written. Received: File too large"
+    )
+    assert "failed after 200 sequences" in done.stdout
+    assert not os.path.exists(weights)
+    row = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (row["status"], row["reason"]) == ("failed", the_line(done.stderr)[len("lstmlab: ") :])
 
 
 @pytest.mark.slow
@@ -306,6 +377,8 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     assert "1 of 4 jobs did not finish" in the_line(err)
     assert "killed      cell=vanilla task=adding" in out, "in the list of jobs"
     assert "- killed: " in out, "in the report"
+    for folder, row in rows(tmp_path).items():
+        assert (folder / "picture.png").exists() == (row["status"] == "budget")
     for name in ("report.md", "report.csv", "report.png"):
         assert list(tmp_path.glob(f"outputs/sweeps/*/*/{name}"))
     alone = next(iter(rows(twins[0]).values()))

@@ -4,6 +4,7 @@ Read from the sources; nothing is imported.
 """
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -48,10 +49,12 @@ unroll
 conf
 errors
 checks        errors
+files
 typing
-lstmlab
+late
+lstmlab       late
 """
-EVERYBODY = {"errors", "checks", "typing"}
+EVERYBODY = {"errors", "checks", "files", "typing"}
 # In a room modules may import one another, without circles. These import only the named ones.
 _INSIDE = """
 learners.base
@@ -254,6 +257,38 @@ def test_a_forbidden_arrow_is_found(place, target, tmp_path):
     found = violations({**modules(), name: tmp_path / "module.py"})
     expected = [f"lstmlab.{name} imports {target}"] if target else []
     assert [line for line in found if line.startswith(f"lstmlab.{name} imports")] == expected
+
+
+# command, its arguments, and what it must not load
+FRAMEWORKS = ("tensorflow", "keras", "sklearn")
+TABLES = (*FRAMEWORKS, "scipy", "matplotlib", "pandas")
+LIGHT = (
+    ("lstmlab.app", ["--help"], (*TABLES, "numpy", "tabulate")),
+    ("lstmlab.app", ["--cfg", "job"], (*TABLES, "numpy", "tabulate")),
+    ("lstmlab.app", ["task=nosuch"], (*TABLES, "numpy", "tabulate")),
+    ("lstmlab.report", ["--help"], (*TABLES, "numpy", "hydra")),
+    ("lstmlab.report", ["."], (*FRAMEWORKS, "scipy", "hydra", "tensorboard")),
+    ("lstmlab.describe", ["--help"], (*TABLES, "hydra")),
+    ("lstmlab.describe", [], (*TABLES, "hydra", "tabulate")),
+    ("lstmlab.describe", ["adding"], (*FRAMEWORKS, "scipy", "matplotlib", "pandas")),
+    ("lstmlab.explain", ["--help"], (*TABLES, "numpy", "hydra")),
+    ("lstmlab.bench", ["--help"], (*FRAMEWORKS, "scipy", "matplotlib", "hydra")),
+)
+
+
+@pytest.mark.parametrize(("module", "arguments", "heavy"), LIGHT)
+def test_a_light_command_loads_nothing_heavy(module, arguments, heavy, tmp_path):
+    (tmp_path / "run").mkdir()
+    row = {"status": "budget", "task": "adding", "cell": "gru", "learner": "bptt", "sequences": 1}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(row))
+    code = f"import sys\nfrom {module} import main\nsys.argv[1:] = {arguments}\ntry: main()\n"
+    code += "finally: print('loaded', *sorted({n.split('.')[0] for n in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    first, *loaded = done.stdout.splitlines()[-1].split()
+    assert first == "loaded", done.stderr
+    assert not {*loaded} & {*heavy}, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The reader of conf/ against the files themselves, and against a small conf/ made here."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 from hydra.errors import MissingConfigException
 
 from lstmlab import config
+from lstmlab.config.quoting import may_be_one_text
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -92,6 +94,43 @@ def test_changed_settings():
 def test_what_changed_refuses(group, option, override, message):
     with pytest.raises(ValueError, match=message):
         config.changed(group, option, [override])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "~/x.csv", "pH (units)", "a,b.csv", ";", ",", "a=b", "it's", "a #b", "größe", "{x}", 'a"b',
+        "a & b", "<a>", "a(b", "[a", "it's \"a\"", "x\\\"", "${x", "!", "a,b (c)",
+    ],
+)  # fmt: skip
+def test_a_value_in_quotes_is_read_as_it_was_typed(value):
+    """By a shell, and then by Hydra."""
+    [typed] = shlex.split(config.quoted(f"task.target={value}"))
+    whole, _ = config.compose("task=csv", typed)
+    assert whole["task"]["target"] == value
+    assert config.quoted("word") is None
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("task.file=/d/a,b.csv", True),
+        ("task.target=a,b", True),
+        ("seed=0,1", False),
+        ("task.T=50,60", False),
+        ("optimizer.learning_rate=0.1,1e-3", False),
+        ("cell=gru,vanilla", False),
+        ("seed=range(0,3)", False),
+    ],
+)
+def test_commas_that_may_belong_to_a_text(override, text):
+    assert may_be_one_text(override) == text
+
+
+def test_a_list_is_quoted_name_by_name():
+    [typed] = shlex.split(config.quoted("task.features=[pH (units), größe]"))
+    whole, _ = config.compose("task=csv", typed)
+    assert whole["task"]["features"] == ["pH (units)", "größe"]
 
 
 def test_composed_as_the_command_does_it():

@@ -4,11 +4,17 @@
 `main`; no other room imports this one.
 """
 
+import sys
 from typing import Any
+
+from lstmlab.files import WriteError
 
 
 def main(argv: Any = None) -> None:
     """Run the command; its parts are loaded only now."""
     from lstmlab.bench.command import main as command
 
-    command(argv)
+    try:
+        command(argv)
+    except WriteError as error:
+        sys.exit(f"lstmlab-bench: {error}")

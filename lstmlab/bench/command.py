@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstmlab import config
+from lstmlab import config, files
 from lstmlab.bench import diagnostics as bench_diagnostics
 from lstmlab.bench import learners as bench_learners
 from lstmlab.describe import build
@@ -51,23 +51,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f"lstmlab-bench: {error}")
     if options.what == "presets":
         table = bench_diagnostics.presets(bench_diagnostics.PRESETS, options.budget, options.rounds)
-        print(table.to_markdown(index=False, floatfmt=".3f"))
+        files.say(table.to_markdown(index=False, floatfmt=".3f"))
     elif options.what == "measures":
         probe = options.steps, options.batch
         table = bench_diagnostics.measures(
             options.measures, options.of_cells, *probe, options.rounds
         )
-        print(table.to_markdown(index=False, floatfmt=".3f"))
+        files.say(table.to_markdown(index=False, floatfmt=".3f"))
     elif options.what == "learners":
         chosen = options.learners, options.cells, options.lengths, options.widths
         raw = bench_learners.run(*chosen, options.rounds, SECONDS, options.csv)
-        print(bench_learners.tables(raw))
+        files.say(bench_learners.tables(raw))
     elif options.what == "sampling":
         try:
             table = sampling(_tasks(options.tasks), options.rounds, SECONDS)
         except ValueError as error:
             sys.exit(f"lstmlab-bench: {error}")
-        print(table.to_markdown(index=False, floatfmt=".1f"))
+        files.say(table.to_markdown(index=False, floatfmt=".1f"))
     else:
         _layers(options)
 
@@ -80,8 +80,8 @@ def _layers(options: argparse.Namespace) -> None:
         shape = SHAPES[name]
         layers = BENCHMARKS[options.what](shape[-1])
         table = measured(layers, shape, options.rounds, SECONDS)
-        print(f"{name}: batch, steps, features, units = {shape}")
-        print(f"{table.to_markdown(index=False, floatfmt='.2f')}\n")
+        files.say(f"{name}: batch, steps, features, units = {shape}")
+        files.say(f"{table.to_markdown(index=False, floatfmt='.2f')}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from lstmlab import files
+
 # name: class, module below lstmlab.learners, settings, and the exponent of its multiplications per
 # step against the cells
 LEARNERS: dict[str, tuple[str, str, dict, int]] = {
@@ -53,11 +55,13 @@ def run(
     one process. A measurement that cannot be done is named on stderr and left out. csv: a file that
     holds all rows so far, at every moment.
     """
+    if csv:
+        files.check(csv)
     rows: list[dict] = []
     for part, items in _processes(learners, cells, lengths, widths):
         rows += _apart(part, items, *((0, 0.0) if part == "memory" else (rounds, seconds)))
         if csv:
-            pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(csv, index=False)
+            files.write(csv, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

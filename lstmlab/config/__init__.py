@@ -9,6 +9,7 @@ Everything here is imported from the room itself. Importing it loads no Hydra.
 """
 
 from lstmlab.config.folders import FLAG, add_flag, built_in, own, searched, use
+from lstmlab.config.known import PARTS, no_such_setting
 from lstmlab.config.make import changed, compose, described, instantiate, made
 from lstmlab.config.messages import one_line, unknown_setting
 from lstmlab.config.older import current
@@ -26,10 +27,11 @@ from lstmlab.config.options import (
     unknown_option,
 )
 from lstmlab.config.places import import_as
+from lstmlab.config.quoting import quoted
 
 __all__ = [
-    "FLAG", "add_flag", "built_in", "changed", "compose", "current", "described", "found",
-    "import_as", "instantiate", "made", "nearest", "one_line", "options", "options_in", "own",
-    "path_of", "records", "renamed", "searched", "settings", "target", "text", "unknown_option",
-    "unknown_setting", "use",
+    "FLAG", "PARTS", "add_flag", "built_in", "changed", "compose", "current", "described", "found",
+    "import_as", "instantiate", "made", "nearest", "no_such_setting", "one_line", "options",
+    "options_in", "own", "path_of", "quoted", "records", "renamed", "searched", "settings",
+    "target", "text", "unknown_option", "unknown_setting", "use",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import yaml
 
 from lstmlab.config.folders import own
 from lstmlab.config.options import found, nearest, not_yaml, path_of, settings
+from lstmlab.config.quoting import may_be_one_text, quoted
 from lstmlab.errors import refusal
 
 
@@ -42,13 +43,15 @@ def instantiate(config: dict, group: str, **more: Any) -> Any:
     settings = config.get(group)
     if not isinstance(settings, dict):
         raise refusal("train", f"an option of the group {group!r}", {group: settings})
+    if foreign := _foreign(group, settings):
+        raise ValueError(foreign)
     try:
         # plain lists and dictionaries: those of OmegaConf are neither
         return instantiate(settings, _convert_="all", **more)
     except (InstantiationException, SystemExit) as error:
         cause = error.__cause__ or error
-        said = _unfound(group, settings) or _foreign(group, settings) or _named(group, cause)
-        raise ValueError(said) from cause
+        said = _unfound(group, settings) or _foreign(group, settings, strict=True)
+        raise ValueError(said or _named(group, cause)) from cause
 
 
 def changed(group: str, option: str, overrides: Sequence[str] = (), seed: int = 0) -> Any:
@@ -205,12 +208,20 @@ def _parsed(option: str, overrides: Sequence[str]) -> list[tuple[str, Any]]:
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as error:
-        asked = "a value as `lstmlab` reads it, quoted where it needs it: \"separator=';'\""
+        asked = f"a value as `lstmlab` reads it{_as_in(str(error.override))}"
         raise refusal(option, asked, str(error.override)) from None
     for one in parsed:
         if one.is_sweep_override():
-            raise refusal(option, "one value, for a list [value, value]", str(one.input_line))
+            line = str(one.input_line)
+            quotes = _as_in(line) if may_be_one_text(line) else ""
+            expected = f"one value, for a list [value, value]{quotes}"
+            raise refusal(option, expected, line)
     return [(one.key_or_group, one.value()) for one in parsed]
+
+
+def _as_in(override: str) -> str:
+    as_in = quoted(override)
+    return f", in quotes, as {as_in}" if as_in else ""
 
 
 def _leaves(settings: dict, before: str = "") -> list[str]:
@@ -242,23 +253,47 @@ def _unfound(group: str, settings: Any) -> str | None:
     return str(refusal(group, "a class, as module.Class", {"_target_": settings["_target_"]}))
 
 
-def _foreign(group: str, settings: dict) -> str | None:
-    """Name settings that the class does not have, as when only _target_ was changed."""
-    target = settings.get("_target_")
+def _foreign(place: str, settings: Any, strict: bool = False) -> str | None:
+    """Name settings that a class does not have, at any depth; None if there are none.
+
+    A class that takes any settings (**kwargs) judges them itself; with `strict`, the arguments of
+    the classes that it is made from are all that it has.
+    """
+    if isinstance(settings, list):
+        settings = dict(enumerate(settings))
+    if not isinstance(settings, dict):
+        return None
+    known = _arguments(settings.get("_target_"), strict)
+    names = [str(name) for name in settings if not str(name).startswith("_")]
+    unknown = [name for name in names if known is not None and name not in known]
+    if unknown:
+        return _not_its_own(place, str(settings["_target_"]), unknown, known or [])
+    inner = (_foreign(f"{place}.{name}", value, strict) for name, value in settings.items())
+    return next((line for line in inner if line), None)
+
+
+def _arguments(target: Any, strict: bool) -> list[str] | None:
+    """The names of a class's arguments; None without a class, or if it takes any."""
     try:
-        known = inspect.signature(found(str(target))).parameters
+        made_from = found(str(target))
+        parameters = dict(inspect.signature(made_from).parameters)
     except (ImportError, AttributeError, ValueError, TypeError):
         return None
-    unknown = [
-        f"{group}.{name}" for name in settings if name not in known and not name.startswith("_")
-    ]
-    if not unknown:
-        return None
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        if not strict:
+            return None
+        for kind in getattr(made_from, "__mro__", ()):
+            parameters |= inspect.signature(kind.__init__).parameters
+    return [name for name in parameters if name not in ("self", "args", "kwargs")]
 
-    own = f"lstmlab '~{group}' +{group}._target_={target} +{group}.NAME=VALUE"
+
+def _not_its_own(place: str, target: str, unknown: list[str], known: list[str]) -> str:
+    near = nearest(unknown[0], known) if len(unknown) == 1 else ""
+    own = f"lstmlab '~{place}' +{place}._target_={target} +{place}.NAME=VALUE"
     return (
-        f"{group}: not all of these are settings of {target}; expected only its own, "
-        f"for a class of your own as in {own}. Received: {', '.join(unknown)}"
+        f"{place}: not all of these are settings of {target}; expected only its own{near}, "
+        f"for a class of your own as in {own}. "
+        f"Received: {', '.join(f'{place}.{name}' for name in unknown)}"
     )
 
 

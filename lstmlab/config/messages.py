@@ -6,7 +6,9 @@ from typing import Any
 
 import yaml
 
+from lstmlab.config.known import as_typed, names_composed, no_such_setting
 from lstmlab.config.options import not_yaml, options, renamed, undecodable, unknown_option
+from lstmlab.config.quoting import may_be_one_text, quoted
 
 
 def one_line(error: BaseException) -> str:
@@ -22,8 +24,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MissingConfigException):
         return _missing(error)
     if isinstance(error, OverrideParseException):
-        written = "name=value for a setting, name=value1,value2 for a sweep"
-        return f"settings: expected {written}. Received: {error.override!r}"
+        return _unparsed(str(error.override))
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
@@ -32,12 +33,32 @@ def one_line(error: BaseException) -> str:
         return not_yaml(path, error)
 
     if line.startswith("Config group override must be"):
-        chosen = "the name of an option for each part, or '~part' to leave it out"
-        return f"settings: expected {chosen}. Received: {' '.join(sys.argv[1:])}"
+        return _no_option()
     if isinstance(error, OSError) and error.filename:
-        received = f"{error.filename} ({error.strerror})"
-        return f"outputs: expected a folder that can be written. Received: {received}"
+        return f"{error.filename}: {error.strerror}"
     return line
+
+
+def _unparsed(override: str) -> str:
+    """Say how to type a setting that Hydra cannot read."""
+    as_in = quoted(override)
+    written = "name=value for a setting, name=value1,value2 for a sweep"
+    if as_in:
+        written = f"quotes around such a value, as in {as_in}"
+    return f"settings: expected {written}. Received: {override!r}"
+
+
+def _no_option() -> str:
+    """Say which part was given something that is no name of an option, as cell=null."""
+    for typed in sys.argv[1:]:
+        name, equals, value = typed.partition("=")
+        known = options(name) if equals and name.isidentifier() else []
+        if known and value in ("", "null"):
+            return f"{name}: expected one of {', '.join(known)}. Received: {typed}"
+        if known and value not in known:
+            return unknown_option(name, value, known)
+    chosen = "the name of an option for each part"
+    return f"settings: expected {chosen}. Received: {' '.join(sys.argv[1:])}"
 
 
 def _missing(error: Any) -> str:
@@ -56,11 +77,14 @@ def _composition(error: Any) -> str:
     line = _flat(str(error))
     several = re.match(r"Ambiguous value for argument '([^']+)'", line)
     if several:
+        typed = several.group(1)
         said = "several values make a sweep, which is `lstmlab -m`; expected one value"
-        return f"{said}. Received: {several.group(1)}"
+        as_in = quoted(typed) if may_be_one_text(typed) else None
+        quotes = f", or quotes around one that has commas, as in {as_in}" if as_in else ""
+        return f"{said}{quotes}. Received: {typed}"
     unlike = re.match(r"Error merging override ([^=]+)=", line)
     if unlike:
-        name, typed = unlike.group(1), _as_typed(unlike.group(1))
+        name, typed = unlike.group(1), as_typed(unlike.group(1))
         whole = f"'~{name}' '+{name}=VALUE' replaces it whole"
         return f"{name}: expected the kind of value it has now; {whole}. Received: {typed}"
 
@@ -77,17 +101,10 @@ def unknown_setting(name: str) -> str:
     """Say that a setting is not there, with its new name if it has one."""
     names, split = renamed()["settings"], renamed()["split"]
     if name in split:
-        return f"{name}: expected {split[name]}. Received: {_as_typed(name)}"
+        return f"{name}: expected {split[name]}. Received: {as_typed(name)}"
     if new := names.get(name):
-        return f"{name} is now called {new}; expected {new}=VALUE. Received: {_as_typed(name)}"
-    expected = "one that `lstmlab --cfg job` lists"
-    return f"no such setting; expected {expected}. Received: {_as_typed(name)}"
-
-
-def _as_typed(setting: str) -> str:
-    """Return setting=value as it was typed."""
-    # the errors of Hydra have the name without the value
-    return next((a for a in sys.argv[1:] if a.lstrip("+~").partition("=")[0] == setting), setting)
+        return f"{name} is now called {new}; expected {new}=VALUE. Received: {as_typed(name)}"
+    return no_such_setting(name, names_composed())
 
 
 def _flat(line: str) -> str:

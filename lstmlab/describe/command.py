@@ -1,17 +1,19 @@
 """The command `lstmlab-tasks`: which tasks there are, and the card of one with a drawn sequence."""
 
 import argparse
+import ast
+import importlib.util
 import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstmlab import config, published
+from lstmlab import config, files, published
 from lstmlab.criterion import WholeSets, check_sets, criterion
 from lstmlab.describe.figure import picture
 from lstmlab.describe.text import describe
 from lstmlab.errors import refusal
-from lstmlab.task import Task
+from lstmlab.task import HOUSE, Task
 
 
 def build(name: str, settings: Sequence[str] = (), seed: int = 0) -> Task:
@@ -65,13 +67,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if options.name is None:
             _list()
         else:
-            print(_one(options))
+            files.say(_one(options))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-tasks: {error}")
 
 
 def _list() -> None:
-    """Print a line for each task: its name and the question, the first paragraph of its card.
+    """Prints a line for each task: its name and the question, the first paragraph of its card.
 
     Raises:
         ValueError: After all others are printed, what is wrong with a task, in a line for each.
@@ -79,15 +81,35 @@ def _list() -> None:
     questions, wrong = {}, []
     for name in config.options("task"):
         try:
-            card = inspect.getdoc(config.target("task", name)) or ""
+            card = _card(name)
         except ValueError as error:
             wrong.append(str(error))
         else:
             questions[name] = " ".join(card.partition("\n\n")[0].split())
     width = max(map(len, questions))
-    print("\n".join(f"{name:<{width}}  {text}" for name, text in questions.items()))
+    files.say("\n".join(f"{name:<{width}}  {text}" for name, text in questions.items()))
     if wrong:
         raise ValueError("\nlstmlab-tasks: ".join(wrong))
+
+
+def _card(name: str) -> str:
+    """The card of a task; of one of ours from its source, as pandas takes long to load."""
+    path = config.settings("task", name).get("_target_")
+    if isinstance(path, str) and path.startswith(HOUSE):
+        return _docstring(path)
+    return inspect.getdoc(config.target("task", name)) or ""
+
+
+def _docstring(path: str) -> str:
+    """The docstring of a class, from its source where that is found."""
+    module, _, name = path.rpartition(".")
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.origin and spec.origin.endswith(".py"):
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return ast.get_docstring(node) or ""
+    return inspect.getdoc(config.found(path)) or ""
 
 
 def _one(options: argparse.Namespace) -> str:
@@ -103,7 +125,8 @@ def _one(options: argparse.Namespace) -> str:
     ]
 
     if options.picture is not None:
-        picture(task, options.seed, options.position).savefig(options.picture)
+        with files.whole(options.picture) as draft:
+            picture(task, options.seed, options.position).savefig(draft)
         parts.append(f"picture: {options.picture}")
     return "\n\n".join(part for part in parts if part)
 

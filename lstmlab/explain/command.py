@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from lstmlab import config
+from lstmlab import config, files
 from lstmlab.errors import refusal
 from lstmlab.explain.explanation import made, of_cell, of_run
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     problems = 0
     for job in jobs:
         try:
-            print(f"written: {job()}")
+            files.say(f"written: {job()}")
         except (OSError, ValueError) as error:
             problems += 1
             print(f"lstmlab-explain: {error}", file=sys.stderr)
@@ -84,5 +84,5 @@ def _jobs(options: argparse.Namespace) -> list[Callable[[], Path]]:
 def _write_cell(name: str, settings: Sequence[str], out: Path | None) -> Path:
     page = of_cell(name, settings)
     path = (Path() if out is None else made(out)) / f"explain-{name}.html"
-    path.write_text(page.text(), encoding="utf-8")
+    files.write(path, page.text())
     return path

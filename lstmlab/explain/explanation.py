@@ -13,7 +13,7 @@ from typing import Any
 from lstmlab import __version__, config
 from lstmlab.errors import refusal
 from lstmlab.explain.page import Page
-from lstmlab.results import ROW
+from lstmlab.files import check, write
 
 OWNER = "explain"
 PAGE = "explain.html"
@@ -57,9 +57,12 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
         The path of explain.html.
 
     Raises:
+        WriteError: A file cannot be written.
         ValueError: The folder holds no run, or one without weights; this version does not accept
             its config or weights; or `out` is not a folder and cannot be made one.
     """
+    from lstmlab.results import ROW  # loads pandas
+
     folder = Path(folder)
     if not folder.is_dir():
         received = f"folder={str(folder)!r}, which is not a folder"
@@ -67,6 +70,9 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     if not (folder / ROW).exists():
         received = f"folder={str(folder)!r}, with none"
         raise refusal(OWNER, f"a folder with a run, {ROW}", received)
+
+    if out is None or Path(out).is_dir():  # before TensorFlow is loaded
+        check(Path(folder if out is None else out) / PAGE)
 
     _load()
     from lstmlab.explain.run import title, what_was_run
@@ -80,7 +86,7 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     page = Page(title(run.row))
     what_was_run(page, run)
     _explain(page, run, folder, out)
-    (out / PAGE).write_text(page.text(), encoding="utf-8")
+    write(out / PAGE, page.text())
     return out / PAGE
 
 

@@ -13,6 +13,7 @@ from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Formula, Page, number, path_in_words, words
 from lstmlab.explain.symbols import multiplied
 from lstmlab.explain.why import forget_gate, of_held
+from lstmlab.files import write
 
 DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions")
 
@@ -28,7 +29,7 @@ def measured(page: Page, model: Any, probe: Probe, out: Path) -> None:
     """
     tables, found = measure(model, probe), terms(model, probe)
     for name, table in {**tables, "terms": found.table}.items():
-        table.to_csv(out / f"explain_{name}.csv", index=False)
+        write(out / f"explain_{name}.csv", table.to_csv(index=False))
 
     if "gates" in tables:
         page.heading("What each gate multiplies, and how far it is open")

@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lstmlab.files import whole
+
 FLOOR = -40  # log10 below which a curve is cut off
 SPAN = 1  # the log10 axis shows at least this many decades: a change of a few percent looks small
 
@@ -45,7 +47,8 @@ def bound(table: pd.DataFrame, path: Path) -> Path:
 
 
 def _curves(rows: pd.DataFrame, names: dict[str, str], label: str, path: Path) -> Path:
-    FigureCanvasAgg(drawn(rows, names, label)).print_png(path)
+    with whole(path) as draft:
+        FigureCanvasAgg(drawn(rows, names, label)).print_png(draft)
     return path
 
 

@@ -4,6 +4,7 @@ It writes event files in its folder, and nothing else. They are a view of the ru
 the only copy.
 """
 
+import errno
 import io
 import re
 import sys
@@ -28,6 +29,7 @@ from tensorboard.plugins.scalar import metadata as scalar_metadata
 
 from lstmlab.diagnostics import Chart, Diagnostic, kinds
 from lstmlab.diagnostics.base import LEARNING
+from lstmlab.files import WriteError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,36 +46,49 @@ TRAINING = (
 
 
 class Disk:
-    """Writing that stops at the first failure, with one line on stderr.
+    """Writing that stops at the first failure.
 
-    The training continues. After a failure nothing is tried again, so that what was written has no
-    gaps.
+    After a failure nothing is tried again, so that what was written has no gaps.
 
     Args:
-        folder: Named in that line.
+        folder: Where everything is written.
+        strict: Whether the first failure is raised. Otherwise it costs one line on stderr, and the
+            training continues.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder, self.failed = Path(folder), False
+    def __init__(self, folder: str | Path, strict: bool = False):
+        self.folder, self.strict, self.failed = Path(folder), strict, False
 
-    def write(self, action: Callable, *arguments: Any) -> None:
-        """Call action(*arguments), unless writing has failed before."""
+    def write(self, path: Path, action: Callable, *arguments: Any) -> None:
+        """Call action(*arguments), which writes to `path`, unless writing has failed before.
+
+        Raises:
+            WriteError: The first failure, with `strict`.
+        """
         if self.failed:
             return
         try:
+            # a run's folder that was removed is not made again
+            if self.strict and not self.folder.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "")
             action(*arguments)
         except tf.errors.InvalidArgumentError:  # wrong is what was to be written, not the place
             raise
         except (OSError, tf.errors.OpError) as error:
             self.failed = True
-            told = f"nothing more is written to {self.folder}, the training goes on"
-            print(f"diagnostics: {told}: {_reason(error)}", file=sys.stderr)
+            told = error if isinstance(error, WriteError) else WriteError(_file(path, error), error)
+            if self.strict:
+                raise told from error
+            left = f"nothing more is written to {self.folder}, the training goes on"
+            print(f"diagnostics: {left}: {told}", file=sys.stderr)
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong, in one line, without TensorFlow's names of operations."""
-    text = str(getattr(error, "strerror", None) or error)
-    return " ".join(re.sub(r"\{\{.*?\}\}|\[Op:.*", "", text).split())
+def _file(path: Path, error: Exception) -> Path:
+    """The event file that TensorFlow names, or the last one in the folder `path`."""
+    named = re.search(r"[^\s;]*tfevents[^\s;]*", str(error))
+    if named:
+        return Path(named.group())
+    return max(path.glob("*tfevents*"), default=path) if path.is_dir() else path
 
 
 class Board:
@@ -142,7 +157,7 @@ class Board:
         for lag, points in _by_lag(curves).items():
             summary = _scalars(points).SerializeToString()
             self._write(folder, tf.summary.experimental.write_raw_pb, summary, lag)
-        self.disk.write(self._close, folder)
+        self.disk.write(folder, self._close, folder)
 
     def hparams(self, settings: dict) -> None:
         """Write the settings of this run for the page HParams.
@@ -180,18 +195,18 @@ class Board:
 
     def flush(self) -> None:
         """Make what was written readable for others."""
-        for writer in self._writers.values():
-            self.disk.write(writer.flush)
+        for folder, writer in self._writers.items():
+            self.disk.write(folder, writer.flush)
 
     def close(self) -> None:
         """End the files; whatever is written later begins new ones."""
         for folder in list(self._writers):
-            self.disk.write(self._close, folder)
+            self.disk.write(folder, self._close, folder)
         # those that are left after a failure of the disk, when nothing is closed any more
         self._writers.clear()
 
     def _write(self, folder: Path, summary: Callable, *arguments: Any) -> None:
-        self.disk.write(self._in, folder, summary, *arguments)
+        self.disk.write(folder, self._in, folder, summary, *arguments)
 
     def _raw(self, folder: Path, summary: Any) -> None:
         self._write(folder, tf.summary.experimental.write_raw_pb, summary.SerializeToString(), 0)

@@ -5,6 +5,7 @@ its Board; it does not touch the model.
 """
 
 import copy
+import difflib
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -12,10 +13,21 @@ from typing import Any
 
 import pandas as pd
 
+from lstmlab.diagnostics import kinds
 from lstmlab.diagnostics.base import Diagnostic
 from lstmlab.errors import refusal
+from lstmlab.files import WriteError, append
 from lstmlab.recording.board import Board
 from lstmlab.recording.layers import MeasuredLayers
+
+
+def check_diagnostics(diagnostics: dict[str, Any]) -> None:
+    """Raise ValueError for one that is not a Diagnostic."""
+    for name, diagnostic in diagnostics.items():
+        if not isinstance(diagnostic, Diagnostic):
+            near = difflib.get_close_matches(name, kinds(), 1)
+            expected = f"a diagnostic{f' (nearest: {near[0]})' if near and near != [name] else ''}"
+            raise refusal("Recorder", expected, {f"diagnostic.{name}": diagnostic})
 
 
 class Recorder:
@@ -23,7 +35,7 @@ class Recorder:
 
     A Keras model has a `layer` column in its tables, and where there are several layers each has a
     sub-run of its own on the Board. A folder that is full or not writable costs one line on stderr,
-    and nothing more is written (see Disk).
+    and nothing more is written, unless the Board's Disk is strict (see Disk).
 
     Args:
         folder: Where the csv files go.
@@ -48,9 +60,7 @@ class Recorder:
         board: Board | None = None,
         strict: bool = True,
     ):
-        for name, diagnostic in diagnostics.items():
-            if not isinstance(diagnostic, Diagnostic):
-                raise refusal("Recorder", "a diagnostic", {f"diagnostic.{name}": diagnostic})
+        check_diagnostics(diagnostics)
         self.folder = Path(folder)
         self.diagnostics = dict(diagnostics)
         self.probe, self.unit, self.strict = probe, unit, strict
@@ -80,8 +90,8 @@ class Recorder:
                 layer: copy.copy(diagnostic) if layer else diagnostic for layer in served
             }
             if not served:
-                kinds = dict.fromkeys(type(net.cell).__name__ for net, _ in found.values())
-                self._leave_out(name, f"cell={', '.join(kinds)} does not have what it measures")
+                cells = dict.fromkeys(type(net.cell).__name__ for net, _ in found.values())
+                self._leave_out(name, f"cell={', '.join(cells)} does not have what it measures")
 
     def measure(
         self,
@@ -101,6 +111,7 @@ class Recorder:
 
         Raises:
             ValueError: See `strict`.
+            WriteError: A file cannot be written, and the Disk of the Board is strict.
         """
         due = [
             name
@@ -117,6 +128,8 @@ class Recorder:
             self.measured_at[name] = now
             try:
                 self._measure(name, found, now)
+            except WriteError:
+                raise
             except Exception as error:  # anyone may write a diagnostic, and none may stop a run
                 if first and self.strict and isinstance(error, ValueError):
                     raise
@@ -138,8 +151,10 @@ class Recorder:
 
         Raises:
             ValueError: The file has other columns.
+            WriteError: It cannot be written, and the Disk is strict.
         """
-        self.board.disk.write(self._append, self.folder / f"{name}.csv", table)
+        path = self.folder / f"{name}.csv"
+        self.board.disk.write(path, self._append, path, table)
 
     def _is_due(self, name: str, diagnostic: Diagnostic, now: int, before: int | None) -> bool:
         return self.measured_at.get(name) != now and (before is None or diagnostic.due(before, now))
@@ -183,5 +198,4 @@ class Recorder:
             if header != ",".join(map(str, table.columns)):
                 expected = f"the columns of {path.name}, {header}"
                 raise refusal("Recorder", expected, ", ".join(table.columns))
-        with path.open("a", encoding="utf-8", newline="") as file:
-            file.write(table.to_csv(header=fresh, index=False))
+        append(path, table.to_csv(header=fresh, index=False))

@@ -10,9 +10,24 @@
 Other rooms may import the names below.
 """
 
-from lstmlab.report.command import main
-from lstmlab.report.one_run import picture, summary
-from lstmlab.report.page import write
-from lstmlab.report.statistics import table
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from lstmlab.report.command import main
+    from lstmlab.report.one_run import picture, summary
+    from lstmlab.report.page import write
+    from lstmlab.report.statistics import table
+
+_HOMES = {
+    "main": "command", "picture": "one_run", "summary": "one_run", "table": "statistics",
+    "write": "page",
+}  # fmt: skip
 __all__ = ["main", "picture", "summary", "table", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: pandas and matplotlib take their time."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -34,17 +34,22 @@ def summary(folder: str | Path) -> str:
     return "\n".join(f"{name:<12} {text}" for name, text in lines if text)
 
 
-def picture(folder: str | Path) -> Path | None:
+def picture(folder: str | Path, row: dict | None = None) -> Path | None:
     """Draw picture.png of one run (see `pictures.of_run`).
 
     Args:
         folder: The folder of the run.
+        row: Its row. Default: result.json, which a run that ends writes after its picture.
 
     Returns:
         The path of the picture; None if nothing was measured.
+
+    Raises:
+        WriteError: The picture cannot be written.
     """
     run = Run(folder)
-    return pictures.of_run(run, _verdict(run.read_row()))
+    row = run.read_row() if row is None else row
+    return pictures.of_run(run, row, _verdict(row))
 
 
 def _verdict(row: dict) -> str:

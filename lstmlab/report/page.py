@@ -2,33 +2,38 @@
 
 from pathlib import Path
 
-from lstmlab.report import pictures, statistics, tables
-from lstmlab.results import load
+from lstmlab.files import write as write_file
+from lstmlab.report import one_run, pictures, statistics, tables
+from lstmlab.results import Run, load
 
 
 def write(folder: str | Path) -> str:
     """Write the report on all runs under a folder into that folder.
 
     Args:
-        folder: A folder with runs at any depth.
+        folder: A folder with runs at any depth, or that of one run, whose picture.png is drawn.
 
     Returns:
         The table as Markdown, with notes and the names of the three files.
 
     Raises:
         FileNotFoundError: There is no such folder, or no run in it.
+        WriteError: One of the files cannot be written.
     """
     folder = Path(folder)
     rows = load(folder)
     lines = statistics.table(rows)
-    lines.to_csv(folder / "report.csv", index=False)
+    write_file(folder / "report.csv", lines.to_csv(index=False))
 
     text = f"{tables.markdown(lines)}\n\n{tables.notes(rows)}"
-    (folder / "report.md").write_text(f"# Runs in {folder.name}\n\n{text}\n", encoding="utf-8")
+    write_file(folder / "report.md", f"# Runs in {folder.name}\n\n{text}\n")
 
     labelled = [
         (tables.label(names), statistics.trials(part), part["published_sequences"])
         for names, part in statistics.groups(rows)
     ]
     pictures.of_trials(labelled, folder / "report.png")
-    return f"{text}\nwritten: {tables.short(folder)}/report.md, report.csv, report.png"
+    written = f"written: {tables.short(folder)}/report.md, report.csv, report.png"
+    if Run(folder).read_row().get("sequences") and one_run.picture(folder):
+        written += ", picture.png"
+    return f"{text}\n{written}"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from lstmlab.files import whole
 from lstmlab.results import Run
 
 FLOWS = {  # path of the error flow -> in the words of the legend
@@ -28,11 +29,12 @@ BESIDE: dict[str, Any] = {
 WHOLE = StrMethodFormatter("{x:,.0f}")
 
 
-def of_run(run: Run, verdict: str) -> Path | None:
+def of_run(run: Run, row: dict, verdict: str) -> Path | None:
     """Draw picture.png of one run: learning curve, one example sequence, error flow against lag.
 
     Args:
         run: The run.
+        row: Its row.
         verdict: How it ended, for the title.
 
     Returns:
@@ -47,7 +49,7 @@ def of_run(run: Run, verdict: str) -> Path | None:
     panels = [(draw, table, height) for draw, table, height in tables if len(table)]
     if not panels:
         return None
-    row, heights = run.read_row(), [height for _, _, height in panels]
+    heights = [height for _, _, height in panels]
 
     figure = Figure(figsize=(9, 0.6 + sum(heights)), layout="constrained", dpi=110)
     what = f"{row['task']}, cell {row['cell']}, learner {row['learner']}, seed {row['seed']}"
@@ -285,5 +287,6 @@ def _net(part: SubFigure, net: pd.DataFrame, row: dict) -> None:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    FigureCanvasAgg(figure).print_png(path)
+    with whole(path) as draft:
+        FigureCanvasAgg(figure).print_png(draft)
     return path

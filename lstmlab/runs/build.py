@@ -1,6 +1,7 @@
 """Make what a config names, and open a finished run again with the weights it ended with."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -9,10 +10,13 @@ from omegaconf import OmegaConf
 
 from lstmlab import __version__, checks
 from lstmlab.config import current, import_as, instantiate
+from lstmlab.criterion import check_sets, criterion
 from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Learner
+from lstmlab.recording.recorder import check_diagnostics
 from lstmlab.results import Run
+from lstmlab.runs.settings import check_plain
 from lstmlab.task import Task, generator, valid_steps
 
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -69,6 +73,35 @@ def build(config: dict) -> Built:
     model = trainer.prepare(task, cell, head, learner, optimizer)
     probe = _probe(task, config["seed"], config["probe"])
     return Built(task, trainer, model, probe, activation, loss)
+
+
+class Prepared(NamedTuple):
+    """All that a run needs before it writes anything: its parts, and what judges and measures.
+
+    `began` is when making it began, by time.perf_counter.
+    """
+
+    began: float
+    built: Built
+    criterion: Any
+    sets: dict[str, Iterable]
+    diagnostics: dict[str, Any]
+
+
+def prepare(config: dict) -> Prepared:
+    """Make everything that a config names. Writes nothing.
+
+    Raises:
+        ValueError: As `build`, and for a criterion or a diagnostic.
+    """
+    check_plain(config)
+    began = time.perf_counter()
+    built = build(config)
+    rule, sets = criterion(**built.task.criterion), built.task.sets(config["seed"])
+    check_sets("train", rule, sets)
+
+    # made after the weights are drawn: learners that a diagnostic compares may draw seeds
+    return Prepared(began, built, rule, sets, diagnostics(config))
 
 
 class Reopened(NamedTuple):
@@ -129,9 +162,11 @@ def diagnostics(config: dict) -> dict[str, Diagnostic]:
         raise refusal("diagnostic", header, {"diagnostic._target_": settings["_target_"]})
     made = instantiate(config, "diagnostic") if settings else {}
     for name, one in made.items():
-        if isinstance(settings[name], dict) and not isinstance(one, Diagnostic):
-            target = {f"diagnostic.{name}._target_": settings[name].get("_target_")}
-            raise refusal("diagnostic", "a Diagnostic, whose class _target_ names", target)
+        target = settings[name].get("_target_") if isinstance(settings[name], dict) else None
+        if target and not isinstance(one, Diagnostic):
+            named = {f"diagnostic.{name}._target_": target}
+            raise refusal("diagnostic", "a Diagnostic, whose class _target_ names", named)
+    check_diagnostics(made)
     return made
 
 

@@ -1,11 +1,12 @@
 """One run: train what a config describes; keep row, history and measurements in one folder."""
 
-import os
+import io
 import resource
 import sys
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import pandas as pd
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from lstmlab import baselines, checks
+from lstmlab import baselines, files
 from lstmlab import criterion as criteria
 from lstmlab.errors import refusal
 from lstmlab.published import matching
+from lstmlab.recording.board import Board, Disk
 from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
-from lstmlab.runs.build import build, diagnostics
+from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
 from lstmlab.task import Losses
 
@@ -34,7 +36,13 @@ class RunError(Exception):
     """A run that failed, with one line for the user; its row is written, its cause attached."""
 
 
-def run(config: dict, folder: str | Path, choices: dict[str, str], progress: bool = True) -> dict:
+def run(
+    config: dict,
+    folder: str | Path,
+    choices: dict[str, str],
+    progress: bool = True,
+    prepared: Prepared | None = None,
+) -> dict:
     """Carry out one run in `folder`; result.json holds its row at all times.
 
     Args:
@@ -42,20 +50,22 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         folder: Where the run writes. It must not hold another run.
         choices: Name of the option chosen in each group, for the row.
         progress: Show a progress bar on stderr.
+        prepared: What `prepare` made of the config, where that was done before.
 
     Returns:
         The flat result row.
 
     Raises:
         ValueError: If the folder already holds a run.
-        RunError: If the run failed; its row says why.
+        RunError: If the run failed, or a file could not be written; its row says why.
         KeyboardInterrupt: If the run was interrupted; its row says so.
     """
     job = _Job(config, Run(folder), choices, progress)
     job.start()
     try:
-        job.build()
+        job.build(prepared)
         job.train()
+        job.end("solved" if job.row["solved"] else "budget")
     except KeyboardInterrupt:
         with signals_held():  # a second Ctrl-C must not cost the row
             job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
@@ -65,6 +75,8 @@ def run(config: dict, folder: str | Path, choices: dict[str, str], progress: boo
         job.log(traceback.format_exc())
         job.end("failed", line)
         raise RunError(line) from error
+    if job.row["status"] == "failed":
+        raise RunError(job.row["reason"])
     return job.row
 
 
@@ -77,6 +89,7 @@ class _Job:
         self.row = first_row(config, choices)
         self.model: Any = None
         self.recorder: Any = None
+        self.ended = False
 
     def start(self) -> None:
         if len(self.run.read("history")):
@@ -85,23 +98,20 @@ class _Job:
         self.run.write_row(self.row)
 
     def log(self, text: str) -> None:
-        with open(self.run.folder / "log.txt", "a", encoding="utf-8") as file:
-            file.write(text)
+        with suppress(files.WriteError):  # of an error that is about to be raised
+            files.append(self.run.folder / "log.txt", text)
 
-    def build(self) -> None:
+    def build(self, prepared: Prepared | None = None) -> None:
         """Instantiate everything. A wrong setting is found here, before anything is compiled."""
-        config = self.config
-        cores, why = os.cpu_count() or 1, "CPU threads of one run"
-        checks.integer("train", "threads", config["threads"], most=cores, why=why)
-        built = build(config)
+        prepared = prepare(self.config) if prepared is None else prepared
+        self.started, built = prepared.began, prepared.built
         self.task, self.trainer, self.model = built.task, built.trainer, built.model
-        self.criterion = criteria.criterion(**self.task.criterion)
-        self.sets = self.task.sets(self.seed)
-        criteria.check_sets("train", self.criterion, self.sets)
+        self.criterion, self.sets = prepared.criterion, prepared.sets
         self._check_criterion()
 
-        # made after the weights are drawn: learners that a diagnostic compares may draw seeds
-        self.recorder = Recorder(self.run.folder, diagnostics(config), built.probe)
+        folder = self.run.folder
+        board = Board(folder / "tb", Disk(folder, strict=True))
+        self.recorder = Recorder(folder, prepared.diagnostics, built.probe, board=board)
 
         sizes = (int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(weights=sum(sizes))
@@ -111,7 +121,7 @@ class _Job:
         self.row.update({"head.activation": built.activation, "head.loss": built.loss})
         self.row.update(self._published())
 
-        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        text = OmegaConf.to_yaml(OmegaConf.create(self.config))
         self.recorder.board.text("config", f"```\n{text}```", 0)
         self.recorder.board.hparams(settings(self.row))
         self.recorder.board.layout(self.recorder.diagnostics.values())
@@ -131,10 +141,19 @@ class _Job:
         )
 
     def train(self) -> None:
+        """Train until the task is solved or the budget used up; measure and test at the end."""
+        self._tell("measuring, and compiling the training")
         self.recorder.measure(self.model, 0)
         with self._bar() as self.bar:
             self.trainer.run(self.model, self.task, self.seed, self._after_window)
-        self.end("solved" if self.row["solved"] else "budget", None)
+        self.recorder.measure(self.model, self.row["sequences"])
+        self._test()
+        if net := self.model.report().net:
+            self.run.append("net", pd.DataFrame(net))
+
+    def _tell(self, what: str) -> None:
+        if self.progress:
+            print(what, file=sys.stderr, flush=True)
 
     def _bar(self) -> tqdm:
         """Make the progress bar, against the whole budget: the time left is an upper bound."""
@@ -183,26 +202,64 @@ class _Job:
         self.bar.update(len(y))
         return solved
 
-    def end(self, status: str, reason: str | None) -> None:
-        """Measure and test at the end, and write the last row; nothing written may be lost."""
+    def end(self, status: str, reason: str | None = None) -> None:
+        """Save weights, event files and picture; write the last row when all are on the disk.
+
+        The run fails with the first file that cannot be written. Only the first call does anything.
+
+        Raises:
+            WriteError: The row cannot be written.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        for save in (self._save_weights, self._close_board, self._draw):
+            try:
+                save(status)
+            except Exception as error:
+                if status != "failed":
+                    status, reason = "failed", " ".join(str(error).split())
         self.row.update(status=status, reason=reason)
-        self.run.write_row(self.row)
-        if status in ("solved", "budget"):
-            self.recorder.measure(self.model, self.row["sequences"])
-            self._test()
-            if net := self.model.report().net:
-                self.run.append("net", pd.DataFrame(net))
-        if self.model is not None:
-            self.model.save_weights(str(self.run.folder / "model.weights.h5"))
-        if self.recorder is not None:
-            self.recorder.board.final(
-                {name: self.row[name] for name in METRICS},
-                self.row["sequences"],
-                status == "failed",
-            )
-            self.recorder.close()
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
-        self.run.write_row(self.row)
+        self._write_last_row()
+
+    def _write_last_row(self) -> None:
+        try:
+            with signals_held():
+                self.run.write_row(self.row, last=True)
+        except files.WriteError as error:
+            before = self.row["reason"]
+            raise RunError(f"{before}; {error}" if before else str(error)) from error
+
+    def _save_weights(self, status: str) -> None:
+        if self.model is None:
+            return
+        # in memory first: h5py ends the whole process where a disk is full
+        weights = _Memory()
+        self.model.save_weights(weights)
+        files.write(self.run.folder / weights.name, weights.getvalue(), sync=True)
+
+    def _close_board(self, status: str) -> None:
+        if self.recorder is None:
+            return
+        metrics = {name: self.row[name] for name in METRICS}
+        self.recorder.board.final(metrics, self.row["sequences"], status == "failed")
+        self.recorder.close()
+
+    def _draw(self, status: str) -> None:
+        """Draw the picture. What goes wrong in drawing costs one line: the run is there."""
+        if not self.row["sequences"]:
+            return
+        from lstmlab import report  # loads matplotlib, which training does not need
+
+        try:
+            report.picture(self.run.folder, {**self.row, "status": status})
+        except OSError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split()) or type(error).__name__
+            later = f"`lstmlab-report {self.run.folder}` draws it"
+            print(f"picture: left out, {line}; {later}", file=sys.stderr)
 
     def _check_finite(self, before: int, prediction: np.ndarray, w: np.ndarray) -> None:
         """Raise FloatingPointError for a prediction that is not finite where it counts."""
@@ -249,6 +306,15 @@ class _Job:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
+
+
+class _Memory(io.BytesIO):
+    """Where Keras saves weights to, by the name of the file that they will be."""
+
+    name = "model.weights.h5"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def settings(row: dict) -> dict:

@@ -1,5 +1,6 @@
 """The command lstmlab-tasks: what it prints, and what it refuses."""
 
+import inspect
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import pytest
 from hydra.utils import instantiate
 
 from lstmlab import config, describe
+from lstmlab.cells import Staggered
 from lstmlab.config import compose as composed
 from lstmlab.criterion import criterion
+from lstmlab.describe import command
 
 
 def test_every_task_is_listed(capsys):
@@ -20,6 +23,14 @@ def test_every_task_is_listed(capsys):
     assert lines[0].endswith(
         "Two marked numbers, far apart in a stream of noise: give their sum at the end."
     )
+
+
+def test_docstrings_are_those_of_the_classes():
+    for name in config.options("task"):
+        target = config.settings("task", name)["_target_"]
+        assert command._docstring(target) == inspect.getdoc(config.target("task", name))
+    # offered by a package, written in a module of it
+    assert command._docstring("lstmlab.cells.Staggered").startswith(Staggered.__doc__[:20])
 
 
 def test_one_task(capsys, tmp_path):
@@ -148,7 +159,7 @@ def test_every_card_has_a_criterion_that_training_takes(name):
         (["adding", "--position", "-1"], r"Received: position=-1$"),
         (
             ["adding", "--picture", "nowhere/adding.png"],
-            r"No such file or directory: 'nowhere/adding.png'$",
+            r"^lstmlab-tasks: nowhere/adding\.png: expected a file .*: No such file or directory$",
         ),
         (["adding", "--picture", "adding.txt"], r"Format 'txt' is not supported"),
     ],

@@ -166,8 +166,8 @@ def test_a_folder_that_is_not_writable_does_not_stop_the_training(data, tmp_path
     )
     model.fit(*data, epochs=2, verbose=0, callbacks=[callback])
     assert capsys.readouterr().err == (
-        f"diagnostics: nothing more is written to {tmp_path}/file/logs, "
-        "the training goes on: Not a directory\n"
+        f"diagnostics: nothing more is written to {tmp_path}/file/logs, the training goes on: "
+        f"{tmp_path}/file/logs: expected a file that can be written. Received: Not a directory\n"
     )
     assert any(
         not np.array_equal(one, other)

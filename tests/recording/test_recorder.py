@@ -12,8 +12,9 @@ from oracles import randomize
 
 from lstmlab import GatedRNN, Head, Recurrent, variant
 from lstmlab.diagnostics import ErrorFlow, GateActivations, Probe
+from lstmlab.files import WriteError
 from lstmlab.learners import BPTT
-from lstmlab.recording.board import Board
+from lstmlab.recording.board import Board, Disk
 from lstmlab.recording.recorder import Recorder
 
 B, T, F, N, K = 2, 6, 2, 4, 1
@@ -180,10 +181,23 @@ def test_a_folder_that_is_not_writable_costs_one_line(rng, tmp_path, capsys):
         recorder.measure(model, now)
     recorder.close()
     assert capsys.readouterr().err == (
-        f"diagnostics: nothing more is written to {tmp_path}/file/run/tb, "
-        "the training goes on: Not a directory\n"
+        f"diagnostics: nothing more is written to {tmp_path}/file/run/tb, the training goes on: "
+        f"{tmp_path}/file/run/scale.csv: expected a file that can be written. "
+        "Received: Not a directory\n"
     )
     assert recorder.measured_at == {"scale": 100, "gates": 100}
+
+
+def test_with_a_strict_disk_the_first_failure_is_raised(rng, tmp_path):
+    model = recurrent(rng)
+    (tmp_path / "scale.csv").symlink_to("/dev/full")
+    board = Board(tmp_path / "tb", Disk(tmp_path, strict=True))
+    recorder = Recorder(tmp_path, {"scale": Scale()}, probe(rng), board=board)
+    recorder.start(model)
+    with pytest.raises(WriteError, match=r"scale\.csv: .*Received: No space left on device$"):
+        recorder.measure(model, 0)
+    recorder.measure(model, 100)  # after it nothing is written
+    recorder.close()
 
 
 def test_a_disk_that_becomes_full_costs_one_line_and_leaves_what_was_written(tmp_path, rng, capsys):
@@ -201,8 +215,10 @@ def test_a_disk_that_becomes_full_costs_one_line_and_leaves_what_was_written(tmp
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     lines = [line for line in capsys.readouterr().err.splitlines() if "diagnostics:" in line]
     assert len(lines) == 1
+    [name] = [path.name for path in tmp_path.iterdir()]
     assert lines[0].startswith(
         f"diagnostics: nothing more is written to {tmp_path}, the training goes on: "
+        f"{tmp_path}/{name}: expected a file that can be written. Received: "
     )
     assert "File too large" in lines[0]
     read = scalars(events(tmp_path), "a")

@@ -49,6 +49,22 @@ def groups(lengths=(5, 9, 7, 6, 12, 8, 5, 10, 11, 6)) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "t", "v", "u", "kind"])
 
 
+def test_a_column_whose_name_is_read_as_a_number(write):
+    """The command line reads task.target=2008 as a number."""
+    table = series().rename(columns={"v": "2008", "u": "1.50", "t": "TRUE"})
+    file = write(table)
+    task = Csv(file=file, target=2008, features=[1.5], time=True, window=10)
+    same = Csv(file=file, target="2008", features=["1.50"], time="TRUE", window=10)
+    for one, other in zip(task.sequence(0, "train", 3), same.sequence(0, "train", 3), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"nearest: '2008'.*Received: task\.target='2009'"):
+        Csv(file=file, target=2009)
+    # each of two names is a written form of 1
+    both = write(series().rename(columns={"v": "1.0", "u": "1e0"}), "both.csv")
+    with pytest.raises(ValueError, match=r"a column of the table; .*task\.target='1'"):
+        Csv(file=both, target=1)
+
+
 def joined(blocks):
     return tuple(np.concatenate(part) for part in zip(*blocks, strict=True))
 
@@ -677,9 +693,8 @@ def test_the_largest_numbers_of_float32_stay_finite(write):
         ({}, "a target, but for a wide table that is forecast"),
         ({"target": "v", "format": "wide"}, "a target, but for a wide table that is forecast"),
         ({"format": "wide", "time": "t"}, "no time column"),
-        ({"target": 1.5}, "the name of a column"),
-        ({"target": True}, "the name of a column"),
-        ({"target": 3}, "a column of the table; nearest"),
+        ({"target": ["v"]}, "the name of a column"),
+        ({"target": 3}, r"a column of the table; nearest: .*Received: task.target='3'"),
         ({"target": "v", "kind": "classification"}, "a group column"),
         ({"target": "v", "part": "u"}, "a group column"),
         (

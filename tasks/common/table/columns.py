@@ -1,8 +1,9 @@
 """Which column of a table is what."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from lstmlab.tasks.common.table.messages import below_header, columns_said, fail
@@ -72,6 +73,7 @@ def columns_of(text: Text, named: Named) -> Columns:
     Raises:
         ValueError: For a column that is not there, or that is named for two purposes.
     """
+    named = _resolved(named, text)
     _check_there(text, named)
     _one_role_each(named)
 
@@ -100,6 +102,40 @@ def _notes_on(text: Text, numbers: list[str]) -> list[str]:
         if way is not None and way.note:
             alike.setdefault(way.note, []).append(name)
     return [f"{columns_said(names[:SHOWN])}: {note}" for note, names in alike.items()]
+
+
+def _resolved(named: Named, text: Text) -> Named:
+    """The columns that are named, also those whose names were read as numbers."""
+    several: dict[str, Any] = {
+        setting: [_as_text(name, text) for name in getattr(named, setting)]
+        for setting in ("features", "group", "time")
+        if getattr(named, setting) is not None
+    }
+    one = {setting: _as_text(getattr(named, setting), text) for setting in ("target", "part")}
+    return replace(named, **several, **one)
+
+
+def _as_text(name: Any, text: Text) -> Any:
+    """The column whose name was read as a number or as true: 2008 means '2008'.
+
+    Other values stay as they are, and so does one that several names are written forms of.
+    """
+    if isinstance(name, str) or not isinstance(name, (int, float)):
+        return name
+    if str(name) in text.header:
+        return str(name)
+    like = [column for column in text.header if _means(column, name)]
+    return like[0] if len(like) == 1 else str(name)
+
+
+def _means(column: str, value: float) -> bool:
+    """Whether the name of a column is another way to write a value: 1.50, 1e3, TRUE."""
+    if isinstance(value, bool):
+        return column.lower() == str(value).lower()
+    try:
+        return float(column) == value
+    except ValueError:
+        return False
 
 
 def _check_there(text: Text, named: Named) -> None:

@@ -6,22 +6,20 @@ from lstmlab.tasks.common.table.columns import Named
 from lstmlab.tasks.common.table.messages import fail
 
 
-def name_of(setting: str, value: Any) -> str | None:
-    """The name of a column, or None; a number names a column as well."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+def name_of(setting: str, value: Any) -> Any:
+    """The name of a column, or None; one that was read as a number or as true is none the less."""
+    if value is not None and not isinstance(value, str | int | float):
         fail("the name of a column, or null", f"task.{setting}={value!r}")
-    return str(value)
+    return value
 
 
 def names_of(setting: str, value: Any) -> list[str]:
     """The names of one or more columns; [] for None."""
     values = value if isinstance(value, list | tuple) else [value] if value is not None else []
-    if any(isinstance(name, bool) or not isinstance(name, str | int) for name in values):
+    if not all(isinstance(name, str | int | float) for name in values):
         expected = "the name of a column, a list of names, or null"
         fail(expected, f"task.{setting}={value!r}")
-    return _different(setting, [str(name) for name in values])
+    return _different(setting, list(values))
 
 
 def features_of(value: Any) -> list[str] | None:
@@ -30,13 +28,13 @@ def features_of(value: Any) -> list[str] | None:
         return None
     if not isinstance(value, list | tuple):
         fail("a list of columns, or null", f"task.features={value!r}")
-    if any(isinstance(name, bool) or not isinstance(name, str | int) for name in value):
+    if not all(isinstance(name, str | int | float) for name in value):
         fail("a list of columns, or null", f"task.features={value!r}")
-    return _different("features", [str(name) for name in value])
+    return _different("features", list(value))
 
 
-def _different(setting: str, names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
+def _different(setting: str, names: list) -> list:
+    if len({str(name) for name in names}) < len(names):
         fail("different columns", f"task.{setting}={names}")
     return names
 

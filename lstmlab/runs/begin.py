@@ -1,0 +1,153 @@
+"""What happens before Hydra writes anything: everything that can be refused is refused here.
+
+Hydra makes a run's folder and fills .hydra/ before it calls `lstmlab`. Its callbacks come earlier.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from lstmlab import files
+from lstmlab.config import import_as
+from lstmlab.errors import refusal
+from lstmlab.runs.settings import check_plain, check_read
+
+if TYPE_CHECKING:
+    from lstmlab.results import Run  # loads pandas
+    from lstmlab.runs.build import Prepared
+
+ROOM = 2**15  # bytes that a run needs at once: its config and its row
+HELD = ("result.json", "history.csv", ".hydra")  # any of them: the folder holds a run
+
+
+class Refused(BaseException):
+    """A refusal, as its cause. Of an Exception in a callback Hydra makes a mere warning."""
+
+
+class Begun(NamedTuple):
+    """The run that has begun in this process: its folder with the first row, and its parts."""
+
+    run: "Run"
+    prepared: "Prepared"
+
+
+begun: list[Begun] = []
+
+
+class Begin(Callback):
+    """Receives Hydra's notice that a run or a sweep begins."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what can be refused, build the run, and write its first row."""
+        with _refusing():
+            HydraConfig.instance().set_config(config)  # for ${hydra:...} in the folder's name
+            plain = _checked(config)
+            folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
+            _check_free(folder)
+            _check_room(folder)
+            choices = dict(config.hydra.runtime.choices)
+            import_as(plain, config.hydra.runtime)
+            _begin(plain, choices, folder)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what holds for all jobs. What one job alone has is told in its row."""
+        with _refusing():
+            check_read(_without_hydra(config), config.hydra.overrides.task)
+            _checked(config)
+            _check_room(Path(os.path.abspath(str(OmegaConf.select(config, "hydra.sweep.dir")))))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise Refused from error
+
+
+def _checked(config: DictConfig) -> dict:
+    """The settings as plain containers, if they can be those of a run."""
+    check_read(config)
+    plain = cast(dict, OmegaConf.to_container(_without_hydra(config), resolve=True))
+    check_plain(plain)
+    return plain
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+
+
+def _check_free(folder: Path) -> None:
+    if any((folder / name).exists() for name in HELD):
+        raise refusal("train", "a folder without a run", {"folder": str(folder)})
+
+
+def _check_room(folder: Path) -> None:
+    """Raise WriteError if the folder cannot be made or takes no files; leave nothing behind."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    draft = folder / f".draft-{os.getpid()}-room"
+    try:
+        with files.writing(folder, "folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(bytes(ROOM))
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _begin(settings: dict, choices: dict, folder: Path) -> None:
+    names = ("task", "cell", "learner", "trainer", "optimizer")
+    what = ", ".join(f"{name} {choices.get(name) or 'custom'}" for name in names)
+    print(f"building {what}, seed {settings['seed']}", file=sys.stderr, flush=True)
+
+    environment(settings["threads"])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryFile() as greetings:
+        with _stderr_to(greetings.fileno()):
+            from lstmlab.runs.build import prepare
+        prepared = prepare(settings)
+        greetings.seek(0)
+        log = greetings.read()
+
+    from lstmlab.results import Run, first_row
+
+    with files.writing(folder, "folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder)
+    run.begin(first_row(settings, choices))
+    begun.append(Begun(run, prepared))
+    if log:
+        files.append(folder / "log.txt", log.decode(errors="replace"))
+
+
+def environment(threads: Any) -> None:
+    """Set what must be set before TensorFlow is imported: threads, the backend, and quiet."""
+    fine = threads in range(1, (os.cpu_count() or 1) + 1)  # if it is not, the job refuses it
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(threads if fine else 1)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextmanager
+def _stderr_to(target: int) -> Iterator[None]:
+    """Send stderr to a file: TensorFlow greets there on import, and no setting silences it."""
+    kept = os.dup(2)
+    os.dup2(target, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
