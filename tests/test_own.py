@@ -386,8 +386,8 @@ def test_one_run_a_sweep_and_the_page_of_a_run_elsewhere(place, monkeypatch):
     ):
         done = run("lstmlab", flag, "task=echo", *SMALL, cwd=place / working)
         assert done.returncode == 0, done.stderr
-        jobs = ("-m", "task=echo", "seed=0,1", "hydra.launcher.n_jobs=2", *SMALL)
-        done = run("lstmlab", flag, *jobs, cwd=place / working)
+        jobs = ("task=echo", "seed=0,1", "hydra.launcher.n_jobs=2", *SMALL)
+        done = run("lstmlab", "-m", flag, *jobs, cwd=place / working)
         assert done.returncode == 0, done.stderr
     assert statuses(place / "mylab") == ["budget"] * 3
     assert statuses(place / "elsewhere") == ["budget"] * 6
@@ -403,15 +403,14 @@ def test_conformance_of_a_folder(place):
     done = run("lstmlab-conformance", "--config-dir", "conf", "-q", cwd=place)
     assert done.returncode == 1
     line = "learner=mine: learner: expected a module in the working folder"
-    assert done.stdout.count(line) == 2  # where it fails, and in the summary
+    assert done.stdout.count(line) == 1
     assert "1 failed" in done.stdout
     assert "Traceback" not in done.stdout
     assert "adding" not in done.stdout
     write(place, {"conf/conformance.yaml": "task: {ecko: {}}\n"})
     done = run("lstmlab-conformance", "--config-dir", "conf", cwd=place)
     expected = "conformance.yaml: expected one of echo (nearest: echo). Received: task.ecko"
-    assert expected in done.stdout + done.stderr
-    assert (done.stdout + done.stderr).count("\n") == 1
+    assert (done.stdout + done.stderr).strip() == f"ERROR: {expected}"
 
 
 # ---- installed packages
