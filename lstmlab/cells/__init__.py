@@ -2,11 +2,12 @@
 
 `gated` has the step and its equations, `switches` and `arguments` what a cell accepts, `gates` the
 table of gates, `recurrence` what is read back, `initializers` initial values, `layer` the cell over
-time, `variants` the named cells of conf/cell/, `convert` weights from and to Keras, `tracing` the
-values of every step of a finished model, `cascade` a cell that grows. It uses only keras.ops, so
-that it runs on every Keras backend, and loads no Hydra. Users import the names below; other rooms
-also import `gates`, `initializers`, `recurrence` (Product, split, within_blocks), `tracing`,
-`gated` (GatedCell, EPSILON) and `layer.GatedRNN`.
+time, `called` what it may be called with, `variants` the named cells of conf/cell/, `convert`
+weights from and to Keras, `drawn` initial values as Keras draws them, `restoring` subclasses from
+their config, `tracing` the values of every step of a finished model, `cascade` a cell that grows.
+It uses only keras.ops, so that it runs on every Keras backend, and loads no Hydra. Users import the
+names below; other rooms also import `gates`, `initializers`, `recurrence` (Product, split,
+within_blocks), `tracing`, `gated` (GatedCell, EPSILON) and `layer.GatedRNN`.
 """
 
 from lstmlab.cells.cascade import CascadeCell

@@ -164,6 +164,9 @@ def keras_layer(layer: Any) -> Any:
         expected = "return_traces=False, because Keras layers show no gates"
         raise refusal("GatedRNN.to_keras", expected, {"return_traces": True})
 
+    for one in (layer, cell):
+        _computes_itself(one)
+
     templates = {kind: _template(kind, cell) for kind in CELLS}
     # each template is turned into a cell of ours, so that both are described by the same switches
     differences = {
@@ -196,6 +199,16 @@ def keras_layer(layer: Any) -> Any:
     if made.cell.trainable != cell.trainable:  # frozen without its layer
         made.cell.trainable = cell.trainable
     return made
+
+
+def _computes_itself(one: Any) -> None:
+    """Refuse an object whose class computes something else than the class of ours below it."""
+    mro = type(one).__mro__
+    ours = next(base for base in mro if base.__module__.startswith("lstmlab.cells."))
+    for method in ("call", "inner_loop", "step", "net", "sums", "project"):
+        if getattr(type(one), method, None) is not getattr(ours, method, None):
+            expected = f"the {method} of {ours.__name__}, because Keras has no other"
+            raise refusal("GatedRNN.to_keras", expected, f"{type(one).__name__}.{method}")
 
 
 def _new(owner: Any, layer: Any) -> Any:

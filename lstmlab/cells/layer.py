@@ -147,6 +147,7 @@ class GatedRNN(Restorable, keras.layers.RNN):
             if hasattr(layer, name)
         }
         cell = GatedCell.from_keras(layer)
+        cell.trainable = flags.get("trainable", cell.trainable)
         of_cell = {"cell": cell, "units": cell.units, "dtype": layer.dtype_policy}
         return cls.restored({**of_cell, **same, **flags})
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from inspect import Parameter
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -18,9 +19,9 @@ class Restorable:
 
     Keras calls `cls(**config)`. That fails where a subclass fixes an argument which the config
     names too, as in `super().__init__(units, variant="gru", **kwargs)`. Here the __init__ of the
-    subclass gets its own arguments, and the class that it is made from takes what was saved in
-    place of what the subclass hands on. If the subclass has no get_config, its config holds its own
-    arguments as they were given.
+    subclass is called as it was, and the class that it is made from takes what was saved in place
+    of what the subclass hands on. A get_config of the subclass says how to call its __init__;
+    without one, the config keeps the arguments that were given.
 
     Attributes:
         KNOWN: The arguments of the class itself, those of every Keras layer among them.
@@ -33,21 +34,31 @@ class Restorable:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls, *args, **kwargs)
         given = _given(cls.__init__, made, args, kwargs)
-        own = {name: value for name, value in given.items() if name not in cls.KNOWN}
-        # past Keras, which wants no attribute before its own __init__
-        object.__setattr__(made, "_own_arguments", own)
+        # past Keras, which wants no attribute before its own __init__; and in no dictionary, as it
+        # saves the weights of what stands in one
+        object.__setattr__(made, "_arguments", SimpleNamespace(**given))
         return made
 
     def own_config(self) -> dict:
-        """The arguments of a subclass that has no get_config to tell them."""
-        if _differs(type(self), "get_config"):
+        """The arguments of a subclass with an __init__ of its own and no get_config to tell them.
+
+        Those that the config has for the class below are apart, as 'given'.
+        """
+        if _differs(type(self), "get_config") or not _differs(type(self), "__init__"):
             return {}
         serialize = keras.saving.serialize_keras_object
-        return {name: serialize(value) for name, value in vars(self)["_own_arguments"].items()}
+        given = {
+            name: None if name in self.REPLACES else serialize(value)
+            for name, value in vars(vars(self)["_arguments"]).items()
+        }
+        own = {name: given.pop(name) for name in list(given) if name not in self.KNOWN}
+        return {**own, "given": given}
 
     @classmethod
     def restored(cls, config: dict) -> Any:
         """The object with this config, in which the arguments in KNOWN are objects already."""
+        config = dict(config)
+        given = config.pop("given", None)
         if not _differs(cls, "__init__"):
             return cls(**_valid(cls, config))
         own = {name: value for name, value in config.items() if name not in cls.KNOWN}
@@ -58,6 +69,8 @@ class Restorable:
             saved = {n: v for n, v in saved.items() if n not in named or n in cls.REPLACES}
         else:
             own = {name: _revived(value) for name, value in own.items()}
+        if given is not None:
+            named = {n: saved[n] if n in cls.REPLACES else _revived(given[n]) for n in given}
 
         _saved.append((cls, saved))
         try:
@@ -88,7 +101,9 @@ def _valid(cls: Any, given: dict) -> dict:
 
 
 def _revived(value: Any) -> Any:
-    """What `serialize_keras_object` was given; Keras makes lists of tuples."""
+    """What `serialize_keras_object` was given."""
+    if not isinstance(value, (dict, list, tuple)):
+        return value  # a string that names a class is a string all the same
     made = keras.saving.deserialize_keras_object(value)
     return tuple(made) if isinstance(value, tuple) else made
 

@@ -342,6 +342,44 @@ def test_the_initial_recurrent_bias():
         GatedCell(N, recurrent_bias_initializer="half")
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_flag_says_whether_it_is_trained(frozen, x, rng):
+    theirs = built(keras.layers.GRU(N, trainable=not frozen), x, rng)
+    ours = GatedRNN.from_keras(theirs, trainable=frozen)
+    assert (ours.trainable, ours.cell.trainable) == (frozen, frozen)
+    assert len(ours.trainable_weights) == 4 * frozen
+
+
+class OtherStep(GatedCell):
+    def step(self, *args, **kwargs):
+        values, states = super().step(*args, **kwargs)
+        return values, [0.5 * state for state in states]
+
+
+class OtherCall(GatedRNN):
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return 2 * super().call(sequences, initial_state, mask, training)
+
+
+class OtherStart(GatedRNN):
+    def __init__(self, units):
+        super().__init__(units, forget_gate="hard_sigmoid", input_gate="hard_sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("layer", "refused"),
+    [
+        (GatedRNN(OtherStep(N)), "the step of GatedCell, .* Received: OtherStep.step"),
+        (OtherCall(N), "the call of GatedRNN, .* Received: OtherCall.call"),
+        (OtherStart(N), "a function that Keras has, .* Received: output_gate.activation: sigmoid"),
+    ],
+)
+def test_a_subclass_that_computes_something_else_is_no_keras_layer(layer, refused, x):
+    layer(x)
+    with pytest.raises(ValueError, match=rf"^GatedRNN.to_keras: expected {refused}$"):
+        layer.to_keras()
+
+
 @pytest.mark.parametrize("make", [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN])
 def test_a_frozen_cell_stays_frozen(make, x, rng):
     theirs = built(make(N), x, rng)

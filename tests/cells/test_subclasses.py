@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -127,6 +128,31 @@ class OnTop(GatedRNN):
         return self.gain * super().call(sequences, initial_state, mask, training)
 
 
+@registered
+class Named(GatedRNN):
+    """Names what the class below knows, and takes it for something else."""
+
+    def __init__(self, units, variant, return_sequences=False, name="mine"):
+        super().__init__(2 * units, variant, return_sequences, name=f"{name}_{units}")
+        self.half, self.kind = units, variant
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return self.half * super().call(sequences, initial_state, mask, training)
+
+
+@registered
+class Narrow(GatedCell):
+    """Takes half of its units, and tells nothing."""
+
+    def __init__(self, units, *, kernel_initializer="ones"):
+        super().__init__(2 * units, kernel_initializer=kernel_initializer)
+        self.half = units
+
+    def step(self, *args, **kwargs):
+        values, states = super().step(*args, **kwargs)
+        return {**values, "output": self.half * values["output"]}, states
+
+
 MADE = {
     "plain": lambda: Plain(N, name="mine", zero_output_for_mask=True, dtype="float64"),
     "plain, with switches": lambda: Plain(N, forget_gate=Gate("hard_sigmoid", 2.0), dropout=0.5),
@@ -135,6 +161,8 @@ MADE = {
     "nothing": lambda: Nothing(input_gate="hard_sigmoid"),
     "scaled": lambda: Scaled(N, 3.0, activation="softplus", return_sequences=True),
     "scaled by an object": lambda: Scaled(N, activation=keras.activations.softplus),
+    "named": lambda: Named(3, "gru", True),
+    "narrow cell": lambda: GatedRNN(Narrow(2, kernel_initializer=keras.initializers.Ones())),
     "told": lambda: Told(N, 3.0, activation="softplus"),
     "below": lambda: Below(units=N, scale=3.0),
     "listed": lambda: Listed(N, "slstm", scales=(1.0, 2.5)),
@@ -252,3 +280,19 @@ def test_a_layer_made_after_a_failure_gets_its_own_arguments():
 def test_an_argument_that_no_config_can_hold_is_named_when_it_is_saved():
     with pytest.raises(TypeError, match="Cannot serialize object"):
         Scaled(N, scale=object()).get_config()
+
+
+@pytest.mark.parametrize("make", [GatedRNN, OnTop])
+def test_weights_lie_in_the_file_where_keras_puts_those_of_a_cell(make, tmp_path):
+    model(make(variant("vanilla", units=N), name="one")).save_weights(tmp_path / "one.weights.h5")
+    stock = layers.RNN(layers.LSTMCell(N), name="one")
+    model(stock).save_weights(tmp_path / "two.weights.h5")
+    found = []
+    for name in ("one", "two"):
+        with h5py.File(tmp_path / f"{name}.weights.h5") as file:
+            paths: list = []
+            file.visit(paths.append)
+        weights = [path for path in paths if path.endswith(("/0", "/1", "/2"))]
+        found.append([path.split("/", 2)[2] for path in weights])  # without the name of the class
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
