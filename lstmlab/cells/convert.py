@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src import backend
 
+from lstmlab.cells import drawn
 from lstmlab.cells.gates import Gate, squashing_config
 from lstmlab.errors import refusal
 
@@ -65,12 +68,13 @@ def kind_and_cell(caller: str, layer: Any) -> tuple[str, Any]:
 
 def arguments(kind: str, cell: Any) -> dict:
     """The arguments of the GatedCell that is the same function as a Keras cell."""
-    bias = cell.bias_initializer if cell.use_bias else None
+    bias = drawn.biases(kind, cell) if cell.use_bias else {}
     shared = {name: getattr(cell, name) for name in SHARED} | {
         "units": cell.units,
         "dtype": cell.dtype_policy,
+        "candidate_activation": cell.activation,
+        "candidate_bias": bias.get("candidate"),
     }
-    shared |= {"candidate_activation": cell.activation, "candidate_bias": bias}
 
     if kind == "SimpleRNN":
         # s_t = g_t, y_t = s_t: neither gates nor a carousel
@@ -82,15 +86,19 @@ def arguments(kind: str, cell: Any) -> dict:
             "output_activation": "linear",
         }
 
-    gate = partial(Gate, cell.recurrent_activation)
-    if kind == "GRU":
-        # the update gate z of Keras multiplies the old state: here it is the forget gate
-        reset = {"reset_gate": gate(bias), "reset_after": cell.reset_after}
-        gates = {"input_gate": "coupled", "forget_gate": gate(bias), "output_gate": None, **reset}
-        return {**shared, **gates, "output_activation": "linear"}
+    def gate(name: str) -> Gate:
+        return Gate(cell.recurrent_activation, bias.get(name))
 
-    remembers = keras.initializers.Ones() if cell.use_bias and cell.unit_forget_bias else bias
-    gates = {"input_gate": gate(bias), "forget_gate": gate(remembers), "output_gate": gate(bias)}
+    if kind == "GRU":
+        if not cell.reset_after:
+            shared["recurrent_initializer"] = drawn.SideBySide(cell.recurrent_initializer)
+        # the update gate z of Keras multiplies the old state: here it is the forget gate
+        reset = {"reset_gate": gate("reset"), "reset_after": cell.reset_after}
+        gates = {"input_gate": "coupled", "forget_gate": gate("forget"), "output_gate": None}
+        starts = {"recurrent_bias_initializer": bias.get("recurrent", "zeros")}
+        return {**shared, **gates, **reset, **starts, "output_activation": "linear"}
+
+    gates = {f"{name}_gate": gate(name) for name in ("input", "forget", "output")}
     return {**shared, **gates, "output_activation": cell.activation}
 
 
@@ -133,6 +141,19 @@ def weights_to_keras(kind: str, cell: Any) -> list[np.ndarray]:
     return [kernel, recurrent] if bias is None else [kernel, recurrent, bias]
 
 
+def drops_mask(layer: Any) -> bool:
+    """Whether a Keras layer is known to meet a masked input beside an initial state.
+
+    Keras hands the mask of an input on by itself only to a layer that is called with nothing else.
+    """
+    for node in layer._inbound_nodes:
+        given = inspect.signature(layer.call).bind(*node.arguments.args, **node.arguments.kwargs)
+        sequences, state, mask = map(given.arguments.get, ("sequences", "initial_state", "mask"))
+        if state is not None and mask is None and backend.get_keras_mask(sequences) is not None:
+            return True
+    return False
+
+
 def keras_layer(layer: Any) -> Any:
     """The Keras layer that is the same function as a GatedRNN: `GatedRNN.to_keras`."""
     cell = layer.cell
@@ -143,10 +164,14 @@ def keras_layer(layer: Any) -> Any:
         expected = "return_traces=False, because Keras layers show no gates"
         raise refusal("GatedRNN.to_keras", expected, {"return_traces": True})
 
+    for one in (layer, cell):
+        _computes_itself(one)
+
     templates = {kind: _template(kind, cell) for kind in CELLS}
     # each template is turned into a cell of ours, so that both are described by the same switches
     differences = {
-        kind: _differences(cell, type(cell)(**arguments(kind, t))) for kind, t in templates.items()
+        kind: _differences(cell, type(cell).restored(arguments(kind, t)))
+        for kind, t in templates.items()
     }
     kind = min(differences, key=lambda kind: len(differences[kind]))
     if differences[kind]:
@@ -171,12 +196,24 @@ def keras_layer(layer: Any) -> Any:
     made.cell.build((None, cell.kernel.shape[0]))
     made.cell.built = True
     made.cell.set_weights(weights_to_keras(kind, cell))
+    if made.cell.trainable != cell.trainable:  # frozen without its layer
+        made.cell.trainable = cell.trainable
     return made
 
 
-def _new(owner: type, layer: Any) -> Any:
+def _computes_itself(one: Any) -> None:
+    """Refuse an object whose class computes something else than the class of ours below it."""
+    mro = type(one).__mro__
+    ours = next(base for base in mro if base.__module__.startswith("lstmlab.cells."))
+    for method in ("call", "inner_loop", "step", "net", "sums", "project"):
+        if getattr(type(one), method, None) is not getattr(ours, method, None):
+            expected = f"the {method} of {ours.__name__}, because Keras has no other"
+            raise refusal("GatedRNN.to_keras", expected, f"{type(one).__name__}.{method}")
+
+
+def _new(owner: Any, layer: Any) -> Any:
     kind, theirs = kind_and_cell(f"{owner.__name__}.from_keras", layer)
-    cell = owner(**arguments(kind, theirs))
+    cell = owner.restored({**arguments(kind, theirs), "trainable": theirs.trainable})
     return _take(cell, kind, theirs) if theirs.built else cell
 
 
@@ -185,7 +222,7 @@ def _fill(cell: Any, layer: Any) -> Any:
     if not theirs.built:
         raise refusal("GatedCell.from_keras", "a built layer, which has weights", {"built": False})
 
-    differences = _differences(cell, type(cell)(**arguments(kind, theirs)))
+    differences = _differences(cell, type(cell).restored(arguments(kind, theirs)))
     if differences:
         expected = f"the function of keras.layers.{kind}, which this cell is not: "
         expected += _expected(differences)
@@ -213,6 +250,7 @@ def _template(kind: str, cell: Any) -> Any:
     # Keras has one activation for all gates: that of our first one, the others show as differences
     own = next(iter(cell.own.values()), Gate())
     given = {name: getattr(cell, name) for name in SHARED}
+    given["recurrent_initializer"] = drawn.whole(cell.recurrent_initializer)
     given |= {"activation": cell.candidate_activation, "use_bias": cell.candidate_bias is not None}
     if kind != "SimpleRNN":
         given["recurrent_activation"] = own.activation

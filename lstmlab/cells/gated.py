@@ -11,6 +11,7 @@ from keras import ops
 
 from lstmlab.cells import arguments as checks
 from lstmlab.cells.convert import FromKeras
+from lstmlab.cells.drawn import of_each
 from lstmlab.cells.gates import GATES, Coupled, Factor, refined, stabilised
 from lstmlab.cells.initializers import apart, bias_initializer, biases_together
 from lstmlab.cells.recurrence import Product, first, per_head, split, within_blocks
@@ -99,6 +100,8 @@ class GatedCell(Switches):
         seed: Seed of the dropout.
         kernel_initializer, ..., bias_constraint: As in Keras, and `peephole_*` likewise. Initial
             biases are set by the gates and by candidate_bias.
+        recurrent_bias_initializer: Of c in (4), the bias of the candidate behind a reset gate that
+            acts after the recurrent product.
 
     Raises:
         ValueError: At construction, for any argument outside these ranges.
@@ -120,8 +123,10 @@ class GatedCell(Switches):
             bias_initializer("GatedCell", f"{name}.bias", self._initial_bias(name))
             for name in biased
         ]
-        of_products = [self.recurrent_initializer] * max(1, len(products))
-        of_kernel, *initials = apart([self.kernel_initializer, *of_products, *biases])
+        widths = [sum(product.nets.values()) for product in products]
+        of_products = of_each(self.recurrent_initializer, widths)
+        starts = [self.kernel_initializer, *of_products, *biases, self.recurrent_bias_initializer]
+        of_kernel, *initials, of_recurrent_bias = apart(starts)
 
         self.kernel = self._weight("kernel", (input_shape[-1], sum(self.nets.values())), of_kernel)
         self.recurrent_kernel = None
@@ -141,7 +146,8 @@ class GatedCell(Switches):
             drawn = biases_together(dict(zip(biased, of_biases, strict=True)), biased)
             self.bias = self._weight("bias", (sum(biased.values()),), drawn)
         if self.reset_after and self._initial_bias("candidate") is not None:
-            self.recurrent_bias = self._weight("bias", (self.units,), "zeros", "recurrent_bias")
+            shape = (self.units,)
+            self.recurrent_bias = self._weight("bias", shape, of_recurrent_bias, "recurrent_bias")
         self._biased = biased
 
     def get_build_config(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 from keras import ops
 from keras.src import backend
 
-from lstmlab.cells import arguments
-from lstmlab.cells.convert import LAYER_FLAGS, keras_layer, kind_and_cell
+from lstmlab.cells import arguments, called
+from lstmlab.cells.convert import LAYER_FLAGS, SHARED, drops_mask, keras_layer, kind_and_cell
 from lstmlab.cells.convert import arguments as cell_arguments
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.recurrence import split
+from lstmlab.cells.restoring import Restorable, restorable
 from lstmlab.cells.switches import ARGUMENTS
 from lstmlab.cells.variants import variant as named_variant
 from lstmlab.cells.watching import collect, collecting, held, hold, passed
@@ -25,8 +27,18 @@ from lstmlab.checks import flag
 from lstmlab.errors import refusal
 
 
+class OfCell:
+    """An attribute of the cell that its layer tells too; a subclass may set another."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        return self if layer is None else getattr(layer.cell, self.name)
+
+
 @keras.saving.register_keras_serializable("lstmlab")
-class GatedRNN(keras.layers.RNN):
+class GatedRNN(Restorable, keras.layers.RNN):
     """Runs a GatedCell over the steps of a sequence.
 
     The input projection W x is computed once for all steps, outside the loop, if x is at least as
@@ -55,6 +67,10 @@ class GatedRNN(keras.layers.RNN):
             GatedCell.
     """
 
+    units: Any = OfCell("units")
+    activity_regularizer: Any
+
+    @restorable
     def __init__(
         self,
         cell: GatedCell | int | None = None,
@@ -102,6 +118,8 @@ class GatedRNN(keras.layers.RNN):
             zero_output_for_mask,
             **kwargs,
         )
+        if not self.trainable:
+            cell.trainable = False  # Keras tells it only to what is there when it is set later
         self.return_traces = return_traces
 
     @classmethod
@@ -110,22 +128,32 @@ class GatedRNN(keras.layers.RNN):
 
         Args:
             layer: A keras.layers.LSTM, GRU or SimpleRNN; its weights are copied if it is built.
+                Otherwise both start from the same weights, as far as the initializers draw the same
+                numbers for both.
             flags: Override those of the layer; return_traces=True shows its gates.
 
         Raises:
             ValueError: For any other layer.
+
+        Warns:
+            UserWarning: If the layer is known to meet a masked input beside an initial state. There
+                Keras drops the mask, and GatedRNN heeds it.
         """
         kind, theirs = kind_and_cell("GatedRNN.from_keras", layer)
+        if drops_mask(layer):
+            warnings.warn(_OTHER_MASK.format(layer=layer.name, kind=kind), stacklevel=2)
         same = {
             name: getattr(layer, name)
             for name in (*LAYER_FLAGS, "name", "activity_regularizer")
             if hasattr(layer, name)
         }
-        cell = GatedCell(**cell_arguments(kind, theirs))
-        made = cls(cell, **{"dtype": layer.dtype_policy, **same, **flags})
+        cell = GatedCell(**cell_arguments(kind, theirs), trainable=theirs.trainable)
+        cell.trainable = flags.get("trainable", cell.trainable)
+        of_cell = {"cell": cell, "units": cell.units, "dtype": layer.dtype_policy}
+        made = cls.restored({**of_cell, **same, **flags})
         if theirs.built:
-            with keras.name_scope(made.name, caller=made):
-                cell.from_keras(layer)
+            with keras.name_scope(made.name, caller=made):  # for the paths of the weights
+                made.cell.from_keras(layer)
         return made
 
     def to_keras(self) -> Any:
@@ -144,13 +172,25 @@ class GatedRNN(keras.layers.RNN):
             arguments.weights("GatedRNN", self.weights, [np.shape(weight) for weight in weights])
         super().set_weights(weights)
 
-    @property
-    def units(self) -> int:
-        return self.cell.units
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras; but an activity_regularizer does not penalise the traces."""
+        regularizer = self.activity_regularizer
+        if regularizer is None or not self.return_traces:
+            return super().__call__(*args, **kwargs)
+        self.activity_regularizer = None  # Keras would apply it to the traces too
+        try:
+            answer = super().__call__(*args, **kwargs)
+        finally:
+            self.activity_regularizer = regularizer
+        for output in filter(backend.is_tensor, answer[:-1]):
+            loss = regularizer(output)
+            batch = ops.cast(ops.shape(output)[0], loss.dtype)
+            self.add_loss(ops.divide_no_nan(loss, batch))
+        return answer
 
     def build(self, sequences_shape: tuple, initial_state_shape: Any = None) -> None:
         check_traces(self)
-        self._check_inputs(sequences_shape)
+        called.inputs(self.cell, sequences_shape)
         super().build(sequences_shape, initial_state_shape)
 
     def call(
@@ -158,7 +198,10 @@ class GatedRNN(keras.layers.RNN):
     ) -> Any:
         if mask is None:  # beside an initial state Keras does not hand it on
             mask = backend.get_keras_mask(sequences)
-        self._check(sequences, initial_state, mask)
+        elif isinstance(mask, (list, tuple)) and len(mask) == 1 and hasattr(mask[0], "shape"):
+            [mask] = mask  # as keras.layers.LSTM takes it
+        check_traces(self)
+        called.all_of(self.cell, sequences, initial_state, mask)
         answer = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
         values = self._shown()
@@ -218,7 +261,8 @@ class GatedRNN(keras.layers.RNN):
     def compute_output_spec(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        self._check(sequences, initial_state, mask)
+        check_traces(self)
+        called.all_of(self.cell, sequences, initial_state, mask)
         return super().compute_output_spec(
             sequences, initial_state=initial_state, mask=mask, training=training
         )
@@ -240,15 +284,19 @@ class GatedRNN(keras.layers.RNN):
         return [*(masks if self.return_state else [masks]), dict.fromkeys(self.cell.value_sizes)]
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "return_traces": self.return_traces}
+        config = {**super().get_config(), "return_traces": self.return_traces}
+        return {**config, **self.own_config()}
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> GatedRNN:
-        cell = config.get("cell")
-        if isinstance(cell, dict):
-            # files of older versions have it: see GatedCell.get_build_config
-            cell = {name: value for name, value in cell.items() if name != "build_config"}
-        return super().from_config({**config, "cell": cell}, custom_objects)
+    def from_config(cls, config: dict, custom_objects: Any = None) -> GatedRNN:
+        made = dict(config)
+        if isinstance(saved := config.get("cell"), dict):
+            # files of older versions have build_config: see GatedCell.get_build_config
+            saved = {name: value for name, value in saved.items() if name != "build_config"}
+            deserialize = keras.saving.deserialize_keras_object
+            cell = made["cell"] = deserialize(saved, custom_objects=custom_objects)
+            made = {"units": cell.units, **made}  # for a subclass whose __init__ names them
+        return cls.restored(made)
 
     def _over_time(self, step: Callable, inputs: Any, states: list, wanted: dict) -> tuple:
         """{name: value} of every step [B, T, size], or of the last [B, size]; and the last states.
@@ -332,46 +380,6 @@ class GatedRNN(keras.layers.RNN):
 
         return ops.cast(sequences, cell.compute_dtype), net
 
-    def _check_inputs(self, shape: tuple) -> None:
-        """Refuse inputs of another shape than [B, T, F]."""
-        features = self.cell.kernel.shape[0] if self.cell.built else None
-        known = len(shape) == 3 and shape[1] != 0 and shape[2] is not None
-        if not known or (features and shape[2] != features):
-            expected = f"inputs [B, T, F], T at least 1, F {features or 'known'}"
-            raise refusal("GatedRNN", expected, {"shape": tuple(shape)})
-
-    def _check(self, sequences: Any, initial_state: Any, mask: Any) -> None:
-        """Refuse inputs, a mask or states of the wrong shape, and traces in a wrapper."""
-        check_traces(self)
-        self._check_inputs(sequences.shape)
-        if hasattr(sequences, "row_splits"):
-            expected = "a dense tensor; pad it and give a mask"
-            raise refusal("GatedRNN", expected, "a ragged tensor")
-        batch, steps = sequences.shape[:2]
-
-        if mask is not None:
-            shaped = hasattr(mask, "shape")
-            if not shaped or not _fits(mask.shape, (batch, steps)):
-                received = {"mask.shape": tuple(mask.shape)} if shaped else {"mask": mask}
-                raise refusal("GatedRNN", f"a mask [B, T] = {(batch, steps)}", received)
-
-        if initial_state is not None:
-            states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-            expected_shapes = [(batch, size) for size in self.cell.state_size]
-            shapes = [tuple(getattr(state, "shape", ())) for state in states]
-            if len(shapes) != len(expected_shapes) or not all(map(_fits, shapes, expected_shapes)):
-                pairs = zip(self.cell.state_names, self.cell.state_size, strict=True)
-                named = ", ".join(f"{name} [B, {size}]" for name, size in pairs)
-                expected = f"initial_state=[{named}], B={batch}"
-                raise refusal("GatedRNN", expected, f"shapes {shapes}")
-
-
-def _fits(shape: Any, expected: tuple) -> bool:
-    """Whether a shape is the expected one, as far as both are known."""
-    return len(shape) == len(expected) and all(
-        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )
-
 
 # Arguments of keras.layers.LSTM that say for all gates at once what each gate says here.
 _INSTEAD = {
@@ -381,5 +389,15 @@ _INSTEAD = {
     "bias_initializer": "Gate(bias=...) for each gate and candidate_bias",
     "unit_forget_bias": "forget_gate=Gate(bias=1.0), as it is by default,",
 }
+_OTHER_MASK = (
+    "GatedRNN.from_keras: expected no initial_state beside a masked input, where "
+    "keras.layers.{kind} drops the mask and GatedRNN heeds it; to drop it here too, pass "
+    "mask=keras.ops.ones_like(x[..., 0], dtype='bool'). Received: layer={layer!r}"
+)
+for _name in SHARED:  # what layers of Keras tell of their cell
+    if _name != "seed":
+        setattr(GatedRNN, _name, OfCell(_name))
 _FLAGS = [name for name in inspect.signature(GatedRNN).parameters if name != "kwargs"]
 _SWITCHES = [name for name in ARGUMENTS if name != "units"]
+GatedRNN.KNOWN = (*_FLAGS, *ARGUMENTS, *arguments.OF_KERAS)
+GatedRNN.REPLACES = {"cell": ("units", "variant", *_SWITCHES)}

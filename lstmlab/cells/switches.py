@@ -28,12 +28,13 @@ from lstmlab.cells.initializers import (
     length,
 )
 from lstmlab.cells.recurrence import Recurrence
+from lstmlab.cells.restoring import Restorable, restorable
 
 HERE = "GatedCell"  # who complains
 REMEMBERS = Gate("sigmoid", bias=1.0)  # the forget gate of keras.layers.LSTM: open at the start
 
 
-class Switches(keras.Layer, DropoutRNNCell):
+class Switches(Restorable, keras.Layer, DropoutRNNCell):
     """The arguments of GatedCell, documented there, and what follows from them.
 
     Attributes:
@@ -66,6 +67,7 @@ class Switches(keras.Layer, DropoutRNNCell):
         "seed",
     )
 
+    @restorable
     def __init__(
         self,
         units: int,
@@ -98,6 +100,7 @@ class Switches(keras.Layer, DropoutRNNCell):
         recurrent_constraint: Any = None,
         peephole_constraint: Any = None,
         bias_constraint: Any = None,
+        recurrent_bias_initializer: Any = "zeros",
         **kwargs: Any,
     ):
         given = locals()  # each argument under its name, as it came
@@ -128,7 +131,7 @@ class Switches(keras.Layer, DropoutRNNCell):
             HERE, "candidate_recurrent", candidate_recurrent, RECURRENCES
         )
 
-        for name in ("kernel_initializer", "recurrent_initializer"):
+        for name in ("kernel_initializer", "recurrent_initializer", "recurrent_bias_initializer"):
             setattr(self, name, initializer(HERE, name, given[name]))
 
         self.reset_after = checks.flag(HERE, "reset_after", reset_after)
@@ -220,7 +223,10 @@ class Switches(keras.Layer, DropoutRNNCell):
                         # a string: a peephole initializer that was never made
                         value if isinstance(value, str) else module.serialize(value)
                     )
-        return {**config, **{name: getattr(self, name) for name in self.PLAIN}}
+        of_bias = keras.initializers.serialize(self.recurrent_bias_initializer)
+        config["recurrent_bias_initializer"] = of_bias
+        plain = {name: getattr(self, name) for name in self.PLAIN}
+        return {**config, **plain, **self.own_config()}
 
     @classmethod
     def from_config(cls, config: dict) -> Switches:
@@ -228,10 +234,11 @@ class Switches(keras.Layer, DropoutRNNCell):
             cls.GATES, keras.saving.deserialize_keras_object
         ) | {"candidate_bias": bias_from_config}
         made = {name: make(config[name]) for name, make in read.items() if name in config}
-        return cls(**{**config, **made})
+        return cls.restored({**config, **made})
 
     def _initial_bias(self, net: str) -> Any:
         return self.candidate_bias if net == "candidate" else self.own[net].bias
 
 
 ARGUMENTS = [name for name in inspect.signature(Switches).parameters if name != "kwargs"]
+Switches.KNOWN = (*ARGUMENTS, *arguments.OF_KERAS)

@@ -3,6 +3,8 @@
 The same answers both ways, and a clear word where there is no such layer.
 """
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -269,3 +271,176 @@ def test_a_class_made_from_a_keras_layer_is_another_layer():
 
     with pytest.raises(ValueError, match=r"expected a keras.layers.LSTM, .* Received: Mine$"):
         GatedRNN.from_keras(Mine(N))
+
+
+@keras.saving.register_keras_serializable("test_convert")
+def counted(shape, dtype=None):
+    """Another number for every weight."""
+    return keras.ops.reshape(keras.ops.arange(np.prod(shape), dtype=dtype) / 16, shape)
+
+
+INITIALIZERS = {
+    "constant": lambda: keras.initializers.Constant(0.3),
+    "name": lambda: "ones",
+    "name of draws": lambda: "random_normal",
+    "draws": lambda: keras.initializers.RandomUniform(-0.5, 0.5),
+    "seeded": lambda: keras.initializers.RandomNormal(seed=3),
+    "by the shape": lambda: keras.initializers.GlorotUniform(seed=1),
+    "function": lambda: counted,
+}
+ROWS = {"orthogonal": lambda: keras.initializers.Orthogonal(seed=5)}
+STARTS = {
+    "lstm": (keras.layers.LSTM, {}),
+    "lstm, forget gate as the others": (keras.layers.LSTM, {"unit_forget_bias": False}),
+    "gru": (keras.layers.GRU, {"reset_after": False}),
+    "gru, reset after": (keras.layers.GRU, {}),
+    "simple": (keras.layers.SimpleRNN, {}),
+}
+
+
+@pytest.mark.parametrize("weight", ["kernel", "recurrent", "bias"])
+@pytest.mark.parametrize("name", STARTS)
+def test_an_unbuilt_layer_starts_as_the_same_function(name, weight, x):
+    make, arguments = STARTS[name]
+    for given in (INITIALIZERS | (ROWS if weight != "bias" else {})).values():
+        theirs = make(N, **arguments, **{f"{weight}_initializer": given()}, dtype="float64")
+        ours = GatedRNN.from_keras(theirs)
+        np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-12, atol=1e-14)
+        back = ours.to_keras()
+        kind = f"{weight}_initializer"
+        if weight != "bias":
+            assert type(getattr(back.cell, kind)) is type(getattr(theirs.cell, kind))
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_seeded_start_is_kept_in_the_config(name, x):
+    make, arguments = STARTS[name]
+    start = {
+        f"{weight}_initializer": keras.initializers.RandomNormal(stddev=0.5, seed=k)
+        for k, weight in enumerate(("kernel", "recurrent", "bias"))
+    }
+    theirs = make(N, **arguments, **start, dtype="float64")
+    ours = GatedRNN.from_keras(theirs)
+    both = keras.layers.Bidirectional(ours, dtype="float64")
+    again = GatedRNN.from_config(json.loads(json.dumps(ours.get_config())))
+    for one, at in ((again(x), x), (both(x)[:, :N], x), (both(x)[:, N:], x[:, ::-1])):
+        np.testing.assert_allclose(one, theirs(at), rtol=1e-12, atol=1e-14)
+
+
+def test_the_initial_recurrent_bias():
+    """c of an own cell, by name, by initializer, and through its config."""
+    layer = GatedRNN(N, "gru_reset_after", recurrent_bias_initializer="ones")
+    again = GatedRNN.from_config(layer.get_config())
+    for one in (layer, again):
+        one.build((B, T, F))
+        np.testing.assert_array_equal(one.cell.recurrent_bias, np.ones(N))
+    with pytest.raises(
+        ValueError,
+        match=r"^GatedCell: expected a Keras initializer or its name. "
+        r"Received: recurrent_bias_initializer='half'$",
+    ):
+        GatedCell(N, recurrent_bias_initializer="half")
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_flag_says_whether_it_is_trained(frozen, x, rng):
+    theirs = built(keras.layers.GRU(N, trainable=not frozen), x, rng)
+    ours = GatedRNN.from_keras(theirs, trainable=frozen)
+    assert (ours.trainable, ours.cell.trainable) == (frozen, frozen)
+    assert len(ours.trainable_weights) == 4 * frozen
+
+
+class OtherStep(GatedCell):
+    def step(self, *args, **kwargs):
+        values, states = super().step(*args, **kwargs)
+        return values, [0.5 * state for state in states]
+
+
+class OtherCall(GatedRNN):
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return 2 * super().call(sequences, initial_state, mask, training)
+
+
+class OtherStart(GatedRNN):
+    def __init__(self, units):
+        super().__init__(units, forget_gate="hard_sigmoid", input_gate="hard_sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("layer", "refused"),
+    [
+        (GatedRNN(OtherStep(N)), "the step of GatedCell, .* Received: OtherStep.step"),
+        (OtherCall(N), "the call of GatedRNN, .* Received: OtherCall.call"),
+        (OtherStart(N), "a function that Keras has, .* Received: output_gate.activation: sigmoid"),
+    ],
+)
+def test_a_subclass_that_computes_something_else_is_no_keras_layer(layer, refused, x):
+    layer(x)
+    with pytest.raises(ValueError, match=rf"^GatedRNN.to_keras: expected {refused}$"):
+        layer.to_keras()
+
+
+@pytest.mark.parametrize("make", [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN])
+def test_a_frozen_cell_stays_frozen(make, x, rng):
+    theirs = built(make(N), x, rng)
+    theirs.cell.trainable = False
+    ours = GatedRNN.from_keras(theirs)
+    back = ours.to_keras()
+    for layer in (theirs, ours, back):
+        assert (layer.trainable, layer.cell.trainable, layer.trainable_weights) == (True, False, [])
+
+
+# pytest.warns raises it once more, outside of Keras
+of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def decoder(kind=keras.layers.LSTM, masked=True, state=True, mask=False, position=False):
+    """The second half of an encoder and decoder."""
+    tokens = keras.Input((T,), dtype="int32")
+    x = keras.layers.Embedding(5, F, mask_zero=masked)(tokens)
+    layer = kind(N, return_sequences=True, name="decoder")
+    states = [keras.Input((N,)) for _ in layer.state_size]
+    given = {"mask": keras.ops.not_equal(tokens, 0)} if mask else {}
+    if position:
+        answer = layer(x, states)
+    else:
+        answer = layer(x, initial_state=states if state else None, **given)
+    return keras.Model([tokens, *states] if state else tokens, answer)
+
+
+@of_keras
+@pytest.mark.parametrize("kind", [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN])
+@pytest.mark.parametrize("position", [False, True])
+def test_a_mask_that_keras_drops_is_said(kind, position, rng):
+    """And the layer with the mask that Keras drops is the same function."""
+    model = decoder(kind, position=position)
+    layer = model.get_layer("decoder")
+    with pytest.warns(UserWarning, match="drops the mask") as caught:
+        ours = GatedRNN.from_keras(layer)
+    [said] = [one for one in caught if one.category is UserWarning]
+    assert str(said.message) == (
+        "GatedRNN.from_keras: expected no initial_state beside a masked input, where "
+        f"keras.layers.{kind.__name__} drops the mask and GatedRNN heeds it; to drop it here too, "
+        "pass mask=keras.ops.ones_like(x[..., 0], dtype='bool'). Received: layer='decoder'"
+    )
+    tokens = np.array([[0, 2, 3, 0, 1, 4], [1, 2, 3, 4, 0, 0]])
+    states = [rng.normal(size=(B, N)).astype("float32") for _ in layer.state_size]
+    expected, x = model([tokens, *states]), model.layers[1](tokens)
+    dropped = keras.ops.ones_like(x[..., 0], dtype="bool")
+    np.testing.assert_allclose(
+        ours(x, initial_state=states, mask=dropped), expected, rtol=1e-5, atol=1e-6
+    )
+    assert np.abs(ours(x, initial_state=states) - expected).max() > 0.01
+
+
+@pytest.mark.parametrize("given", [{"masked": False}, {"state": False}, {"mask": True}])
+def test_where_the_mask_is_the_same_nothing_is_said(given):
+    assert GatedRNN.from_keras(decoder(**given).get_layer("decoder")).name == "decoder"
+
+
+@of_keras
+def test_a_decoder_that_was_loaded_is_known(tmp_path):
+    decoder().save(tmp_path / "decoder.keras")
+    layer = keras.models.load_model(tmp_path / "decoder.keras").get_layer("decoder")
+    with pytest.warns(UserWarning, match=r"Received: layer='decoder'$"):
+        GatedRNN.from_keras(layer)

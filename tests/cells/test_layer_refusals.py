@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from oracles import randomize
 from stepping import B, N, T, made, refused
 
 from lstmlab import GatedCell, GatedRNN, variant, variants
@@ -32,7 +33,6 @@ def functional(mask=None, states=None, x=(5, 3), **arguments):
         ((3, 5), "(3, 5)"),
         ((1, 5), "(1, 5)"),
         ((5,), "(5,)"),
-        ((2, 5, 1), "(2, 5, 1)"),
     ],
 )
 @pytest.mark.parametrize("stateful", [False, True])
@@ -52,7 +52,8 @@ def test_masks_of_the_wrong_shape_in_models():
     )
     assert (
         refused(lambda: functional(mask=(5, 1)))
-        == f"{HERE}a mask [B, T] = (None, 5). Received: mask.shape=(None, 5, 1)"
+        == f"{HERE}a mask [B, T] = (None, 5) (behind TimeDistributed: keras.ops.any(mask, axis=-1))"
+        ". Received: mask.shape=(None, 5, 1)"
     )
     inputs, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
     model = keras.Model([inputs, mask], GatedRNN(N)(inputs, mask=mask))
@@ -63,6 +64,53 @@ def test_masks_of_the_wrong_shape_in_models():
     fixed, other = keras.Input(batch_shape=(2, 5, 3)), keras.Input(batch_shape=(3, 5), dtype="bool")
     message = f"{HERE}a mask [B, T] = (2, 5). Received: mask.shape=(3, 5)"
     assert refused(lambda: GatedRNN(N, stateful=True)(fixed, mask=other)) == message
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_masks_of_time_distributed(stated, rng):
+    """One for the sequences is cut too short, and one for their steps is handed on whole."""
+    x, length = rng.normal(size=(2, 3, 5, 4)), 3 if stated else None
+    inputs, mask = keras.Input((length, 5, 4)), keras.Input((3,), dtype="bool")
+    each = layers.TimeDistributed(GatedRNN(N))
+    cut = f"{HERE}a mask [B, T] = (2, 5) (in TimeDistributed: cut from a mask [B, K, T]). "
+    cut += "Received: mask.shape=(2,)"
+    assert refused(lambda: each(x, mask=np.ones((2, 3), bool))) == cut
+    if stated:
+        model = keras.Model([inputs, mask], each(inputs, mask=mask))
+        assert refused(lambda: model([x, np.ones((2, 3), bool)])) == cut
+    whole = f"{HERE}a mask [B, T] = (None, {length}) "
+    whole += "(behind TimeDistributed: keras.ops.any(mask, axis=-1)). "
+    whole += f"Received: mask.shape=(None, {length}, 5)"
+    masked = each(layers.Masking()(inputs))
+    assert refused(lambda: GatedRNN(N)(masked)) == whole
+
+
+def test_what_to_do_with_masks_of_time_distributed(rng):
+    """Sequences of sequences, both padded: each by itself, without its padding."""
+    x = rng.normal(size=(2, 3, 5, 4))
+    lengths = [[5, 2, 0], [3, 0, 0]]
+    for one, of_one in zip(x, lengths, strict=True):
+        for sequence, length in zip(one, of_one, strict=True):
+            sequence[length:] = 0
+    inputs = keras.Input((None, 5, 4), dtype="float64")
+    each = layers.TimeDistributed(GatedRNN(N, dtype="float64"), dtype="float64")
+    masked = layers.Masking(dtype="float64")(inputs)
+    steps = keras.ops.any(keras.ops.any(keras.ops.not_equal(inputs, 0), axis=-1), axis=-1)
+    over = GatedRNN(N, dtype="float64")
+    model = keras.Model(inputs, over(each(masked), mask=steps))
+    randomize(model, rng)
+    for one, of_one, answer in zip(x, lengths, model(x), strict=True):
+        rows = zip(one, of_one, strict=True)
+        read = [each.layer(sequence[None, :length]) for sequence, length in rows if length]
+        np.testing.assert_allclose(over(np.stack(read, axis=1))[0], answer, rtol=1e-12)
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_inputs_and_states_in_one_list(built):
+    layer, said = GatedRNN(N), "one tensor of inputs, with states as initial_state=[...]"
+    if built:
+        layer(X)
+    assert (f"{HERE}{said}. Received: 2 tensors" in refused(lambda: layer([X, X[:, 0]]))) == built
 
 
 def test_a_mask_that_is_no_tensor():

@@ -393,3 +393,40 @@ def test_of_a_dataset_that_does_not_know_its_length(x):
     unknown = known.filter(lambda _: True)
     for dataset in (known, unknown):
         same(lstmlab.traces(model, dataset)["r"], stepped(model.layers[0], x)[0], 1e-5)
+
+
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_an_activity_regularizer_does_not_penalise_traces(sequences, state, x, rng):
+    """As keras.layers.LSTM: outputs and states, called, in a model, in a model's fit."""
+    flags = {"return_sequences": sequences, "return_state": state, "activity_regularizer": "l2"}
+    theirs, ours = layers.LSTM(N, **flags), GatedRNN(N, return_traces=True, **flags)
+    for layer in (theirs, ours):
+        layer.build(x.shape)
+    randomize(theirs, rng)
+    ours.cell.from_keras(theirs)
+    inputs = keras.Input(x.shape[1:])
+    models = [keras.Model(inputs, layer(inputs)) for layer in (theirs, ours)]
+    for one, other in ((theirs, ours), models):
+        one(x), other(x)
+        np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
+        assert len(other.losses) == 1 + 2 * state
+        assert min(map(float, other.losses)) > 1e-4
+    assert isinstance(ours.activity_regularizer, keras.regularizers.L2)
+    readout = layers.Dense(1)
+    of_output = [readout(model.outputs[0]) for model in models]
+    fitted = [keras.Model(inputs, output) for output in of_output]
+    losses = []
+    for model in fitted:
+        model.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=model is fitted[1])
+        losses += model.fit(x, x[:, :1, :1] if sequences else x[:, 0, :1], verbose=0).history[
+            "loss"
+        ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_a_failed_call_leaves_the_activity_regularizer(x):
+    layer = GatedRNN(N, return_traces=True, activity_regularizer="l2")
+    with pytest.raises(ValueError, match="expected a mask"):
+        layer(x, mask=np.ones((B, T + 1), bool))
+    assert isinstance(layer.activity_regularizer, keras.regularizers.L2)
