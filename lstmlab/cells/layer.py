@@ -234,7 +234,8 @@ class GatedRNN(keras.layers.RNN):
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> GatedRNN:
         cell = config.get("cell")
         if isinstance(cell, dict):
-            # files of older versions have it: see GatedCell.get_build_config
+            # with the shape of its inputs the cell would build itself before the layer, and its
+            # weights would have paths without the layer's name
             cell = {name: value for name, value in cell.items() if name != "build_config"}
         return super().from_config({**config, "cell": cell}, custom_objects)
 
