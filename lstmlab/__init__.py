@@ -30,7 +30,7 @@ Legend of symbols, the same in code, docs and pictures (1997: the letter in Hoch
 import importlib
 from typing import Any
 
-from lstmlab.late import when_imported
+import wrapt
 
 __version__ = "0.1.0"
 
@@ -81,5 +81,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-# tell Keras of our classes as soon as it is imported, so that saved models load
-when_imported("keras", lambda: importlib.import_module("lstmlab.cells"))
+@wrapt.when_imported("keras")
+def _register(_: Any) -> None:
+    """Tell Keras of our classes as soon as it is imported, so that saved models load."""
+    importlib.import_module("lstmlab.cells")

@@ -52,7 +52,6 @@ checks        errors
 files
 typing
 late
-lstmlab       late
 """
 EVERYBODY = {"errors", "checks", "files", "typing"}
 # In a room modules may import one another, without circles. These import only the named ones.

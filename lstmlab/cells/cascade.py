@@ -79,9 +79,6 @@ class CascadeCell(keras.Layer):
             shape=(n,), initializer="ones", trainable=False, name="installed"
         )
 
-    def get_build_config(self) -> None:
-        """Nothing, as in GatedCell."""
-
     def call(self, inputs: Any, states: list) -> tuple[Any, list]:
         # net: (1), of the places still to come.
         net = ops.matmul(inputs, self.kernel) + self.bias + states[0] * self.recurrent  # (1)

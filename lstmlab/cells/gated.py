@@ -150,12 +150,6 @@ class GatedCell(Switches):
             self.recurrent_bias = self._weight("bias", shape, of_recurrent_bias, "recurrent_bias")
         self._biased = biased
 
-    def get_build_config(self) -> None:
-        """Nothing: a cell that is read from a config waits for its layer to build it.
-
-        Built by itself, before the layer, its weights would have paths without the layer's name.
-        """
-
     def load_own_variables(self, store: Any) -> None:
         if self.built:
             own = [*self._trainable_variables, *self._non_trainable_variables]

@@ -291,7 +291,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
     def from_config(cls, config: dict, custom_objects: Any = None) -> GatedRNN:
         made = dict(config)
         if isinstance(saved := config.get("cell"), dict):
-            # files of older versions have build_config: see GatedCell.get_build_config
+            # with the shape of its inputs the cell would build itself before the layer, and its
+            # weights would have paths without the layer's name
             saved = {name: value for name, value in saved.items() if name != "build_config"}
             deserialize = keras.saving.deserialize_keras_object
             cell = made["cell"] = deserialize(saved, custom_objects=custom_objects)
