@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -124,9 +125,17 @@ def overwrite(path: str | Path, content: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print on standard output. Raises WriteError, as for a disk that is full."""
+    """Print on standard output; a reader that has seen enough, as `head` has, ends it quietly.
+
+    Raises:
+        WriteError: It cannot be written, as on a disk that is full.
+    """
     with writing("standard output"):
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            # what is left in the buffer has nowhere to go when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _put(file: int, content: bytes) -> None:

@@ -116,6 +116,17 @@ def test_standard_output_that_is_full():
     assert done.stderr.decode().startswith("standard output: expected a file that can be written")
 
 
+def test_a_reader_that_has_seen_enough_ends_it_quietly():
+    code = "from lstmlab import files\nfor k in range(3): files.say('text')"
+    program = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    program.stdout.close()  # before the program has begun to write
+    assert program.stderr.read() == b""
+    program.stderr.close()
+    assert program.wait() == 0
+
+
 def test_the_reason_in_few_words():
     long = "Can't write (file write failed: time = Sat, errno = 28, error message = '...')"
     assert files.reason(OSError(errno.ENOSPC, long)) == "No space left on device"
