@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from oracles import LETTERS, NumpyCell, randomize
 
-from lstmlab import Gate, GatedCell, Head, Recurrent, error_flow, variant
-from lstmlab.diagnostics import ErrorFlow, Probe
+from lstmlab import Gate, GatedCell, Head, Recurrent, variant
+from lstmlab.diagnostics import ErrorFlow, Probe, error_flow
 from lstmlab.diagnostics.common.steps import thinned
 from lstmlab.diagnostics.error_flow import flows
 from lstmlab.learners import BPTT, UORO, Truncated1997, TruncatedBPTT
