@@ -36,7 +36,7 @@ def _overview(made: Page, found: list[Any]) -> None:
     for layer in found:
         memory, flow = layer.tables["memory"], layer.tables["error_flow"]
         curve = flow[flow["path"] == "cell_state"].sort_values("lag")["norm"].to_numpy()
-        left = curve[-1] / curve[0] if curve[0] else 0.0
+        left = number(curve[-1] / curve[0]) if curve[0] else "not measured"
         life = memory["half_life"].median()
         rows.append(
             [
@@ -44,15 +44,16 @@ def _overview(made: Page, found: list[Any]) -> None:
                 f"{layer.cell.units}",
                 f"{_longest(layer)}",
                 number(life) if life < 1e8 else "no end",
-                number(left),
+                left,
                 f"{memory['saturated'].mean():.0%}",
             ]
         )
-    heads = ["layer", "cells", "steps", "half-life, steps", "error left at the end", "saturated"]
+    flowing = "error left at the first step"
+    heads = ["layer", "cells", "steps", "half-life, steps", flowing, "saturated"]
     made.table(heads, rows)
     made.paragraph(
-        "half-life: of the cell in the middle. error left at the end: |dE/ds| at the earliest step "
-        "over that at the last step with an error.",
+        f"half-life: of the cell in the middle. {flowing}: |dE/ds| there over that at the last "
+        "step with an error.",
         note=True,
     )
 

@@ -72,13 +72,19 @@ def memory(table: pd.DataFrame, steps: int) -> list[str]:
     return said
 
 
+_UNCOUNTED = (
+    "Not measured: no error comes back through the outputs of this layer. What comes through its "
+    "final states alone is not counted."
+)
+
+
 def flow(table: pd.DataFrame) -> list[str]:
     """Say how much of the error is left at the longest lag."""
     curve = table[table["path"] == "cell_state"].sort_values("lag")
     lag, first, last = int(curve["lag"].iloc[-1]), curve["norm"].iloc[0], curve["norm"].iloc[-1]
     if not lag or not first:
-        return ["There is no error to follow over more than one step."] if not first else []
-    said = f"After {lag} steps back, {number(last / first)} of the error is left"
+        return [_UNCOUNTED] if not first else []
+    said = f"{lag} steps back, {number(last / first)} of the error is left"
     if not last:
         return [f"{said}: nothing that this precision can hold."]
     per_step = float(np.exp(np.log(last / first) / lag))
@@ -90,7 +96,7 @@ def gradients(table: pd.DataFrame) -> list[str]:
     rows = table[(table["weight"] == "kernel") & (table["net"] != "all")]
     if not table["finite"].all():
         return ["The gradient is not finite."]
-    if len(rows) < 2 or rows["norm"].min() > 1e-3 * rows["norm"].max():
+    if len(rows) < 2 or rows["norm"].min() > 1e-3 * rows["norm"].max() or not rows["norm"].max():
         return []
     least = rows.loc[rows["norm"].idxmin()]
     factor = number(least["norm"] / rows["norm"].max())

@@ -214,7 +214,7 @@ def weights(owner: str, own: Sequence, shapes: Sequence) -> None:
     """What is loaded has the number and the shapes of the layer's own weights."""
     if [tuple(shape) for shape in shapes] != [tuple(weight.shape) for weight in own]:
         named = ", ".join(f"{weight.name} {tuple(weight.shape)}" for weight in own)
-        received = ", ".join(str(tuple(shape)) for shape in shapes) or "none"
+        received = ", ".join(str(tuple(shape)) for shape in shapes) or "none for this cell"
         raise refusal(owner, f"weights {named}; {OF_STOCK}", received)
 
 

@@ -97,7 +97,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
         switches = {name: kwargs.pop(name) for name in list(kwargs) if name in _SWITCHES}
         if not isinstance(cell, GatedCell):
             if isinstance(cell, bool) or not isinstance(cell, Integral):
-                raise refusal("GatedRNN", "a GatedCell or a number of units", {"cell": cell})
+                expected = "a GatedCell or a number of units, a positive integer"
+                raise refusal("GatedRNN", expected, {"cell": cell})
             cell = named_variant(
                 variant or "vanilla", units=int(cell), dtype=kwargs.get("dtype"), **switches
             )

@@ -85,8 +85,9 @@ class LearnerComparison(Diagnostic):
         super().__init__(every)
         given = learners if isinstance(learners, dict) else {}
         if not given or not all(isinstance(one, Learner) for one in given.values()):
-            example = "{elman: {_target_: lstmlab.learners.Elman}}"
-            expected = f"one learner or more by name, as in {example}"
+            in_python = "learners={'elman': lstmlab.learners.Elman()}"
+            in_a_file = "learners: {elman: {_target_: lstmlab.learners.Elman}}"
+            expected = f"one learner or more by name, as in {in_python}, in a file {in_a_file}"
             raise refusal("LearnerComparison", expected, {"learners": learners})
         self.learners = given
         self.draws = checks.integer("LearnerComparison", "draws", draws)

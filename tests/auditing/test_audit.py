@@ -228,7 +228,20 @@ def test_words_name_what_stands_out(rng):
     (said, *_) = words.memory(measures.memory(model, x, y), T)
     assert "4 of 4 cells have lost half of their state" in said
     (said,) = words.flow(measures.error_flow(model, x, y))
-    assert said.startswith(f"After {T - 1} steps back, ")
+    assert said.startswith(f"{T - 1} steps back, ")
+
+
+def test_an_error_that_comes_back_through_final_states_alone_is_not_called_zero(rng, tmp_path):
+    given = keras.Input((T, F))
+    _, _, state = layers.LSTM(N, return_state=True, name="encoder")(given)
+    model = keras.Model(given, layers.Dense(1)(state))
+    model.compile("sgd", "mse")
+    path = tmp_path / "page.html"
+    lstmlab.audit(model, rng.normal(size=(B, T, F)), rng.normal(size=(B, 1)), path=path)
+    page = path.read_text()
+    assert "Not measured: no error comes back through the outputs of this layer." in page
+    (row,) = (row for row in Reader(page).rows if row[:1] == ["encoder"])
+    assert row[4] == "not measured"
 
 
 def test_lags_that_are_shown():

@@ -11,7 +11,7 @@ from lstmlab import GatedCell, GatedRNN, variant, variants
 
 layers = keras.layers
 HERE = "GatedRNN: expected "
-NO_CELL = f"{HERE}a GatedCell or a number of units. Received: cell="
+NO_CELL = f"{HERE}a GatedCell or a number of units, a positive integer. Received: cell="
 BESIDE = f"{HERE}arguments of the cell only with a number of units. Received: "
 X = np.ones((2, 5, 3), "float32")
 

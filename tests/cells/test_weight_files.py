@@ -170,7 +170,7 @@ def test_a_file_of_an_lstm_names_the_way(suffix, tmp_path):
     model.save_weights(file) if suffix == ".weights.h5" else model.save(file)
     with pytest.raises(ValueError, match="could not be loaded") as raised:
         sequential(ours(name="memory")).load_weights(file)
-    assert f"GatedCell: {VANILLA}; {OF_STOCK}. Received: none" in str(raised.value)
+    assert f"GatedCell: {VANILLA}; {OF_STOCK}. Received: none for this cell" in str(raised.value)
 
     again = sequential(stock(name="memory"))
     again.load_weights(file)

@@ -82,7 +82,7 @@ def test_how_to_read_the_theorems_names_each_of_them():
     cells = [re.sub(r"\([^)]*\)", "", cell) for row in rows for cell in row]
     named = {int(number) for cell in cells for number in re.findall(r"\d+", cell)}
     assert named == set(range(1, 26))
-    assert "Two signs for two derivatives" in section
+    assert "Two notations for two derivatives" in section
 
 
 # ---- what the page says that commands show

@@ -79,7 +79,7 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "*, seed {}.*": lambda: [settings().seed],
         "error of each window of {} sequences": lambda: [settings().trainer["window"]],
         "wrong answers among the last {}": lambda: [criterion()["sequences"]],
-        "for {} sequences the network does no better than always answering {}, whose error is {}":
+        "for {} sequences the network does worse than always answering {}, whose error is {}":
             lambda: [f"{RUN['no_better_until']:,.0f}", 0.5, 0.9 / 6 + 0.1 / 8],
         "from {} (closed) to {} (open)": lambda: [0, 1],
         "is close to {} at all steps except the two marked ones, where it opens to about {}":
