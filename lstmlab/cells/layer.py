@@ -286,17 +286,15 @@ class GatedRNN(Restorable, keras.layers.RNN):
 
     def get_config(self) -> dict:
         config = {**super().get_config(), "return_traces": self.return_traces}
+        config["cell"] = _unbuilt(config["cell"])
         return {**config, **self.own_config()}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: Any = None) -> GatedRNN:
         made = dict(config)
         if isinstance(saved := config.get("cell"), dict):
-            # with the shape of its inputs the cell would build itself before the layer, and its
-            # weights would have paths without the layer's name
-            saved = {name: value for name, value in saved.items() if name != "build_config"}
             deserialize = keras.saving.deserialize_keras_object
-            cell = made["cell"] = deserialize(saved, custom_objects=custom_objects)
+            cell = made["cell"] = deserialize(_unbuilt(saved), custom_objects=custom_objects)
             made = {"units": cell.units, **made}  # for a subclass whose __init__ names them
         return cls.restored(made)
 
@@ -381,6 +379,15 @@ class GatedRNN(Restorable, keras.layers.RNN):
             return split(sums + bias, cell.nets), None
 
         return ops.cast(sequences, cell.compute_dtype), net
+
+
+def _unbuilt(cell: dict) -> dict:
+    """The config of a cell without the shape of its inputs.
+
+    With it the cell would build itself before the layer, and its weights would have paths without
+    the layer's name.
+    """
+    return {name: value for name, value in cell.items() if name != "build_config"}
 
 
 # Arguments of keras.layers.LSTM that say for all gates at once what each gate says here.
