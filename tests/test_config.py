@@ -1,5 +1,6 @@
 """The reader of conf/ against the files themselves, and against a small conf/ made here."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra.errors import MissingConfigException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 
 from lstmlab import config
 from lstmlab.config.quoting import may_be_one_text
@@ -164,3 +165,15 @@ def test_growing_within_a_diagnostic_of_an_older_run():
     found = config.current(older)["diagnostic"]["learners"]["learners"]["growing"]
     assert found["period"] == 10
     assert "block" not in found
+
+
+@pytest.mark.parametrize("name", ["group", "time", "features"])
+def test_a_setting_that_takes_a_list_is_advised_one(name, monkeypatch):
+    typed = f"task.{name}=store,item"
+    monkeypatch.setattr(sys, "argv", ["lstmlab", "task=csv", typed])
+    said = config.one_line(ConfigCompositionException(f"Ambiguous value for argument '{typed}'"))
+    advised = re.search(r"a list, as in (.*)\. Received: ", said)
+    assert advised, said
+    [setting] = shlex.split(advised.group(1))
+    plain, _ = config.compose("task=csv", setting)
+    assert plain["task"][name] == ["store", "item"]

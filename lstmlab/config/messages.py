@@ -1,5 +1,6 @@
 """What Hydra says of a command line, as one line that names setting, value and what is expected."""
 
+import inspect
 import re
 import sys
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import yaml
 
 from lstmlab.config.known import as_typed, names_composed, no_such_setting
-from lstmlab.config.options import not_yaml, options, renamed, undecodable, unknown_option
+from lstmlab.config.options import found, not_yaml, options, renamed, undecodable, unknown_option
 from lstmlab.config.quoting import may_be_one_text, quoted
 
 
@@ -79,9 +80,7 @@ def _composition(error: Any) -> str:
     if several:
         typed = several.group(1)
         said = "several values make a sweep, which is `lstmlab -m`; expected one value"
-        as_in = quoted(typed) if may_be_one_text(typed) else None
-        quotes = f", or quotes around one that has commas, as in {as_in}" if as_in else ""
-        return f"{said}{quotes}. Received: {typed}"
+        return f"{said}{_in_one(typed)}. Received: {typed}"
     unlike = re.match(r"Error merging override ([^=]+)=", line)
     if unlike:
         name, typed = unlike.group(1), as_typed(unlike.group(1))
@@ -95,6 +94,31 @@ def _composition(error: Any) -> str:
     if re.search(r"Key '([^']+)' is not in struct", cause or line):
         return unknown_setting(override.group(1))
     return f"{override.group(1)}: {cause or line}"
+
+
+def _in_one(typed: str) -> str:
+    """Say how several values are typed as one: as a list where one is taken, or in quotes."""
+    name, _, value = typed.partition("=")
+    if _takes_list(name.lstrip("+")) and (as_list := quoted(f"{name}=[{value}]")):
+        return f", or a list, as in {as_list}"
+    as_in = quoted(typed) if may_be_one_text(typed) else None
+    return f", or quotes around one that has commas, as in {as_in}" if as_in else ""
+
+
+def _takes_list(name: str) -> bool:
+    """Whether a setting of a part is a list now, or its class says that it takes one."""
+    part, _, setting = name.partition(".")
+    settings = names_composed().get(part)
+    if not isinstance(settings, dict) or "_target_" not in settings:
+        return False
+    if isinstance(settings.get(setting), list):
+        return True
+    try:
+        arguments = inspect.signature(found(settings["_target_"])).parameters
+    except (ValueError, TypeError):
+        return False
+    said = str(arguments[setting].annotation) if setting in arguments else ""
+    return re.search(r"\b(list|tuple|Sequence|Iterable)\[", said) is not None
 
 
 def unknown_setting(name: str) -> str:

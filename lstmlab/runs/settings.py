@@ -15,16 +15,16 @@ PLAIN = ("seed", "probe", "outputs", "threads")
 
 def check_plain(config: Mapping) -> None:
     """Raise ValueError for a seed, probe, outputs or threads that is not one."""
-    checks.integer("train", "seed", config["seed"], least=0)
-    checks.integer("train", "probe", config["probe"], why="sequences in the probe batch")
+    checks.integer("seed", "seed", config["seed"], least=0)
+    checks.integer("probe", "probe", config["probe"], why="sequences in the probe batch")
     cores, why = os.cpu_count() or 1, "CPU threads of one run"
     checks.integer("train", "threads", config["threads"], most=cores, why=why)
 
     outputs = config["outputs"]
-    if outputs in (None, "") or isinstance(outputs, bool):
+    if not isinstance(outputs, str) or not outputs:
         raise refusal("outputs", "the name of a folder", {"outputs": outputs})
-    if str(outputs).startswith("~"):  # it would be a folder of that name, here
-        expected = f"a folder without ~, as {Path(str(outputs)).expanduser()}"
+    if outputs.startswith("~"):  # it would be a folder of that name, here
+        expected = f"a folder without ~, as {Path(outputs).expanduser()}"
         raise refusal("outputs", expected, {"outputs": outputs})
 
 

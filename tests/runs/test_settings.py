@@ -53,12 +53,19 @@ def test_values_of_a_sweep():
         check_read(composed(), ["seed=1,2", "+bugdet=1,2"])
 
 
-@pytest.mark.parametrize("outputs", ["", None, True, "~/runs"])
+@pytest.mark.parametrize("outputs", ["", None, True, "~/runs", ["a"], 5, {"a": 1}])
 def test_outputs_that_are_no_folder(outputs):
     plain, _ = config.compose()
     check_plain({**plain, "outputs": "a"})
     with pytest.raises(ValueError, match=re.escape(f"Received: outputs={outputs!r}")):
         check_plain({**plain, "outputs": outputs})
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", None), ("seed", 1.5), ("probe", 0)])
+def test_a_plain_setting_is_named_first(name, value):
+    plain, _ = config.compose()
+    with pytest.raises(ValueError, match=rf"^{name}: expected .* Received: {name}={value}$"):
+        check_plain({**plain, name: value})
 
 
 @pytest.mark.parametrize(
