@@ -168,12 +168,13 @@ def test_growing_within_a_diagnostic_of_an_older_run():
 
 
 @pytest.mark.parametrize("name", ["group", "time", "features"])
-def test_a_setting_that_takes_a_list_is_advised_one(name, monkeypatch):
-    typed = f"task.{name}=store,item"
+@pytest.mark.parametrize(("value", "meant"), [("store,item", ["store", "item"]), ("1,2", [1, 2])])
+def test_a_setting_that_takes_a_list_is_advised_one(name, value, meant, monkeypatch):
+    typed = f"task.{name}={value}"
     monkeypatch.setattr(sys, "argv", ["lstmlab", "task=csv", typed])
     said = config.one_line(ConfigCompositionException(f"Ambiguous value for argument '{typed}'"))
     advised = re.search(r"a list, as in (.*)\. Received: ", said)
     assert advised, said
     [setting] = shlex.split(advised.group(1))
     plain, _ = config.compose("task=csv", setting)
-    assert plain["task"][name] == ["store", "item"]
+    assert plain["task"][name] == meant

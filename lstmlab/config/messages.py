@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 import sys
 from typing import Any
 
@@ -99,8 +100,10 @@ def _composition(error: Any) -> str:
 def _in_one(typed: str) -> str:
     """Say how several values are typed as one: as a list where one is taken, or in quotes."""
     name, _, value = typed.partition("=")
-    if _takes_list(name.lstrip("+")) and (as_list := quoted(f"{name}=[{value}]")):
-        return f", or a list, as in {as_list}"
+    if _takes_list(name.lstrip("+")):
+        plain = f"{name}=[{value}]"
+        as_list = quoted(plain) if may_be_one_text(typed) else shlex.quote(plain)
+        return f", or a list, as in {as_list or shlex.quote(plain)}"
     as_in = quoted(typed) if may_be_one_text(typed) else None
     return f", or quotes around one that has commas, as in {as_in}" if as_in else ""
 
