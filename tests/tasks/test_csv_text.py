@@ -351,8 +351,8 @@ def test_true_and_false_wherever_they_are_named(read):
     ("settings", "match"),
     [
         (
-            {"missing_values": "?"},
-            "a list of words or numbers. Received: task.missing_values='\\?'",
+            {"missing_values": {"?": 1}},
+            "words or numbers. Received: task.missing_values=.",
         ),
         ({"comment": "//"}, "one character. Received: task.comment='//'"),
         ({"thousands": ""}, "one character. Received: task.thousands=''"),
@@ -446,3 +446,13 @@ def test_true_and_false_in_a_wide_table(read):
     assert read(frame.to_csv(index=False), features=[*names, "healthy"], **settings).steps == 5
     classes = settings | {"target": "healthy", "kind": "classification"}
     assert read(frame.to_csv(index=False), **classes).classes == ["False", "True"]
+
+
+@pytest.mark.parametrize("mark", ["?", -9999])
+def test_one_mark_of_missing_values_needs_no_list(read, mark):
+    assert numbers(read(table([mark, *V]), missing="drop", missing_values=mark)) == V
+
+
+def test_too_few_sequences_to_forecast(read):
+    content = "g,t,v\n" + "".join(f"{g},{t},{t % 3}\n" for g in "ab" for t in range(9))
+    refused("for validation beside one for training", read, content, group="g")

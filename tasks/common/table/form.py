@@ -106,9 +106,13 @@ class Form:
         return "; perhaps " + " or ".join(setting(*pair) for pair in found) if found else ""
 
 
-def form_of(missing_values: Sequence[Any] | None, separator: str, **others: Any) -> Form:
+def form_of(
+    missing_values: Sequence[Any] | str | float | None, separator: str, **others: Any
+) -> Form:
     """The Form of these settings, as they are typed in a shell."""
-    marks = [] if missing_values is None else missing_values
+    marks: Any = [] if missing_values is None else missing_values
+    # one alone needs no list
+    marks = [marks] if isinstance(marks, str | float) or type(marks) is int else marks
     if not isinstance(marks, list | tuple) or any(isinstance(mark, list | dict) for mark in marks):
         fail("a list of words or numbers", f"task.missing_values={missing_values!r}")
     separator = "\t" if separator == r"\t" else separator
