@@ -85,13 +85,13 @@ class Form:
         right = words.str.fullmatch(grouped, na=False)
         return words.where(~right, words.str.replace(sign, "", regex=True))
 
-    def hint(self, word: str) -> str:
-        """Which setting may turn a word into a number, or say that it marks a missing value."""
+    def hint(self, word: str, others: str = "") -> str:
+        """Which setting may turn a word into a number, or `others`, what else may help."""
         if perhaps := self.perhaps(word):
             return perhaps
         if any(unit in word for unit in UNITS):
             return " with the same sign in every row, or in none"
-        return f"; for a mark of missing values {setting('missing_values', [word])}"
+        return others or marked(word)
 
     def perhaps(self, word: str) -> str:
         """Which setting turns a word that is not a number into one, as a hint, or ''."""
@@ -104,6 +104,11 @@ class Form:
         if other and re.fullmatch(rf"\s*[+-]?\d*{re.escape(other)}\d+\s*", word):
             found.append(("decimal", other))
         return "; perhaps " + " or ".join(setting(*pair) for pair in found) if found else ""
+
+
+def marked(word: str) -> str:
+    """How to say that a word marks a missing value, as a hint."""
+    return f"; for a mark of missing values {setting('missing_values', [word])}"
 
 
 def form_of(
