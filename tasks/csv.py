@@ -140,7 +140,7 @@ class Csv(Task):
         part: str | None = None,
         missing: str = "error",
         short: str = "error",
-        missing_values: list[str | float] | None = None,
+        missing_values: list[str | float] | str | float | None = None,
         separator: str = ",",
         decimal: str = ".",
         thousands: str | None = None,

@@ -351,8 +351,8 @@ def test_true_and_false_wherever_they_are_named(read):
     ("settings", "match"),
     [
         (
-            {"missing_values": "?"},
-            "a list of words or numbers. Received: task.missing_values='\\?'",
+            {"missing_values": {"?": 1}},
+            "words or numbers. Received: task.missing_values=.",
         ),
         ({"comment": "//"}, "one character. Received: task.comment='//'"),
         ({"thousands": ""}, "one character. Received: task.thousands=''"),
@@ -446,3 +446,45 @@ def test_true_and_false_in_a_wide_table(read):
     assert read(frame.to_csv(index=False), features=[*names, "healthy"], **settings).steps == 5
     classes = settings | {"target": "healthy", "kind": "classification"}
     assert read(frame.to_csv(index=False), **classes).classes == ["False", "True"]
+
+
+@pytest.mark.parametrize("mark", ["?", -9999])
+def test_one_mark_of_missing_values_needs_no_list(read, mark):
+    assert numbers(read(table([mark, *V]), missing="drop", missing_values=mark)) == V
+
+
+def test_too_few_sequences_to_forecast(read):
+    content = "g,t,v\n" + "".join(f"{g},{t},{t % 3}\n" for g in "ab" for t in range(9))
+    refused("for validation beside one for training", read, content, group="g")
+
+
+YES = ["yes", "no"] * (N // 2)
+
+
+@pytest.mark.parametrize(
+    ("cells", "match"),
+    [
+        (["?", *V[1:30], "?", *V[31:]], r"missing_values=\['\?'\].* in row 1 below"),
+        ([*V[:-1], "Total"], "a last row of totals or notes must be taken out.*'Total' in row 60"),
+        (["mm", *V], "a second line of the header, as one of units, .*'mm' in row 1 below"),
+        (YES, "words are no numbers: task.group may name the column, task.features the others"),
+        ([*V[:50], "a", "b", "c", "d"], "words are no numbers"),
+    ],
+)
+def test_what_a_word_may_be(read, cells, match):
+    text = table([f"{k},{cell}" for k, cell in enumerate(cells)], header=("t", "v", "w"))
+    refused(match, read, text, features=["v", "w"])
+
+
+@pytest.mark.parametrize(
+    ("title", "count"), [("Rain in mm\n", 1), ("Rain in mm\n2008\n", 2), ("Rain in mm,\n", 1)]
+)
+def test_lines_of_a_title(read, title, count):
+    refused(f"; perhaps task.skip={count}, if", read, title + table())
+    assert numbers(read(title + table(), skip=count)) == V
+
+
+def test_a_line_that_names_the_separator(read):
+    text = "sep=;\n" + table(separator=";")
+    refused("perhaps .*separator=';'.* and task.skip=1", read, text)
+    assert numbers(read(text, separator=";", skip=1)) == V

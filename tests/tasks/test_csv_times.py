@@ -115,6 +115,71 @@ def test_a_format_for_several_columns(task_of):
     assert in_true_order(task_of(times, time=["day", "hour"], time_format="%d.%m.%y %H"))
 
 
+@pytest.mark.parametrize(
+    ("times", "match"),
+    [
+        (
+            written("%d%m%Y", start="2020-01-01"),
+            "time_format='%d%m%Y'.* reads every time in.*'0101",
+        ),
+        (written("%m%d%Y", start="2020-01-01"), "time_format='%m%d%Y'.* reads every time in"),
+        (written("%y%m%d", start="1990-01-01"), "time_format='%y%m%d'.* column 't'.*'900101'"),
+        (months("%y%m%d"), "time_format='%y%m%d'"),
+        (months("%m%Y"), "time_format='%m%Y'"),
+    ],
+)
+def test_digits_that_do_not_begin_with_the_year(task_of, times, match):
+    refused(match, task_of, {"t": times}, False)
+    format = match.split("'")[1]
+    assert in_true_order(task_of({"t": times}, time_format=format))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        range(100001, 100001 + N),
+        range(99990, 99990 + N),
+        range(101990, 101990 + N),
+        range(20200101, 20200101 + N),
+        range(43831, 43831 + N),
+        [f"{k:06d}" for k in range(N)],
+    ],
+)
+def test_digits_that_only_count(task_of, times):
+    task = task_of({"t": list(times)})
+    assert in_true_order(task)
+    assert not [note for note in task.notes if "read as dates" in note]
+
+
+@pytest.mark.parametrize(("name", "count"), [("q", 4), ("week", 10), ("week", 53), ("day", 60)])
+def test_a_year_and_what_is_no_month(task_of, name, count):
+    times = {"y": [1990 + k // count for k in range(N)], name: [1 + k % count for k in range(N)]}
+    match = rf"task.time_format.*1990Q1.*Received: task.time=\['y', '{name}'\] with 1 to {count}"
+    refused(rf"^(?!.*%Y-%m-%d).*{match}", task_of, times, time=["y", name])
+
+
+@pytest.mark.parametrize(("name", "count"), [("Mon", 4), ("monat", 12), ("p", 12)])
+def test_a_year_and_a_month(task_of, name, count):
+    times = {"y": [1990 + k // count for k in range(N)], name: [1 + k % count for k in range(N)]}
+    assert in_true_order(task_of(times, time=["y", name]))
+
+
+@pytest.mark.parametrize("format", ["%Y-%m-%d", "%Y%m%d", "%d/%m/%Y", "%d.%m.%Y"])
+def test_a_date_and_an_hour(task_of, format):
+    times = {"date": written(format, "h"), "hour": [k % 24 for k in range(N)]}
+    task = task_of(times, time=["date", "hour"])
+    assert in_true_order(task)
+    assert task.counts["time_gaps"] == 0
+
+
+@pytest.mark.parametrize(("name", "hours"), [("hour", range(1, 25)), ("shift", range(1, 4))])
+def test_a_date_and_what_is_no_hour(task_of, name, hours):
+    days = [str(np.datetime64("2001-01-25") + k // len(hours)) for k in range(N)]
+    times = {"date": days, name: [hours[k % len(hours)] for k in range(N)]}
+    match = rf"hours from 0 to 23 in column '{name}', which .*time_format='%Y-%m-%d %H'"
+    refused(match, task_of, times, time=["date", name])
+
+
 def test_dates_with_different_offsets(task_of):
     hours = [f"2020-01-{1 + k // 24:02d} {k % 24:02d}:00:00" for k in range(N)]
     offsets = [f"{pd.Timestamp(hours[k]) + pd.Timedelta(k % 3, 'h')}+0{k % 3}:00" for k in range(N)]
@@ -151,7 +216,7 @@ def test_one_date_decides_how_all_are_read(task_of, chunk):
         ([*written("%Y-%m-%d")[:3], None] * 15, "an empty cell in row 4"),
         ([*range(N - 1), "inf"], "numbers in column 't'.*'inf' in row 60"),
         ([f"{1990 + k // 5}Q{k % 5 + 1}" for k in range(N)], "quarters in.*'1990Q5' in row 5"),
-        ([1, 2, 3, 3] * 15, "task.group names the column that tells them apart"),
+        ([1, 2, 3, 3] * 15, "reason is several.*task.group names the column.*; another is an hour"),
     ],
 )
 def test_times_that_cannot_be_read(task_of, times, match):

@@ -85,13 +85,13 @@ class Form:
         right = words.str.fullmatch(grouped, na=False)
         return words.where(~right, words.str.replace(sign, "", regex=True))
 
-    def hint(self, word: str) -> str:
-        """Which setting may turn a word into a number, or say that it marks a missing value."""
+    def hint(self, word: str, others: str = "") -> str:
+        """Which setting may turn a word into a number, or `others`, what else may help."""
         if perhaps := self.perhaps(word):
             return perhaps
         if any(unit in word for unit in UNITS):
             return " with the same sign in every row, or in none"
-        return f"; for a mark of missing values {setting('missing_values', [word])}"
+        return others or marked(word)
 
     def perhaps(self, word: str) -> str:
         """Which setting turns a word that is not a number into one, as a hint, or ''."""
@@ -106,9 +106,18 @@ class Form:
         return "; perhaps " + " or ".join(setting(*pair) for pair in found) if found else ""
 
 
-def form_of(missing_values: Sequence[Any] | None, separator: str, **others: Any) -> Form:
+def marked(word: str) -> str:
+    """How to say that a word marks a missing value, as a hint."""
+    return f"; for a mark of missing values {setting('missing_values', [word])}"
+
+
+def form_of(
+    missing_values: Sequence[Any] | str | float | None, separator: str, **others: Any
+) -> Form:
     """The Form of these settings, as they are typed in a shell."""
-    marks = [] if missing_values is None else missing_values
+    marks: Any = [] if missing_values is None else missing_values
+    # one alone needs no list
+    marks = [marks] if isinstance(marks, str | float) or type(marks) is int else marks
     if not isinstance(marks, list | tuple) or any(isinstance(mark, list | dict) for mark in marks):
         fail("a list of words or numbers", f"task.missing_values={missing_values!r}")
     separator = "\t" if separator == r"\t" else separator

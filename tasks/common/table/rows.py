@@ -164,8 +164,7 @@ def _check_once(rows: Rows, time: np.ndarray, columns: Columns) -> None:
     expected = "each time once in a sequence; the usual reason is a second column that says which "
     expected += f"rows belong together, as in task.group={another}"
     if not columns.group:
-        expected = (
-            "each time once in a sequence; the usual reason are several series in one table, "
-        )
+        expected = "each time once in a sequence; the usual reason is several series in one table, "
         expected += "and task.group names the column that tells them apart"
+    expected += "; another is an hour or a day in a column that task.time leaves out"
     fail(expected, f"{len(twice)} repeated, the first in {name!r} at {at}")

@@ -163,7 +163,8 @@ def deal(found: Found, shares: dict[str, float], split: int) -> np.ndarray:
         wanted = max(1, round(shares[name] * len(first)))
         if wanted > len(rest):
             received = f"{len(first)} groups, task.shares={shares}"
-            fail(f"enough sequences for {name} beside one of each class", received)
+            beside = "one of each class" if found.labels is not None else "one for training"
+            fail(f"enough sequences for {name} beside {beside}", received)
         # the middles of `wanted` equal stretches of `rest`, and so even over the classes
         places = ((np.arange(wanted) + 0.5) * len(rest) / wanted).astype(int)
         part[rest[places]] = PARTS.index(name)

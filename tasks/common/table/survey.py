@@ -125,11 +125,20 @@ class Survey:
         first = self.header[0]
         if self.form.comment is None and first.startswith(COMMENTS):
             return f"; perhaps {setting('comment', first[0])}, for the header is {first!r}"
+        if len(line) > len(self.header) and self.rows == 0 and like_header(line, self.form):
+            return f"; perhaps task.skip={number - 1}, if the header is in this line"
         if len(line) == len(self.header) + 1 and self.rows == 0 and line[-1]:
             return "; a first column without a name needs a separator before the first name"
         if len(line) > len(self.header) == 1 or (len(line) > 1 and self.rows == 0):
             return f"; perhaps task.skip={number - 1}, if the header is in this line"
         return ""
+
+
+def like_header(cells: list[str], form: Form) -> bool:
+    """Whether cells may be the names of columns: words, and all of them different."""
+    words = all(isinstance(cell, str) and cell.strip() for cell in cells)
+    different = len({*cells}) == len(cells) > 1
+    return words and different and not form.numbers(pd.Series(cells)).notna().any()
 
 
 def other_separator(header: list[str], form: Form) -> str:
@@ -139,6 +148,8 @@ def other_separator(header: list[str], form: Form) -> str:
     for sign in SEPARATORS:
         if sign != form.separator and sign in header[0]:
             typed = setting("separator", sign)
+            # as some spreadsheets name the separator in a line of its own
+            typed += " and task.skip=1" if header[0].lower() == f"sep={sign}" else ""
             return f"; perhaps {typed}, for the header is {header[0]!r}"
     return ""
 

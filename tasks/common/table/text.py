@@ -10,10 +10,12 @@ import pandas as pd
 from lstmlab.tasks.common.table.form import MISSING, Form
 from lstmlab.tasks.common.table.messages import fail, in_cell
 from lstmlab.tasks.common.table.opening import in_one_line, named, open_text
-from lstmlab.tasks.common.table.survey import Survey, other_separator
+from lstmlab.tasks.common.table.survey import Survey, like_header, other_separator
 from lstmlab.tasks.common.table.written import Written, written
 
 LOOK = 1000  # rows by which a column counts as numbers or as text
+
+TITLES = 5  # rows in which a header may follow lines of a title
 
 
 class Text:
@@ -52,7 +54,17 @@ class Text:
         numbers = self.form.numbers(pd.Series(self.header)).notna()
         if self.form.header is None and numbers.any() and not wide:
             return "; without a header, task.header=false names the columns 0, 1, ..."
-        return other_separator(self.header, self.form)
+        return other_separator(self.header, self.form) or self._title()
+
+    def _title(self) -> str:
+        """A hint, if the header has cells without a name and a later line looks like a header."""
+        if not self.unnamed:
+            return ""
+        first = self.head.head(TITLES).to_numpy().tolist()
+        row = next((k for k, cells in enumerate(first) if like_header(cells, self.form)), None)
+        if row is None:
+            return ""
+        return f"; perhaps task.skip={self.form.skip + row + 1}, if {first[row]} is the header"
 
     @cached_property
     def head(self) -> pd.DataFrame:
@@ -91,7 +103,7 @@ class Text:
                 for frame in self._pandas(types | dict.fromkeys(words, str), numbers=numbers):
                     for name in numbers:
                         if name not in plain:
-                            frame[name] = ways[name].read(frame[name], name, done)
+                            frame[name] = ways[name].read(frame[name], name, done, self.rows)
                     check_finite(frame[numbers], done)
                     done += len(frame)
                     yield frame
@@ -108,7 +120,7 @@ class Text:
         done = 0
         for frame in self._pandas(dict.fromkeys(numbers, str), numbers=numbers):
             for name in numbers:
-                Written(self.form).read(frame[name], name, done)
+                Written(self.form).read(frame[name], name, done, self.rows)
             done += len(frame)
 
     def _pandas(

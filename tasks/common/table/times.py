@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from lstmlab.tasks.common.table.digits import dates_of
 from lstmlab.tasks.common.table.form import Form
 from lstmlab.tasks.common.table.messages import below_header, cell_of, columns_said, fail, setting
+from lstmlab.tasks.common.table.pairs import (
+    check_hours,
+    check_months,
+    date_and_number,
+    second,
+    with_hours,
+    year_and_month,
+    year_and_number,
+)
 
 PARTS = ("year", "month", "day", "hour", "minute", "second")  # as pandas.to_datetime puts together
-COMPACT = {8: "%Y%m%d", 6: "%Y%m"}  # digits -> how they may be dates
+YEAR_AND_MONTH = "a year and a month"
 
 
 @dataclass
@@ -23,12 +33,14 @@ class Reading:
         read: Words -> numbers or dates, NaN or NaT where they are none.
         format: The format of the dates, if it was guessed.
         chunks: What was read so far.
+        day: The format of the date, where the second column is a whole number, an hour.
     """
 
     said: str
     read: Callable[[pd.Series], pd.Series]
     format: str | None = None
     chunks: list[pd.Series] = field(default_factory=list)
+    day: str | None = None
 
 
 class Times:
@@ -49,12 +61,15 @@ class Times:
         self.notes: list[str] = []
         self._readings: list[Reading] = []
         self._first = ""
+        self._widths: set[int] = set()
+        self._seconds: set[float] = set()
 
     def add(self, frame: pd.DataFrame, done: int) -> None:
         words = self._together(frame)
         if not self._first:
             self._first = cell_of(words.iloc[0])
             self._readings = self._readings_of(words.iloc[0])
+        self._look_at(words)
 
         failed = {}
         for reading in self._readings:
@@ -67,7 +82,7 @@ class Times:
         left = [reading for reading in self._readings if reading.said not in failed]
         if not left:
             said, row = max(failed.items(), key=lambda item: item[1])
-            where = f"{cell_of(words.iloc[row])} in {below_header(done + row)}"
+            where = f"{cell_of(words.iloc[row])} in {below_header(int(words.index[row]))}"
             fail(f"{said} in {self.said}; see task.time_format", where)
         self._readings = left
 
@@ -77,6 +92,7 @@ class Times:
         Raises:
             ValueError: If two ways to read the dates give different times.
         """
+        self._check_pair()
         found = [_joined(reading.chunks, self.said) for reading in self._readings]
         if len(found) > 1 and not np.array_equal(found[0], found[1]):
             both = " and ".join(setting("time_format", r.format or "") for r in self._readings)
@@ -85,6 +101,22 @@ class Times:
         if self._readings[0].format:
             self.notes.append(f"dates in {self.said} read as {self._readings[0].format}")
         return self._dates(found[0])
+
+    def _look_at(self, words: pd.Series) -> None:
+        """Keeps what only all rows together can say."""
+        if any(reading.said == "numbers" for reading in self._readings):
+            plain = words.str.fullmatch(r"\d+", na=False)
+            self._widths |= {*words.str.len().where(plain, 0).unique().astype(int).tolist()}
+        elif any(reading.said == YEAR_AND_MONTH or reading.day for reading in self._readings):
+            self._seconds |= {*second(words).dropna().unique().tolist()}
+
+    def _check_pair(self) -> None:
+        """Raises for a second column of whole numbers that are neither months nor hours."""
+        reading = self._readings[0]
+        if reading.said == YEAR_AND_MONTH:
+            check_months(self._seconds, self.columns)
+        elif reading.day:
+            check_hours(self._seconds, self.columns, reading.day)
 
     def _together(self, frame: pd.DataFrame) -> pd.Series:
         """The words of several columns side by side; NaN where one is empty."""
@@ -102,27 +134,27 @@ class Times:
             return [Reading(f"dates of {', '.join(names)}", _put_together(names, self.form))]
         if not isinstance(first, str):
             return [Reading("times", lambda words: words)]
+        if len(self.columns) == 2 and year_and_number(first):
+            return [Reading(YEAR_AND_MONTH, year_and_month(self.form))]
         if len(self.columns) == 1 and _numbers(self.form)(pd.Series([first])).notna().all():
             return [Reading("numbers", _numbers(self.form))]
-        found = _readings_of_dates(first)
+        hourly = len(self.columns) == 2 and date_and_number(first)
+        found = _readings_with_hours(first) if hourly else _readings_of_dates(first)
         if not found:
-            how = f"or how they are written, as {setting('time_format', '%d.%m.%y %H:%M')}"
+            like = "%d.%m.%y %H" if hourly else "%d.%m.%y %H:%M"
+            how = f"or how they are written, as {setting('time_format', like)}"
             expected = f"numbers, or dates of the years 1 to 9999, in {self.said}; {how}"
             fail(expected, f"{first!r} in {below_header(0)}")
         return found
 
     def _dates(self, times: np.ndarray) -> np.ndarray:
-        """Whole numbers as dates, if all are: 20200131, 202001. Their order is the same."""
-        if times.dtype.kind not in "iu" or not len(times) or times.min() <= 0:
+        """Whole numbers as dates, if all are: 20200131, 202001."""
+        if times.dtype.kind not in "iu" or len(self._widths) != 1:
             return times
-        format = COMPACT.get(len(str(times.min())))
-        if format is None or len(str(times.max())) != len(str(times.min())):
-            return times
-        dates = pd.to_datetime(pd.Series(times).astype(str), format=format, errors="coerce")
-        if dates.isna().any():
-            return times
-        self.notes.append(f"numbers in {self.said} read as dates, {format}")
-        return dates.to_numpy("datetime64[us]")
+        times, format = dates_of(times, *self._widths, self.said)
+        if format:
+            self.notes.append(f"numbers in {self.said} read as dates, {format}")
+        return times
 
 
 def _check_format(format: str | None) -> None:
@@ -158,6 +190,17 @@ def _readings_of_dates(first: str) -> list[Reading]:
         return [Reading("quarters", _quarters)]
     month = re.fullmatch(r"[A-Za-z]+\W+\d{4}|\d\d?/\d{4}", first)
     return [Reading("months", _months)] if month else []
+
+
+def _readings_with_hours(first: str) -> list[Reading]:
+    """The ways to read a date and an hour side by side, of which this is the first."""
+    found = _readings_of_dates(first.rsplit(" ", 1)[0])
+    for reading in found:
+        day = reading.format or reading.said.removeprefix("times as ")
+        reading.read, reading.day = with_hours(reading.read), day
+        reading.said = f"{reading.said} and an hour"
+        reading.format = f"{day} %H" if reading.format else None
+    return found
 
 
 def _numbers(form: Form) -> Callable[[pd.Series], pd.Series]:

@@ -4,11 +4,14 @@ between thousands, or true and false."""
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from lstmlab.tasks.common.table.form import UNITS, Form
+from lstmlab.tasks.common.table.form import UNITS, Form, marked
 from lstmlab.tasks.common.table.messages import cell_of, fail, in_cell
 
 TRUTH = {"true": 1.0, "false": 0.0}
+RARE = 0.1  # the share of cells, at most, that marks of missing values are thought to be
+MARKS = 3  # and how many different ones
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Written:
         parts = words.str.extract(rf"^\s*([+-]?)\s*(?:{before}|{after})\s*$")
         return self.form.numbers(parts[0] + parts[1].fillna(parts[2]))
 
-    def read(self, words: pd.Series, name: str, done: int) -> pd.Series:
-        """The column `name` of a chunk that begins at row `done` as numbers.
+    def read(self, words: pd.Series, name: str, done: int, rows: int = 0) -> pd.Series:
+        """The column `name` of a chunk that begins at row `done` of so many as numbers.
 
         Raises:
             ValueError: For the first cell that does not hold a number of this form.
@@ -51,7 +54,11 @@ class Written:
             expected += f" with {self.unit!r}, as in the first rows" if self.unit else ""
             expected = "true or false, as in the first rows" if self.truth else expected
             signed = bool(self.unit or self.truth)
-            hint = self.form.perhaps(word) if signed else self.form.hint(word)
+            hint = (
+                self.form.perhaps(word)
+                if signed
+                else self.form.hint(word, _of_words(words, wrong, done, rows))
+            )
             fail(f"{expected}{hint}", f"{cell_of(word)} in {in_cell(done + row, name)}")
         return numbers.mask(numbers.isin(self.form.missing_numbers))
 
@@ -61,6 +68,19 @@ class Written:
         if self.truth:
             return "true is read as 1, false as 0"
         return f"numbers read without their sign {self.unit!r}" if self.unit else ""
+
+
+def _of_words(words: pd.Series, wrong: np.ndarray, done: int, rows: int) -> str:
+    """What cells that hold no numbers may be, as a hint."""
+    row, count = int(wrong.argmax()), int(wrong.sum())
+    if count == 1 and done + row == 0 and len(words) > 1:
+        return "; a second line of the header, as one of units, must be taken out of the file"
+    if count == 1 and done + row == rows - 1:
+        return "; a last row of totals or notes must be taken out of the file"
+    different = words[wrong].nunique()
+    if different <= MARKS and count <= max(1, RARE * len(words)):
+        return marked(words.iloc[row])
+    return "; words are no numbers: task.group may name the column, task.features the others"
 
 
 def written(words: pd.Series, form: Form) -> Written | None:
