@@ -387,6 +387,7 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     assert differ <= {"seconds", "peak_memory_mb"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_sweep(tmp_path):
     """As a terminal sends it: to all processes of the group.
 

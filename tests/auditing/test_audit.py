@@ -67,6 +67,7 @@ def value(audit, *place) -> float:
     return found
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_measures(rng, tmp_path):
     model, (x, y) = classifier(rng), texts(rng)
     audit = lstmlab.audit(model, x, y, path=tmp_path / "audit.html")

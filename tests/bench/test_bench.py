@@ -257,6 +257,7 @@ def test_items_take_turns_and_what_cannot_be_built_is_named():
     assert answer["peak_mb"] > 100
 
 
+@pytest.mark.slow
 def test_learners_by_the_command(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "SECONDS", 0.0)
     monkeypatch.setattr(bench_learners, "STEPS", 7)

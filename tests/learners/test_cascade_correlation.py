@@ -437,6 +437,7 @@ def test_counts_and_the_table_of_the_net(rng):
     assert found["output_1", "bias"] == net.head.bias.numpy()[0]
 
 
+@pytest.mark.slow
 def test_same_seed_same_net_bit_by_bit(rng):
     """Compiled, as in training: operation by operation TensorFlow draws other numbers from the
     same seed.

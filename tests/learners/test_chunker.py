@@ -381,6 +381,7 @@ def test_what_is_expected_leaves_the_chunker_as_it_is(rng):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [lambda: SequenceChunker(0.4, 3), lambda: ChunkerLevels(0.4, 3, levels=3, window=1000)]
 )

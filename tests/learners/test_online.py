@@ -183,6 +183,7 @@ def test_exact_from_any_state(learner, rng):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -237,6 +238,7 @@ def test_steps_after_the_last_error_change_nothing_and_pieces_without_error_leav
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_decay_within_a_sequence(rng):
     """With so small a rate that weights hardly move, every change is the undecayed one times its
     factor.
