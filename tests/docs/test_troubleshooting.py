@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,17 @@ def no_venv(folder: Path) -> None:
     environment(folder, 'case "$2" in *version*) echo 3.12 ;; *) exit 1 ;; esac')
 
 
+def beside_a_clone(folder: Path) -> None:
+    (folder / "lstmlab").mkdir()
+    code = "import lstmlab; lstmlab.GatedRNN"
+    # an environment in which the clone itself is installed, as the Makefile makes it
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    raise RuntimeError(done.stderr.strip().splitlines()[-1])
+
+
 def rtrl(folder: Path) -> None:
     cell = GatedCell(400)
     cell.build((None, 2))
@@ -60,6 +72,7 @@ def from_keras(folder: Path) -> None:
 PRODUCED: dict[str, Callable[[Path], object]] = {
     "No suitable Python": lambda folder: environment(folder, "exit 1"),
     "Python ... has no venv": no_venv,
+    "AttributeError: module 'lstmlab'": beside_a_clone,
     "train: expected an integer": lambda folder: run(folder, "threads=100000"),
     "RTRL:": rtrl,
     "training: the prediction": lambda folder: run(
