@@ -132,6 +132,7 @@ REFUSED = {
 }  # fmt: skip
 SAID = {
     "columns of words": (PLAIN.replace("v\n", "v,w\n").replace(".5\n", ".5,a\n"), "numbers: w"),
+    "a whole number": (PLAIN.replace("1003.5", "-9999", 1), r"task.missing_values=\[-9999\]"),
     "gaps in time": (PLAIN.replace("30,1002.5\n", ""), "1 of 58 steps are longer"),
 }
 

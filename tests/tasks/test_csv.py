@@ -443,6 +443,29 @@ def test_missing_values_filled_from_before_and_never_asked_for(write, capsys):
     assert np.allclose(x[0, :4, 1] * task.stds[1] + task.means[1], [0, -1, -1, -3], atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("column", "mark", "noted"),
+    [
+        (np.arange(60) % 7 + 0.5, -9999, True),
+        (np.arange(60) % 7 + 1000.25, 99999, True),
+        (np.arange(60) % 7 + 0.5, -8, False),  # far, but not by three times their range
+        (np.arange(60) % 7 + 0.5, -9999.5, False),  # a mark is a whole number
+        (np.arange(60) % 2, -9, True),
+        (np.ones(60), 0, False),  # a sign that is seldom there
+    ],
+)
+def test_a_value_that_may_mark_a_missing_one(write, column, mark, noted):
+    column = np.r_[mark, column, mark]
+    frame = pd.DataFrame({"t": np.arange(62), "v": np.arange(62) % 5 + 0.1, "u": column})
+    notes = [n for n in Csv(write(frame), target="v", time="t").notes if "missing_values" in n]
+    assert len(notes) == noted
+    if noted:
+        assert f"column 'u': {mark} is far off all others" in notes[0]
+        assert f'"task.missing_values=[{mark}]"' in notes[0]
+        marked = Csv(write(frame), target="v", time="t", missing_values=mark, missing="drop")
+        assert not any("missing_values" in note for note in marked.notes)
+
+
 def test_windows_without_a_known_target_are_not_drawn(write):
     table = series(300)
     table.loc[10:120, "v"] = np.nan
