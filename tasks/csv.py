@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from lstmlab.tasks.common.rules import most_active, validation_or_budget
-from lstmlab.tasks.common.table.cleaning import Log, standardise, without_missing
+from lstmlab.tasks.common.table.cleaning import Log, notes_on_marks, standardise, without_missing
 from lstmlab.tasks.common.table.columns import Columns, Named, columns_of
 from lstmlab.tasks.common.table.form import form_of
 from lstmlab.tasks.common.table.gaps import gaps_in
@@ -203,6 +203,7 @@ class Csv(Task):
     def _take(self, rows: Rows, columns: Columns) -> None:
         """From rows to sequences, parts, standardised numbers and windows."""
         self.notes.extend(in_order(rows, columns))
+        self.notes.extend(notes_on_marks(rows, columns))
         known = without_missing(rows, self.missing, columns, self._log)
         known_or_all = None if known.all() else known
         if rows.time is not None:

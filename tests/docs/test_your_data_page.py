@@ -124,7 +124,9 @@ REFUSED = {
     "a cell that": (PLAIN.replace("3,1003.5", '3,"1,003.5"', 1), {"target": "v"},
                     "task.thousands=','.*row 4 below the header, column 'v'"),
     "numbers 1e18": (PLAIN.replace("1003.5", "1e30", 1), {"target": "v"}, "row 4 below the header"),
-    "missing values": (PLAIN.replace("1003.5", "", 1), {"target": "v"}, "task.missing=drop or"),
+    "missing numbers": (PLAIN.replace("1003.5", "", 1), {"target": "v"}, "task.missing=drop or"),
+    "an empty cell": (G.replace("g1,3", ",3"), BY_GROUP | {"missing": "drop"},
+                      "no empty cells in column 'id'.*row 10 below the header"),
     "groups in which": (G + "g10,0,1\n", BY_GROUP, "task.short=drop"),
     "one time twice": (G.replace("g1,3", "g1,2"), BY_GROUP, "a second column"),
     "two classes": (CLASSES.replace("g1,3,2,1", "g1,3,2,0"), BY_CLASS, "one class per sequence"),
@@ -132,6 +134,7 @@ REFUSED = {
 }  # fmt: skip
 SAID = {
     "columns of words": (PLAIN.replace("v\n", "v,w\n").replace(".5\n", ".5,a\n"), "numbers: w"),
+    "a whole number": (PLAIN.replace("1003.5", "-9999", 1), r"task.missing_values=\[-9999\]"),
     "gaps in time": (PLAIN.replace("30,1002.5\n", ""), "1 of 58 steps are longer"),
 }
 
@@ -151,6 +154,22 @@ def test_tables_that_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match=match) as caught:
         Csv(str(tmp_path / "t.csv"), **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "settings"),
+    [
+        ("g1,3,2", "?,3,2", BY_GROUP),
+        ("g1,3,2", "g1,?,2", BY_GROUP),
+        ("g1,3,2,train", "g1,3,2,?", BY_CLASS),
+        ("g1,3,2,train", "g1,3,2,?", BY_GROUP | {"part": "kind"}),
+    ],
+)
+def test_a_mark_where_no_number_is_asked_for(old, new, settings, tmp_path):
+    content = G if old in G else CLASSES.replace(",1\n", ",train\n").replace(",0\n", ",test\n")
+    (tmp_path / "t.csv").write_text(content.replace(old, new))
+    with pytest.raises(ValueError, match=r"Csv: expected .* in row 10 below the header"):
+        Csv(str(tmp_path / "t.csv"), missing="drop", missing_values="?", **settings)
 
 
 @pytest.mark.parametrize("name", SAID)

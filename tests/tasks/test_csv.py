@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from lstmlab.tasks.csv import Csv
+from refusals import refused
 
 from lstmlab import describe, report, results
 from lstmlab.config import compose as composed
@@ -77,15 +78,6 @@ def rows_of(task, part) -> set:
         x, y, w = joined(task.sets(0)[part])
     seen = x[..., 0][valid_steps(w)], y[..., 0][w > 0]
     return set(np.rint(task.in_units(np.concatenate(seen))).astype(int).tolist())
-
-
-def failing(match, *arguments, **settings):
-    with pytest.raises(ValueError, match=match) as caught:
-        Csv(*arguments, **settings)
-    text = str(caught.value)
-    assert text.startswith("Csv: expected ")
-    assert "Received: " in text
-    assert "\n" not in text
 
 
 # ---- what comes of a good table
@@ -398,8 +390,9 @@ def holes() -> pd.DataFrame:
 
 
 def test_missing_values_are_an_error(write):
-    failing(
+    refused(
         r"4 missing, the first in sequence 'g0', step 1, column 'u'",
+        Csv,
         write(holes()),
         target="v",
         group="id",
@@ -443,6 +436,29 @@ def test_missing_values_filled_from_before_and_never_asked_for(write, capsys):
     assert np.allclose(x[0, :4, 1] * task.stds[1] + task.means[1], [0, -1, -1, -3], atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("column", "mark", "noted"),
+    [
+        (np.arange(60) % 7 + 0.5, -9999, True),
+        (np.arange(60) % 7 + 1000.25, 99999, True),
+        (np.arange(60) % 7 + 0.5, -8, False),  # far, but not by three times their range
+        (np.arange(60) % 7 + 0.5, -9999.5, False),  # a mark is a whole number
+        (np.arange(60) % 2, -9, True),
+        (np.ones(60), 0, False),  # a sign that is seldom there
+    ],
+)
+def test_a_value_that_may_mark_a_missing_one(write, column, mark, noted):
+    column = np.r_[mark, column, mark]
+    frame = pd.DataFrame({"t": np.arange(62), "v": np.arange(62) % 5 + 0.1, "u": column})
+    notes = [n for n in Csv(write(frame), target="v", time="t").notes if "missing_values" in n]
+    assert len(notes) == noted
+    if noted:
+        assert f"column 'u': {mark} is far off all others" in notes[0]
+        assert f'"task.missing_values=[{mark}]"' in notes[0]
+        marked = Csv(write(frame), target="v", time="t", missing_values=mark, missing="drop")
+        assert not any("missing_values" in note for note in marked.notes)
+
+
 def test_windows_without_a_known_target_are_not_drawn(write):
     table = series(300)
     table.loc[10:120, "v"] = np.nan
@@ -464,8 +480,9 @@ def test_windows_without_a_known_target_are_not_drawn(write):
 def test_a_target_missing_to_the_end_of_a_sequence(write):
     table = groups()
     table.loc[table["id"] == "g1", "v"] = [100.0] + [np.nan] * 8
-    failing(
+    refused(
         r"1 shorter \(or without a known target\), the first 'g1'",
+        Csv,
         write(table),
         target="v",
         group="id",
@@ -475,14 +492,17 @@ def test_a_target_missing_to_the_end_of_a_sequence(write):
 
 def test_short_sequences(write, capsys):
     file = write(groups((5, 1, 7, 6, 1, 8, 5, 10)))
-    failing(
+    refused(
         r"at least 2 rows, or task.short=drop. Received: 2 shorter .* the first 'g1' with 1",
+        Csv,
         file,
         target="v",
         group="id",
     )
-    failing("at least 2 rows", file, kind="classification", target="kind", group="id")
-    failing("at least 6 rows", file, target="v", group="id", horizon=3, warmup=3, short="error")
+    refused("at least 2 rows", Csv, file, kind="classification", target="kind", group="id")
+    refused(
+        "at least 6 rows", Csv, file, target="v", group="id", horizon=3, warmup=3, short="error"
+    )
     task = Csv(file, target="v", group="id", short="drop")
     assert task.counts["sequences_dropped"] == 2
     assert "Csv: of 8 sequences 2 shorter" in capsys.readouterr().err
@@ -574,14 +594,15 @@ def test_blank_lines_are_counted(write):
     ],
 )
 def test_bad_tables(write, content, match):
-    failing(match, write(content), target="v", time="t")
+    refused(match, Csv, write(content), target="v", time="t")
 
 
 def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
     table = series().astype({"v": object})
     table.loc[150, "v"] = "n. a."
-    failing(
+    refused(
         r"'n. a.' in row 151 below the header, column 'v'",
+        Csv,
         write(table),
         target="v",
         time="t",
@@ -589,8 +610,13 @@ def test_the_row_of_a_word_is_found_beyond_the_first_chunk(write):
     )
     table.loc[:, "v"] = series()["v"]
     table.loc[199, "t"] = 3
-    failing(
-        r"1 repeated, the first in 'the series' at 3", write(table), target="v", time="t", chunk=40
+    refused(
+        r"1 repeated, the first in 'the series' at 3",
+        Csv,
+        write(table),
+        target="v",
+        time="t",
+        chunk=40,
     )
 
 
@@ -604,7 +630,7 @@ def test_numbers_too_far_from_the_others(write, changes, row):
     for place, number in changes.items():
         table.loc[place, "u"] = number
     match = rf"1e\+18 times as far apart as the first .* in row {row} below the header, column 'u'"
-    failing(match, write(table), target="v", time="t", chunk=40)
+    refused(match, Csv, write(table), target="v", time="t", chunk=40)
 
 
 @pytest.mark.parametrize(
@@ -733,7 +759,7 @@ def test_the_largest_numbers_of_float32_stay_finite(write):
     ],
 )
 def test_bad_settings(write, settings, match):
-    failing(match, write(series()), **settings)
+    refused(match, Csv, write(series()), **settings)
 
 
 def test_what_is_forecast_may_be_named_among_the_features(write):
@@ -747,11 +773,11 @@ def test_another_separator_is_suggested(write, sign):
     received = r"Received: .*task.file='.*table.csv'"
     hint = rf'; perhaps "{written}", for the header is .* {received}'
     file = write(series(), sep=sign)
-    failing(f"a column of the table.*{hint}", file, target="v", time="t")
-    failing(f"at least one column of numbers{hint}", file, format="wide")
+    refused(f"a column of the table.*{hint}", Csv, file, target="v", time="t")
+    refused(f"at least one column of numbers{hint}", Csv, file, format="wide")
     assert describe.build("csv", [f"file={file}", "target=v", "time=t", typed]).inputs == ("v", "u")
     file = write(series(), sep=sign, decimal=",")
-    failing(f"1 cells in every row, as in the header{hint}", file, target="v", time="t")
+    refused(f"1 cells in every row, as in the header{hint}", Csv, file, target="v", time="t")
     assert Csv(file, target="v", time="t", separator=sign, decimal=",").inputs == ("v", "u")
 
 
@@ -767,15 +793,16 @@ def test_no_other_separator_is_suggested_for_one_plain_column(write):
 
 
 def test_bad_files(tmp_path):
-    failing(r"the path of a csv file. Received: task.file=None", None)
-    failing(
+    refused(r"the path of a csv file. Received: task.file=None", Csv, None)
+    refused(
         r"a file that can be read. Received: task.file='.*nowhere.csv' \(No such file",
+        Csv,
         str(tmp_path / "nowhere.csv"),
         target="v",
     )
-    failing(r"a file that can be read.*directory", str(tmp_path), target="v")
+    refused(r"a file that can be read.*directory", Csv, str(tmp_path), target="v")
     (tmp_path / "not.gz").write_bytes(b"a,b\n1,2\n")
-    failing(r"a file that can be read", str(tmp_path / "not.gz"), target="a")
+    refused(r"a file that can be read", Csv, str(tmp_path / "not.gz"), target="a")
     packed = gzip.compress(series().to_csv(index=False).encode())
     for name, content, cause in [
         ("cut.gz", packed[:-20], "ended before"),
@@ -783,7 +810,7 @@ def test_bad_files(tmp_path):
     ]:
         (tmp_path / name).write_bytes(content)
         received = rf"Received: task.file='.*{name}' \(.*{cause}"
-        failing(f"a file that can be read. {received}", str(tmp_path / name), target="v")
+        refused(f"a file that can be read. {received}", Csv, str(tmp_path / name), target="v")
 
 
 def test_bad_groups(write):
@@ -791,23 +818,26 @@ def test_bad_groups(write):
     table.loc[12, "kind"] = "z"
     classes = {"kind": "classification", "target": "kind", "group": "id"}
     expected = r"one class per sequence, column 'kind'. Received: 'b' and 'z' in 'g1'"
-    failing(expected, write(table), time="t", **classes)
+    refused(expected, Csv, write(table), time="t", **classes)
     table = groups()
     table.loc[12, "id"] = None
-    failing(
+    refused(
         r"no empty cells in column 'id'. Received: one in row 13",
+        Csv,
         write(table),
         target="v",
         group="id",
     )
     table.loc[12, "id"], table.loc[13, "kind"] = "g1", None
     expected = r"no empty cells in column 'kind'. Received: one in row 14"
-    failing(expected, write(table), **classes)
-    failing("at least two classes", write(groups().assign(kind="a")), **classes)
-    failing("enough sequences for validation", write(groups((5, 6))), target="v", group="id")
+    refused(expected, Csv, write(table), **classes)
+    refused("at least two classes", Csv, write(groups().assign(kind="a")), **classes)
+    refused("enough sequences for validation", Csv, write(groups((5, 6))), target="v", group="id")
     twice = groups()
     twice.loc[7, "t"] = 1
-    failing(r"1 repeated, the first in 'g1' at 1", write(twice), target="v", group="id", time="t")
+    refused(
+        r"1 repeated, the first in 'g1' at 1", Csv, write(twice), target="v", group="id", time="t"
+    )
 
 
 def test_classes_that_only_the_test_part_has(write):
@@ -816,21 +846,23 @@ def test_classes_that_only_the_test_part_has(write):
     table.loc[table["kind"] == "c", "where"] = "test"
     table.loc[table["id"] == "g0", "where"] = "validation"
     settings = {"kind": "classification", "target": "kind", "group": "id", "part": "where"}
-    failing(
+    refused(
         r"every class in the training part. Received: classes that occur only elsewhere: \['c'\]",
+        Csv,
         write(table),
         **settings,
     )
     table.loc[table["id"] == "g5", "where"] = "train"
     assert Csv(write(table), **settings).outputs == 3
     table.loc[0, "where"] = "probe"
-    failing(
+    refused(
         r"one of \('train', 'validation', 'test'\) in column 'where'. Received: 'probe' in row 1",
+        Csv,
         write(table),
         **settings,
     )
     table.loc[0, "where"] = "test"
-    failing(r"one part per sequence, column 'where'", write(table), **settings)
+    refused(r"one part per sequence, column 'where'", Csv, write(table), **settings)
 
 
 def test_every_class_is_dealt_to_training(write):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from lstmlab.tasks.common.table.form import MISSING
 from lstmlab.tasks.csv import Csv
+from refusals import refused
 
 from lstmlab import describe
 
@@ -41,15 +42,6 @@ def table(cells=V, separator=",", header=("t", "v"), end="\n") -> str:
 def numbers(task, line=0) -> list[float]:
     """A column as the table has it, in its order."""
     return (task._values[:, line] * task.stds[line] + task.means[line]).round(4).tolist()
-
-
-def refused(match, read, *arguments, **settings):
-    with pytest.raises(ValueError, match=match) as caught:
-        read(*arguments, **settings)
-    text = str(caught.value)
-    assert text.startswith("Csv: expected ")
-    assert "Received: " in text
-    assert "\n" not in text
 
 
 # ---- files and encodings

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from lstmlab.tasks.csv import Csv
+from refusals import refused
 
 from lstmlab.task import generator
 
@@ -24,13 +25,6 @@ def task_of(tmp_path):
         return Csv(str(tmp_path / "table.csv"), **settings)
 
     return made
-
-
-def refused(match, make, *arguments, **settings):
-    with pytest.raises(ValueError, match=match) as caught:
-        make(*arguments, **settings)
-    assert str(caught.value).startswith("Csv: expected ")
-    assert "\n" not in str(caught.value)
 
 
 def in_true_order(task) -> bool:

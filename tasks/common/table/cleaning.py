@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from lstmlab.tasks.common.table.columns import Columns
-from lstmlab.tasks.common.table.messages import fail
+from lstmlab.tasks.common.table.messages import fail, setting
 from lstmlab.tasks.common.table.rows import Rows
 from lstmlab.tasks.common.table.scales import MOST
+
+FAR = 3  # times the range of all others: a whole number further off may mark a missing value
 
 
 @dataclass
@@ -19,6 +21,28 @@ class Log:
             ("table_rows", "rows_dropped", "cells_filled", "sequences_dropped", "time_gaps"), 0
         )
     )
+
+
+def notes_on_marks(rows: Rows, columns: Columns) -> list[str]:
+    """Names whole numbers that lie so far off all others of their column that they may be marks."""
+    notes = []
+    for k, name in enumerate(columns.lines):
+        column = rows.numbers[:, k]
+        for mark in _far_off(column), -_far_off(-column):
+            value = float(columns.offsets[k] + columns.scales[k] * mark)
+            # kept as float32, and so rounded; from 1e6 on its last digit is not sure
+            if abs(value) < 1e6 and abs(value - round(value)) <= 1e-6 * abs(value):
+                said = f"column {name!r}: {round(value)} is far off all others"
+                like = setting("missing_values", [round(value)])
+                notes.append(f"{said}; if it marks a missing value, {like}")
+    return notes
+
+
+def _far_off(column: np.ndarray) -> float:
+    """The least number, if it is far below all others, and these are not all the same; or NaN."""
+    least, most = np.fmin.reduce(column), np.fmax.reduce(column)
+    second = np.min(column, where=column > least, initial=np.inf)
+    return float(least) if 0 < FAR * (most - second) < second - least else np.nan
 
 
 def without_missing(rows: Rows, how: str, columns: Columns, log: Log) -> np.ndarray:
