@@ -214,7 +214,7 @@ def _computes_itself(one: Any) -> None:
 def _new(owner: Any, layer: Any) -> Any:
     kind, theirs = kind_and_cell(f"{owner.__name__}.from_keras", layer)
     cell = owner.restored({**arguments(kind, theirs), "trainable": theirs.trainable})
-    return _take(cell, kind, theirs) if theirs.built else cell
+    return take(cell, kind, theirs) if theirs.built else cell
 
 
 def _fill(cell: Any, layer: Any) -> Any:
@@ -230,11 +230,11 @@ def _fill(cell: Any, layer: Any) -> Any:
     if cell.built and cell.kernel.shape != theirs.kernel.shape:
         expected = f"{cell.kernel.shape[0]} input features, as this cell was built"
         raise refusal("GatedCell.from_keras", expected, f"{theirs.kernel.shape[0]}")
-    return _take(cell, kind, theirs)
+    return take(cell, kind, theirs)
 
 
-def _take(cell: Any, kind: str, theirs: Any) -> Any:
-    """The cell, with the weights of the Keras cell."""
+def take(cell: Any, kind: str, theirs: Any) -> Any:
+    """The cell, with the present weights of the built Keras cell."""
     if not cell.built:
         cell.build((None, theirs.kernel.shape[0]))
         cell.built = True

@@ -148,8 +148,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
             for name in (*LAYER_FLAGS, "name", "activity_regularizer")
             if hasattr(layer, name)
         }
-        cell = GatedCell(**cell_arguments(kind, theirs), trainable=theirs.trainable)
-        cell.trainable = flags.get("trainable", cell.trainable)
+        trainable = flags.get("trainable", theirs.trainable)
+        cell = GatedCell(**cell_arguments(kind, theirs), trainable=trainable)
         of_cell = {"cell": cell, "units": cell.units, "dtype": layer.dtype_policy}
         made = cls.restored({**of_cell, **same, **flags})
         if theirs.built:
@@ -190,7 +190,7 @@ class GatedRNN(Restorable, keras.layers.RNN):
         return answer
 
     def build(self, sequences_shape: tuple, initial_state_shape: Any = None) -> None:
-        check_traces(self)
+        check_traces(self)  # here Keras adds nothing to the message
         called.inputs(self.cell, sequences_shape)
         super().build(sequences_shape, initial_state_shape)
 
@@ -262,7 +262,6 @@ class GatedRNN(Restorable, keras.layers.RNN):
     def compute_output_spec(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        check_traces(self)
         called.all_of(self.cell, sequences, initial_state, mask)
         return super().compute_output_spec(
             sequences, initial_state=initial_state, mask=mask, training=training

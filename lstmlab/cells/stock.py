@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from lstmlab.cells.convert import arguments, kind_and_cell, weights_from_keras
+from lstmlab.cells.convert import arguments, kind_and_cell, take
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.layer import GatedRNN
 from lstmlab.errors import refusal
@@ -109,12 +109,8 @@ class _Twin:
         last.zero_output_for_mask = layer.zero_output_for_mask
         last.go_backwards = layer.go_backwards and not self._stacked
         for gated, cell in zip(self.layers, self.cells, strict=True):
-            if gated.cell is cell:
-                continue
-            values = weights_from_keras(kind_and_cell(gated.name, cell)[0], cell)
-            for weight in gated.cell.weights:
-                if weight.name in values:
-                    weight.assign(values[weight.name])
+            if gated.cell is not cell:
+                take(gated.cell, kind_and_cell(gated.name, cell)[0], cell)
 
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False

@@ -10,10 +10,10 @@ from branches import one_per_branch
 from oracles import FUNCTIONS, assert_gradients, randomize, weight_differences
 from reference1997 import Net, changes
 from refusals import DROPOUT
+from replayed import with_what_is_seen_held
 
 from lstmlab import Coupled, Gate, GatedCell, Head, variant, variants
 from lstmlab.learners import BPTT, Truncated1997, Truncated1997Forward
-from lstmlab.learners.base import forward
 from lstmlab.model import Recurrent
 
 B, T, F, K = 2, 9, 3, 2
@@ -446,23 +446,7 @@ SEEN = ["lstm1997", "vanilla", "peephole", "gru", "gru_reset_after", "ur_lstm", 
 def test_scope_gates_against_finite_differences_with_what_gates_see_held_fixed(name, rng):
     cell = made(name)
     head, x, y, w = set_up(rng, cell, shortcuts=False, steps=4)
-    recorded = []
-
-    def outputs(see):
-        states, ys = cell.get_initial_state(B), []
-        for t in range(4):
-            values, states = cell.step(x[:, t], states, see=see, see_candidate=tf.identity)
-            ys.append(values["output"])
-        return tf.stack(ys, axis=1)
-
-    np.testing.assert_allclose(
-        outputs(lambda v: recorded.append(v) or v), forward(cell, x), atol=1e-12
-    )
-
-    def replayed():
-        seen = iter(recorded)
-        return tf.reduce_sum(head.error(y, head(outputs(lambda _: next(seen))), w))
-
+    replayed = with_what_is_seen_held(cell, head, x, y, w, see_candidate=tf.identity)
     weights = cell.trainable_variables + head.trainable_variables
     gradients = {
         scope: Truncated1997(scope).gradients(cell, head, x, y, w)[2]

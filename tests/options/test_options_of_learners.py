@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from oracles import assert_gradients, randomize, weight_differences
+from replayed import with_what_is_seen_held
 
 from lstmlab import Gate, Head, config, variant, variants
 from lstmlab.conformance import test_learner
 from lstmlab.conformance.test_learner import B, F, K, N, T, problem
 from lstmlab.learners import BPTT, Truncated1997
-from lstmlab.learners.base import forward
 
 
 def test_who_has_no_gradients():
@@ -38,23 +38,7 @@ def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_
     x, y, w = (
         tf.constant(rng.uniform(-1, 1, size=shape)) for shape in ((B, T, F), (B, T, K), (B, T))
     )
-    recorded = []
-
-    def outputs(see):
-        states, ys = cell.get_initial_state(B), []
-        for t in range(T):
-            values, states = cell.step(x[:, t], states, see=see)
-            ys.append(values["output"])
-        return tf.stack(ys, axis=1)
-
-    np.testing.assert_allclose(
-        outputs(lambda v: recorded.append(v) or v), forward(cell, x), atol=1e-12
-    )
-
-    def replayed():
-        seen = iter(recorded)
-        return tf.reduce_sum(head.error(y, head(outputs(lambda _: next(seen))), w))
-
+    replayed = with_what_is_seen_held(cell, head, x, y, w)
     weights = cell.trainable_variables + head.trainable_variables
     expected = weight_differences(tf.function(replayed, autograph=False), weights)
     _, _, gradients = Truncated1997().gradients(cell, head, x, y, w)
