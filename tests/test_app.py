@@ -155,7 +155,7 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["seed="], ["expected an integer >= 0", "seed=''"]),
         (["seed=null"], ["expected an integer >= 0", "seed=None"]),
         (["probe="], ["expected a positive integer", "probe=''"]),
-        (["threads=0"], ["CPU threads of one run", "threads=0"]),
+        (["threads=0"], ["lstmlab: threads: expected an integer in 1..", "threads=0"]),
         (["tasc=adding"], ["(nearest: task)", "tasc=adding"]),
         (["optimizer.lerning_rate=1"], ["(nearest: optimizer.learning_rate)"]),
         (["task=csv", "task.sepratr=x"], ["(nearest: task.separator)"]),

@@ -18,7 +18,7 @@ def check_plain(config: Mapping) -> None:
     checks.integer("seed", "seed", config["seed"], least=0)
     checks.integer("probe", "probe", config["probe"], why="sequences in the probe batch")
     cores, why = os.cpu_count() or 1, "CPU threads of one run"
-    checks.integer("train", "threads", config["threads"], most=cores, why=why)
+    checks.integer("threads", "threads", config["threads"], most=cores, why=why)
 
     outputs = config["outputs"]
     if not isinstance(outputs, str) or not outputs:
