@@ -9,7 +9,7 @@ Everything here is imported from the room itself. Importing it loads no Hydra.
 """
 
 from lstmlab.config.folders import FLAG, add_flag, built_in, own, searched, use
-from lstmlab.config.known import PARTS, no_such_setting
+from lstmlab.config.known import PARTS, no_such_setting, not_its_own
 from lstmlab.config.make import changed, compose, described, instantiate, made
 from lstmlab.config.messages import one_line, unknown_setting
 from lstmlab.config.older import current
@@ -31,7 +31,7 @@ from lstmlab.config.quoting import quoted
 
 __all__ = [
     "FLAG", "PARTS", "add_flag", "built_in", "changed", "compose", "current", "described", "found",
-    "import_as", "instantiate", "made", "nearest", "no_such_setting", "one_line", "options",
-    "options_in", "own", "path_of", "quoted", "records", "renamed", "searched", "settings",
-    "target", "text", "unknown_option", "unknown_setting", "use",
+    "import_as", "instantiate", "made", "nearest", "no_such_setting", "not_its_own", "one_line",
+    "options", "options_in", "own", "path_of", "quoted", "records", "renamed", "searched",
+    "settings", "target", "text", "unknown_option", "unknown_setting", "use",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import difflib
 import sys
 from typing import Any
 
-from lstmlab.config.options import options
+from lstmlab.config.options import nearest, options
 
 PARTS = ("task", "cell", "head", "learner", "trainer", "optimizer", "diagnostic")
 
@@ -26,6 +26,21 @@ def no_such_setting(name: str, config: dict, typed: str | None = None) -> str:
     parts = ", ".join((*PARTS, "experiment"))
     expected = f"{parts}, or one that `lstmlab --cfg job` lists{near}"
     return f"no such setting; expected {expected}. Received: {typed}"
+
+
+def not_its_own(place: str, owner: str, unknown: list[str], known: list[str]) -> str:
+    """Say in one line that settings are none of their owner's, and which it has.
+
+    Args:
+        place: Where the settings are, with dots.
+        owner: The name of the class, or Hydra.
+        unknown: The settings, without their place.
+        known: Those that there are.
+    """
+    near = nearest(unknown[0], known) if len(unknown) == 1 else ""
+    received = ", ".join(as_typed(f"{place}.{name}") for name in unknown)
+    expected = f"one of {', '.join(known)}{near}"
+    return f"{place}: no such setting of {owner}; expected {expected}. Received: {received}"
 
 
 def names_composed() -> dict:
