@@ -21,14 +21,25 @@ def no_such_setting(name: str, config: dict, typed: str | None = None) -> str:
     known = [one for one in _names(config) if one.partition(".")[0] != name.partition(".")[0]]
     if name.partition(".")[0] in PARTS:
         known = _names(config)
-    found = _nearest(name, [one for one in known if one != name], typed.partition("=")[2])
+    above = name.rpartition(".")[0]
+    found = _nearest(
+        name, [one for one in known if one not in (name, above)], typed.partition("=")[2]
+    )
     near = f" (nearest: {found})" if found else ""
+    part, _, setting = name.partition(".")
+    settings = config.get(part)
+    if "." not in setting and isinstance(settings, dict) and "_target_" in settings:
+        own = ", ".join(str(one) for one in settings if one != "_target_")
+        owner = str(settings["_target_"]).rpartition(".")[2]
+        return f"{part}: no such setting of {owner}; expected one of {own}{near}. Received: {typed}"
     parts = ", ".join((*PARTS, "experiment"))
     expected = f"{parts}, or one that `lstmlab --cfg job` lists{near}"
     return f"no such setting; expected {expected}. Received: {typed}"
 
 
-def not_its_own(place: str, owner: str, unknown: list[str], known: list[str]) -> str:
+def not_its_own(
+    place: str, owner: str, unknown: list[str], known: list[str], more: str = ""
+) -> str:
     """Say in one line that settings are none of their owner's, and which it has.
 
     Args:
@@ -36,10 +47,11 @@ def not_its_own(place: str, owner: str, unknown: list[str], known: list[str]) ->
         owner: The name of the class, or Hydra.
         unknown: The settings, without their place.
         known: Those that there are.
+        more: What else may be expected.
     """
     near = nearest(unknown[0], known) if len(unknown) == 1 else ""
     received = ", ".join(as_typed(f"{place}.{name}") for name in unknown)
-    expected = f"one of {', '.join(known)}{near}"
+    expected = f"one of {', '.join(known)}{near}{more}"
     return f"{place}: no such setting of {owner}; expected {expected}. Received: {received}"
 
 
