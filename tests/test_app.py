@@ -1,5 +1,6 @@
 """The command as a person uses it: through the real program, in an empty folder."""
 
+import importlib
 import json
 import os
 import resource
@@ -12,6 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from composed import SMALL
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 PROGRAM = str(Path(sys.executable).parent / "lstmlab")
 ENDLESS = (
@@ -437,3 +441,14 @@ def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
         time.sleep(0.1)
     assert not processes_about(tmp_path)
     assert [row["status"] for row in rows(tmp_path).values()] == ["interrupted"] * 2
+
+
+@pytest.mark.parametrize(("overrides", "name"), [((), "adding"), (("~task",), "custom")])
+def test_a_part_without_an_option_is_custom_in_the_names_of_folders(overrides, name):
+    with initialize_config_module("lstmlab.conf", version_base="1.3"):
+        composed = compose("config", list(overrides), return_hydra_config=True)
+    OmegaConf.update(composed, "hydra.job.num", 7)
+    importlib.import_module("lstmlab.runs.begin")  # as the program does
+    HydraConfig.instance().set_config(composed)
+    assert f"-{name}-lstm1997-0" in composed.hydra.run.dir
+    assert composed.hydra.sweep.subdir == f"7-{name}-lstm1997-0"

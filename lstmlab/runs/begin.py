@@ -29,6 +29,14 @@ ROOM = 2**15  # bytes that a run needs at once: its config and its row
 HELD = ("result.json", "history.csv", ".hydra")  # any of them: the folder holds a run
 
 
+def _option(group: str) -> str:
+    """The option chosen in a group, as a row names it: the names of run folders have it."""
+    return HydraConfig.get().runtime.choices.get(group) or "custom"
+
+
+OmegaConf.register_new_resolver("option", _option, replace=True)
+
+
 class Refused(BaseException):
     """A refusal, as its cause. Of an Exception in a callback Hydra makes a mere warning."""
 
