@@ -9,13 +9,14 @@ Everything here is imported from the room itself. Importing it loads no Hydra.
 """
 
 from lstmlab.config.folders import FLAG, add_flag, built_in, own, searched, use
-from lstmlab.config.known import PARTS, no_such_setting, not_its_own
+from lstmlab.config.known import PARTS, no_such_setting
 from lstmlab.config.make import changed, compose, described, instantiate, made
 from lstmlab.config.messages import one_line, unknown_setting
 from lstmlab.config.older import current
 from lstmlab.config.options import (
     found,
     nearest,
+    not_its_own,
     options,
     options_in,
     path_of,

@@ -4,7 +4,7 @@ import difflib
 import sys
 from typing import Any
 
-from lstmlab.config.options import nearest, options
+from lstmlab.config.options import as_typed, options
 
 PARTS = ("task", "cell", "head", "learner", "trainer", "optimizer", "diagnostic")
 
@@ -37,24 +37,6 @@ def no_such_setting(name: str, config: dict, typed: str | None = None) -> str:
     return f"no such setting; expected {expected}. Received: {typed}"
 
 
-def not_its_own(
-    place: str, owner: str, unknown: list[str], known: list[str], more: str = ""
-) -> str:
-    """Say in one line that settings are none of their owner's, and which it has.
-
-    Args:
-        place: Where the settings are, with dots.
-        owner: The name of the class, or Hydra.
-        unknown: The settings, without their place.
-        known: Those that there are.
-        more: What else may be expected.
-    """
-    near = nearest(unknown[0], known) if len(unknown) == 1 else ""
-    received = ", ".join(as_typed(f"{place}.{name}") for name in unknown)
-    expected = f"one of {', '.join(known)}{near}{more}"
-    return f"{place}: no such setting of {owner}; expected {expected}. Received: {received}"
-
-
 def names_composed() -> dict:
     """Return the config with the options that the command line chooses, or that of the defaults."""
     from lstmlab.config.make import compose
@@ -66,12 +48,6 @@ def names_composed() -> dict:
         except Exception:  # another of its settings is wrong, too
             continue
     return {}
-
-
-def as_typed(setting: str) -> str:
-    """Return setting=value as it was typed."""
-    # the errors of Hydra have the name without the value
-    return next((a for a in sys.argv[1:] if a.lstrip("+~").partition("=")[0] == setting), setting)
 
 
 def _nearest(name: str, known: list[str], value: str) -> str | None:

@@ -8,8 +8,7 @@ from typing import Any, cast
 import yaml
 
 from lstmlab.config.folders import own
-from lstmlab.config.known import not_its_own
-from lstmlab.config.options import found, nearest, not_yaml, path_of, settings
+from lstmlab.config.options import found, nearest, not_its_own, not_yaml, path_of, settings
 from lstmlab.config.quoting import may_be_one_text, quoted
 from lstmlab.errors import refusal
 
