@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lstmlab import files
-from lstmlab.config import import_as, one_line, use
+from lstmlab.config import one_line, use
 from lstmlab.config.search import search_installed
 from lstmlab.errors import refusal
 from lstmlab.runs import begin, sweep
@@ -104,7 +104,6 @@ def _job(config: DictConfig) -> None:
     about = HydraConfig.get()
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     choices = dict(about.runtime.choices)
-    import_as(settings, about.runtime)
     if about.mode == RunMode.MULTIRUN:
         _job_of_sweep(config, settings, choices)
     else:

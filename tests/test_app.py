@@ -1,5 +1,6 @@
 """The command as a person uses it: through the real program, in an empty folder."""
 
+import importlib
 import json
 import os
 import resource
@@ -12,6 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from composed import SMALL
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 PROGRAM = str(Path(sys.executable).parent / "lstmlab")
 ENDLESS = (
@@ -144,7 +148,7 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["--cfg", "everything"], ["everything", "choose from"]),
         (["fast"], ["name=value", "'fast'"]),
         (["speed=3"], ["no such setting", "expected", "speed=3"]),
-        (["task.TT=3"], ["no such setting", "expected", "task.TT=3"]),
+        (["task.TT=3"], ["task: no such setting of Adding; expected one of T, ", "task.TT=3"]),
         (["task=nosuch"], ["expected one of adding, adding_modern, ", "task=nosuch"]),
         *(([f"{part}=null"], [f"{part}: expected one of ", f"{part}=null"]) for part in PARTS),
         (["cell="], ["cell: expected one of cascade, ", "cell="]),
@@ -155,7 +159,8 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["seed="], ["expected an integer >= 0", "seed=''"]),
         (["seed=null"], ["expected an integer >= 0", "seed=None"]),
         (["probe="], ["expected a positive integer", "probe=''"]),
-        (["threads=0"], ["CPU threads of one run", "threads=0"]),
+        (["threads=0"], ["lstmlab: threads: expected an integer in 1..", "threads=0"]),
+        (["cell.foo=1"], ["cell: no such setting of ", " expected one of units, ", "cell.foo=1"]),
         (["tasc=adding"], ["(nearest: task)", "tasc=adding"]),
         (["optimizer.lerning_rate=1"], ["(nearest: optimizer.learning_rate)"]),
         (["task=csv", "task.sepratr=x"], ["(nearest: task.separator)"]),
@@ -163,6 +168,11 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["+optimiser.learning_rate=1"], ["(nearest: optimizer.learning_rate)"]),
         (["+model=lstm"], ["(nearest: cell=lstm1997)", "Received: +model=lstm"]),
         (["++x=1"], ["expected task, cell, ", "Received: ++x=1"]),
+        (["+hydra.foo=1"], ["hydra: no such setting", "Received: +hydra.foo=1"]),
+        (["+hydra.sweeep.dir=x"], ["(nearest: sweep)", "Received: hydra.sweeep"]),
+        (["+hydra.job.env_set.A=1", "threads=0"], ["lstmlab: threads: expected"]),
+        (["+hydra.run.dirr=x"], ["hydra.run: no such setting", "Received: +hydra.run.dirr=x"]),
+        (["-m", "seed=0,1", "+hydra.foo=1"], ["hydra: no such setting", "+hydra.foo=1"]),
         (["-m", "+lerning_rate=1,2"], ["(nearest: optimizer.learning_rate)"]),
         (["-m", "+lerning_rate=1", "seed=0,1"], ["(nearest: optimizer.learning_rate)"]),
         (["seed=0", "-m", "--cfg", "job"], ["Only one of --run, --multirun, --cfg"]),
@@ -431,3 +441,14 @@ def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
         time.sleep(0.1)
     assert not processes_about(tmp_path)
     assert [row["status"] for row in rows(tmp_path).values()] == ["interrupted"] * 2
+
+
+@pytest.mark.parametrize(("overrides", "name"), [((), "adding"), (("~task",), "custom")])
+def test_a_part_without_an_option_is_custom_in_the_names_of_folders(overrides, name):
+    with initialize_config_module("lstmlab.conf", version_base="1.3"):
+        composed = compose("config", list(overrides), return_hydra_config=True)
+    OmegaConf.update(composed, "hydra.job.num", 7)
+    importlib.import_module("lstmlab.runs.begin")  # as the program does
+    HydraConfig.instance().set_config(composed)
+    assert f"-{name}-lstm1997-0" in composed.hydra.run.dir
+    assert composed.hydra.sweep.subdir == f"7-{name}-lstm1997-0"

@@ -16,6 +16,7 @@ from lstmlab.config.older import current
 from lstmlab.config.options import (
     found,
     nearest,
+    not_its_own,
     options,
     options_in,
     path_of,
@@ -31,7 +32,7 @@ from lstmlab.config.quoting import quoted
 
 __all__ = [
     "FLAG", "PARTS", "add_flag", "built_in", "changed", "compose", "current", "described", "found",
-    "import_as", "instantiate", "made", "nearest", "no_such_setting", "one_line", "options",
-    "options_in", "own", "path_of", "quoted", "records", "renamed", "searched", "settings",
-    "target", "text", "unknown_option", "unknown_setting", "use",
+    "import_as", "instantiate", "made", "nearest", "no_such_setting", "not_its_own", "one_line",
+    "options", "options_in", "own", "path_of", "quoted", "records", "renamed", "searched",
+    "settings", "target", "text", "unknown_option", "unknown_setting", "use",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import difflib
 import sys
 from typing import Any
 
-from lstmlab.config.options import options
+from lstmlab.config.options import as_typed, options
 
 PARTS = ("task", "cell", "head", "learner", "trainer", "optimizer", "diagnostic")
 
@@ -21,8 +21,17 @@ def no_such_setting(name: str, config: dict, typed: str | None = None) -> str:
     known = [one for one in _names(config) if one.partition(".")[0] != name.partition(".")[0]]
     if name.partition(".")[0] in PARTS:
         known = _names(config)
-    found = _nearest(name, [one for one in known if one != name], typed.partition("=")[2])
+    above = name.rpartition(".")[0]
+    found = _nearest(
+        name, [one for one in known if one not in (name, above)], typed.partition("=")[2]
+    )
     near = f" (nearest: {found})" if found else ""
+    part, _, setting = name.partition(".")
+    settings = config.get(part)
+    if "." not in setting and isinstance(settings, dict) and "_target_" in settings:
+        own = ", ".join(str(one) for one in settings if one != "_target_")
+        owner = str(settings["_target_"]).rpartition(".")[2]
+        return f"{part}: no such setting of {owner}; expected one of {own}{near}. Received: {typed}"
     parts = ", ".join((*PARTS, "experiment"))
     expected = f"{parts}, or one that `lstmlab --cfg job` lists{near}"
     return f"no such setting; expected {expected}. Received: {typed}"
@@ -39,12 +48,6 @@ def names_composed() -> dict:
         except Exception:  # another of its settings is wrong, too
             continue
     return {}
-
-
-def as_typed(setting: str) -> str:
-    """Return setting=value as it was typed."""
-    # the errors of Hydra have the name without the value
-    return next((a for a in sys.argv[1:] if a.lstrip("+~").partition("=")[0] == setting), setting)
 
 
 def _nearest(name: str, known: list[str], value: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import yaml
 
 from lstmlab.config.folders import own
-from lstmlab.config.options import found, nearest, not_yaml, path_of, settings
+from lstmlab.config.options import found, nearest, not_its_own, not_yaml, path_of, settings
 from lstmlab.config.quoting import may_be_one_text, quoted
 from lstmlab.errors import refusal
 
@@ -288,13 +288,9 @@ def _arguments(target: Any, strict: bool) -> list[str] | None:
 
 
 def _not_its_own(place: str, target: str, unknown: list[str], known: list[str]) -> str:
-    near = nearest(unknown[0], known) if len(unknown) == 1 else ""
     own = f"lstmlab '~{place}' +{place}._target_={target} +{place}.NAME=VALUE"
-    return (
-        f"{place}: not all of these are settings of {target}; expected only its own{near}, "
-        f"for a class of your own as in {own}. "
-        f"Received: {', '.join(f'{place}.{name}' for name in unknown)}"
-    )
+    more = "" if target.startswith("lstmlab.") else f", for a class of your own as in {own}"
+    return not_its_own(place, target.rpartition(".")[2], unknown, known, more)
 
 
 def _named(group: str, cause: BaseException) -> str:

@@ -8,8 +8,16 @@ from typing import Any
 
 import yaml
 
-from lstmlab.config.known import as_typed, names_composed, no_such_setting
-from lstmlab.config.options import found, not_yaml, options, renamed, undecodable, unknown_option
+from lstmlab.config.known import names_composed, no_such_setting
+from lstmlab.config.options import (
+    as_typed,
+    found,
+    not_yaml,
+    options,
+    renamed,
+    undecodable,
+    unknown_option,
+)
 from lstmlab.config.quoting import may_be_one_text, quoted
 
 

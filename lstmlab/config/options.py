@@ -127,6 +127,30 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f" (nearest: {near[0]})" if near else ""
 
 
+def not_its_own(
+    place: str, owner: str, unknown: list[str], known: list[str], more: str = ""
+) -> str:
+    """Say in one line that settings are none of their owner's, and which it has.
+
+    Args:
+        place: Where the settings are, with dots.
+        owner: The name of the class, or Hydra.
+        unknown: The settings, without their place.
+        known: Those that there are.
+        more: What else may be expected.
+    """
+    near = nearest(unknown[0], known) if len(unknown) == 1 else ""
+    received = ", ".join(as_typed(f"{place}.{name}") for name in unknown)
+    expected = f"one of {', '.join(known)}{near}{more}"
+    return f"{place}: no such setting of {owner}; expected {expected}. Received: {received}"
+
+
+def as_typed(setting: str) -> str:
+    """Return setting=value as it was typed."""
+    # the errors of Hydra have the name without the value
+    return next((a for a in sys.argv[1:] if a.lstrip("+~").partition("=")[0] == setting), setting)
+
+
 def found(path: Any) -> Any:
     """Return the object that a dotted path names, such as 'lstmlab.cells.Staggered'.
 

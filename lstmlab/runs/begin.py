@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 ROOM = 2**15  # bytes that a run needs at once: its config and its row
 HELD = ("result.json", "history.csv", ".hydra")  # any of them: the folder holds a run
+
+
+def _option(group: str) -> str:
+    """The option chosen in a group, as a row names it: the names of run folders have it."""
+    return HydraConfig.get().runtime.choices.get(group) or "custom"
+
+
+OmegaConf.register_new_resolver("option", _option, replace=True)
 
 
 class Refused(BaseException):
@@ -61,8 +69,7 @@ class Begin(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what holds for all jobs. What one job alone has is told in its row."""
         with _refusing():
-            check_read(_without_hydra(config), config.hydra.overrides.task)
-            _checked(config)
+            _checked(config, config.hydra.overrides.task)
             _check_room(Path(os.path.abspath(str(OmegaConf.select(config, "hydra.sweep.dir")))))
 
 
@@ -74,16 +81,13 @@ def _refusing() -> Iterator[None]:
         raise Refused from error
 
 
-def _checked(config: DictConfig) -> dict:
+def _checked(config: DictConfig, overrides: Iterable[str] = ()) -> dict:
     """The settings as plain containers, if they can be those of a run."""
-    check_read(config)
-    plain = cast(dict, OmegaConf.to_container(_without_hydra(config), resolve=True))
+    check_read(config, overrides)
+    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+    plain = cast(dict, OmegaConf.to_container(ours, resolve=True))
     check_plain(plain)
     return plain
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
 
 
 def _check_free(folder: Path) -> None:

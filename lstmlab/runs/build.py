@@ -54,7 +54,6 @@ def build(config: dict) -> Built:
     if config.get("experiment"):
         header = "`# @package _global_` as the first line of its file"
         raise refusal("experiment", header, {"experiment": list(config["experiment"])})
-    checks.integer("train", "probe", config["probe"], why="sequences in the probe batch")
     keras.utils.set_random_seed(int(generator(config["seed"], "weights").integers(2**31)))
 
     # the order counts: each part may draw random numbers

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from lstmlab import checks
-from lstmlab.config import PARTS, no_such_setting
+from lstmlab.config import PARTS, no_such_setting, not_its_own
 from lstmlab.errors import refusal
 
 PLAIN = ("seed", "probe", "outputs", "threads")
@@ -18,7 +19,7 @@ def check_plain(config: Mapping) -> None:
     checks.integer("seed", "seed", config["seed"], least=0)
     checks.integer("probe", "probe", config["probe"], why="sequences in the probe batch")
     cores, why = os.cpu_count() or 1, "CPU threads of one run"
-    checks.integer("train", "threads", config["threads"], most=cores, why=why)
+    checks.integer("threads", "threads", config["threads"], most=cores, why=why)
 
     outputs = config["outputs"]
     if not isinstance(outputs, str) or not outputs:
@@ -40,7 +41,8 @@ def check_read(config: Any, overrides: Iterable[str] = ()) -> None:
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     known = {*PARTS, *PLAIN, "experiment"} | _referred_to(raw)
-    raw.pop("hydra", None)
+    if raw.pop("hydra", None):
+        _check_hydra("hydra", config.hydra)
     added = {one.lstrip("+").partition("=")[0]: one for one in overrides if one.startswith("+")}
     for name, typed in {**_first_leaves(raw), **added}.items():
         # group@package and hydra/launcher are Hydra's own
@@ -49,6 +51,22 @@ def check_read(config: Any, overrides: Iterable[str] = ()) -> None:
     if isinstance(raw.get("experiment"), dict):  # a file whose settings went one level too deep
         expected = "'# @package _global_' as the first line of the file of an experiment"
         raise refusal("experiment", expected, f"settings within it, {', '.join(raw['experiment'])}")
+
+
+def _check_hydra(place: str, node: Any) -> None:
+    """Raise ValueError for a setting that Hydra does not have; `+` adds any that is typed."""
+    from omegaconf import DictConfig, OmegaConf
+
+    kind = OmegaConf.get_type(node)
+    for name in map(str, node):
+        if is_dataclass(kind):
+            # env comes from Hydra's own hydra/env=default
+            known = [field.name for field in fields(kind)]
+            if name not in (*known, "env"):
+                raise ValueError(not_its_own(place, "Hydra", [name], known))
+        plain = not OmegaConf.is_missing(node, name) and not OmegaConf.is_interpolation(node, name)
+        if plain and isinstance(node[name], DictConfig):
+            _check_hydra(f"{place}.{name}", node[name])
 
 
 def _first_leaves(settings: dict) -> dict[str, None]:

@@ -73,7 +73,7 @@ PRODUCED: dict[str, Callable[[Path], object]] = {
     "No suitable Python": lambda folder: environment(folder, "exit 1"),
     "Python ... has no venv": no_venv,
     "AttributeError: module 'lstmlab'": beside_a_clone,
-    "train: expected an integer": lambda folder: run(folder, "threads=100000"),
+    "threads: expected an integer": lambda folder: run(folder, "threads=100000"),
     "RTRL:": rtrl,
     "training: the prediction": lambda folder: run(
         folder, "optimizer.learning_rate=1e30", "diagnostic=[]"

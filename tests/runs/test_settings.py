@@ -89,6 +89,15 @@ def test_a_setting_that_its_class_does_not_take(override, nearest):
     assert "\n" not in str(raised.value)
 
 
+def test_a_setting_that_our_class_does_not_take_in_words():
+    plain, _ = config.compose("+trainer.bugdet=3")
+    with pytest.raises(ValueError, match=r"^trainer: no such setting of KerasFit; ") as raised:
+        prepare(plain)
+    assert re.search(
+        r"one of window, budget, .* \(nearest: budget\)\. Rec.*bugdet$", str(raised.value)
+    )
+
+
 def test_an_argument_that_the_file_does_not_list():
     plain, _ = config.compose(
         "learner=bptt", "+cell.layer_normalization=true", "+optimizer.momentum=0.9"

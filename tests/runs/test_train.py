@@ -243,9 +243,12 @@ def test_not_finite_is_found_where_it_begins():
         ),
         (
             "cell._target_=keras.layers.LSTMCell",
-            r"expected only its own, .*~cell.*Received: cell.block_size, cell.feedback",
+            r"^cell: no such setting of LSTMCell; .*~cell.*Received: cell.block_size, cell.feed",
         ),
-        ("+cell.colour=red", "expected only its own.*Received: cell.colour"),
+        (
+            "+cell.colour=red",
+            "^cell: no such setting of .*; expected one of .*Received: cell.colour",
+        ),
         ("~learner", "expected an option of the group 'learner'. Received: learner=None"),
     ],
 )
