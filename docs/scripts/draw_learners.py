@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
-from lstmlab.bench.learners import LEARNERS, exponent
+from lstmlab.bench.defaults import LEARNERS
+from lstmlab.bench.learners import exponent
 
 IMAGES = Path(__file__).parents[1] / "images"
 COLOURS = {

@@ -1,7 +1,7 @@
 """The cost of the parts: the command `lstmlab-bench`, one file per part.
 
-`command` measures layers and the sampling of tasks, `learners` and `diagnostics` the others. Import
-`main`; no other room imports this one.
+`layers`, `learners`, `diagnostics` and `sampling` measure, `command` reads what is asked for, and
+`defaults` has what it offers. Import `main`; no other room imports this one.
 """
 
 import sys

@@ -17,11 +17,7 @@ import pandas as pd
 from lstmlab import config
 from lstmlab.errors import refusal
 
-PRESETS = ("off", "light", "full")
-MEASURES = tuple(config.settings("diagnostic", "full")["defaults"])
-CELLS = ("vanilla", "lstm1997", "elman")
-BATCH, STEPS, UNITS, FEATURES = 32, 1000, 4, 2  # of the probe
-BUDGET = 72_000  # sequences of a run of the default task and cell: about what it needs
+UNITS, FEATURES = 4, 2  # of the nets on whose probe measures are timed
 
 
 def presets(names: Sequence[str], budget: int, rounds: int) -> pd.DataFrame:

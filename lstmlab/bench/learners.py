@@ -16,23 +16,11 @@ import numpy as np
 import pandas as pd
 
 from lstmlab import files
+from lstmlab.bench.defaults import LEARNERS
 
-# name: class, module below lstmlab.learners, settings, and the exponent of its multiplications per
-# step against the cells
-LEARNERS: dict[str, tuple[str, str, dict, int]] = {
-    "truncated1997_forward": ("Truncated1997Forward", "truncated1997_forward", {}, 2),
-    "uoro": ("UORO", "uoro", {"seed": 0}, 2),
-    "snap1": ("SnAp", "snap", {"order": 1}, 3),
-    "rtrl": ("RTRL", "rtrl", {"max_sensitivities": 10**10}, 4),
-    "bptt": ("BPTT", "bptt", {}, 2),
-}
-CELLS = ("vanilla", "lstm1997")
-LENGTHS, WIDTHS, STEPS = (100, 1_000, 10_000, 100_000), (4, 8, 16, 32, 64), 200
-UNITS, FEATURES, SMALL = (
-    4,
-    2,
-    1000,
-)  # of the nets that are measured against length; the length of the quoted ratio
+STEPS = 200  # of the nets that are measured against width
+UNITS, FEATURES = 4, 2  # of the nets that are measured against length
+SMALL = 1000  # the length of the quoted ratio
 LARGEST = 3  # of the widths that an exponent is fitted to
 COLUMNS = ("part", "cell", "learner", "units", "steps", "round", "seconds", "peak_mb")
 

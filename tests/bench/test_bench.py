@@ -13,7 +13,9 @@ import pytest
 
 from lstmlab import GatedRNN, config, variants
 from lstmlab.bench import command as bench
+from lstmlab.bench import layers as bench_layers
 from lstmlab.bench import learners as bench_learners
+from lstmlab.bench import sampling
 from lstmlab.task import Task
 
 UNITS = 4
@@ -22,7 +24,7 @@ SHAPE = (2, 3, 2, UNITS)  # batch, steps, features, units
 
 def test_a_table_of_ratios():
     layers = {"slow": GatedRNN(4), "fast": GatedRNN(4, "elman")}
-    table = bench.measured(layers, SHAPE, rounds=3, seconds=0.0)
+    table = bench_layers.measured(layers, SHAPE, rounds=3, seconds=0.0)
     assert list(table["layer"]) == ["slow", "fast"]
     assert (
         table["ratio"][0]
@@ -36,12 +38,12 @@ def test_a_table_of_ratios():
 
 
 def test_layers_of_each_benchmark():
-    assert {name: next(iter(make(UNITS))) for name, make in bench.BENCHMARKS.items()} == {
+    assert {name: next(iter(make(UNITS))) for name, make in bench_layers.BENCHMARKS.items()} == {
         "keras": "keras.layers.LSTM",
         "variants": "vanilla",
         "traces": "no traces",
     }
-    assert sorted(bench.every_variant(UNITS)) == variants()
+    assert sorted(bench_layers.every_variant(UNITS)) == variants()
 
 
 def first_two(benchmark):
@@ -50,18 +52,20 @@ def first_two(benchmark):
 
 
 def test_traces_are_part_of_what_is_timed(rng):
-    layers = bench.with_traces(UNITS)
+    layers = bench_layers.with_traces(UNITS)
     x = rng.normal(size=SHAPE[:3]).astype("float32")
     traced = layers["traces"](x)
     assert traced.shape == layers["no traces"](x).shape
     two = {name: layers[name] for name in ("no traces", "traces")}
-    assert bench.measured(two, SHAPE, rounds=1, seconds=0.0).shape == (2, 6)
+    assert bench_layers.measured(two, SHAPE, rounds=1, seconds=0.0).shape == (2, 6)
 
 
 def test_the_command(capsys, monkeypatch):
     monkeypatch.setitem(bench.SHAPES, "tiny", SHAPE)
     monkeypatch.setattr(bench, "SECONDS", 0.0)
-    monkeypatch.setitem(bench.BENCHMARKS, "keras", first_two(bench.BENCHMARKS["keras"]))
+    monkeypatch.setitem(
+        bench_layers.BENCHMARKS, "keras", first_two(bench_layers.BENCHMARKS["keras"])
+    )
     bench.main(["keras", "--shapes", "tiny", "--rounds", "1"])
     printed = capsys.readouterr().out
     assert printed.startswith("tiny: batch, steps, features, units = (2, 3, 2, 4)\n| layer")
@@ -90,9 +94,9 @@ def test_padding_is_not_counted(monkeypatch):
     4 steps each on average, so 2 million per second.
     """
     ticks = iter(np.arange(0, 1, 0.002))
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(sampling.time, "perf_counter", lambda: next(ticks))
     tasks = {"first": Counted(), "second": Counted()}
-    table = bench.sampling(tasks, rounds=3, seconds=0.005)
+    table = sampling.sampling(tasks, rounds=3, seconds=0.005)
     assert list(table["task"]) == ["first", "second"]
     assert table["steps"].tolist() == [4, 4]
     for column in ("million steps/s", "lower quartile", "upper quartile"):
@@ -118,7 +122,7 @@ def test_sampling_of_tasks(capsys, monkeypatch):
 
 def test_sampling_of_all_tasks(capsys, monkeypatch):
     """Those that cannot be built without a setting, such as the user's table, are named."""
-    made = bench._tasks(None)
+    made = sampling.chosen(None)
     left_out = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
     assert sorted([*made, *left_out]) == config.options("task")
     assert set(left_out) <= {"csv"}

@@ -1,0 +1,40 @@
+"""What the command line of lstmlab-bench offers. Loads nothing heavy, so that --help is quick."""
+
+from lstmlab import config
+
+SHAPES = {
+    "tiny": (1, 1000, 2, 4),
+    "narrow": (32, 500, 2, 64),
+    "pixels": (64, 784, 1, 128),
+    "wide": (32, 128, 512, 512),
+    "long": (1, 8000, 2, 4),
+}
+WHAT = {
+    "keras": "vanilla against keras.layers.LSTM",
+    "variants": "every variant against vanilla",
+    "traces": "return_traces against none",
+    "learners": "time and memory of learners against length and width",
+    "presets": "a run with each preset of diagnostics",
+    "measures": "time and memory of each diagnostic",
+    "sampling": "steps per second of every task",
+}
+
+# of the part `learners`
+# name: class, module below lstmlab.learners, settings, and the exponent of its multiplications per
+# step against the cells
+LEARNERS: dict[str, tuple[str, str, dict, int]] = {
+    "truncated1997_forward": ("Truncated1997Forward", "truncated1997_forward", {}, 2),
+    "uoro": ("UORO", "uoro", {"seed": 0}, 2),
+    "snap1": ("SnAp", "snap", {"order": 1}, 3),
+    "rtrl": ("RTRL", "rtrl", {"max_sensitivities": 10**10}, 4),
+    "bptt": ("BPTT", "bptt", {}, 2),
+}
+LEARNER_CELLS = ("vanilla", "lstm1997")
+LENGTHS, WIDTHS = (100, 1_000, 10_000, 100_000), (4, 8, 16, 32, 64)
+
+# of the parts `presets` and `measures`
+PRESETS = ("off", "light", "full")
+MEASURES = tuple(config.settings("diagnostic", "full")["defaults"])
+MEASURED_CELLS = ("vanilla", "lstm1997", "elman")
+BATCH, STEPS = 32, 1000  # of the probe
+BUDGET = 72_000  # sequences of a run of the default task and cell: about what it needs
