@@ -184,6 +184,7 @@ def test_a_run_whose_criterion_asks_for_something(tmp_path, capsys):
     assert "without learning" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_check_changes_no_number(tmp_path, monkeypatch):
     """It draws from a stream of its own."""
     rows = []

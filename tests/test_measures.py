@@ -48,6 +48,7 @@ def test_a_function_for_every_diagnostic_with_its_settings():
     assert lstmlab.measures is measures
 
 
+@pytest.mark.slow
 def test_the_rows_are_those_of_the_callback(x, rng, tmp_path, eager):
     """Two layers of the lab, one of them in both directions, and one of Keras."""
     inputs = keras.Input((T, F))

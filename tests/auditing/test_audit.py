@@ -99,6 +99,7 @@ def test_the_numbers_are_those_of_the_measures(rng, tmp_path):
         ) == pytest.approx(row["retention_after"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_says_what_was_used(rng, tmp_path):
     model, (x, y) = classifier(rng), texts(rng, 40)
     audit = lstmlab.audit(model, x, y, path=tmp_path / "audit.html")

@@ -368,6 +368,7 @@ def test_each_row_by_vectorized_map_and_by_map_fn(sequences, rng):
         close(found[1], np.stack([gradient for _, gradient in expected]))
 
 
+@pytest.mark.slow
 def test_hessian_vector_products_against_differences(rng):
     """Forward over reverse, and reverse over reverse."""
     layer = made(rng)

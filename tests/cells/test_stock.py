@@ -208,6 +208,7 @@ def test_a_stateful_layer_that_is_not_built_gets_states_for_the_batch(rng):
 # nothing of the model changes
 
 
+@pytest.mark.slow
 def test_the_model_stays_as_it_is_and_goes_on_as_if_nobody_had_looked(x):
     """Weights, optimizer, seeds, attributes of layers, random numbers; with dropout."""
 
@@ -354,6 +355,7 @@ def test_a_model_is_not_kept_alive(inner, x, rng):
     assert len(tracing._kept) == kept - 1
 
 
+@pytest.mark.slow
 def test_a_model_in_the_place_of_one_that_is_gone(rng):
     """Even where Python gives it the same id, it is looked at as itself."""
     ids, x = set(), rng.normal(size=(2, 3, 2)).astype("float32")

@@ -355,6 +355,7 @@ def test_one_good_window_sets_the_count_back():
     assert tops == [1, 1, 1, 1, 1, 1, 2]
 
 
+@pytest.mark.slow
 def test_what_is_expected_leaves_the_chunker_as_it_is(rng):
     """To the last bit: weights, memory and state. The automatizer goes on all the same."""
     made = model(SequenceChunker(threshold=0.999))

@@ -33,6 +33,7 @@ def worst(net, x, y, w):
     return float(tf.reduce_max(tf.abs(net(x) - y) * w[..., None]))
 
 
+@pytest.mark.slow
 def test_the_largest_error_never_grows_and_weights_change_with_it_alone(rng):
     net, data = model(RandomGuessing(a=10.0)), batch(rng)
     learn = tf.function(lambda: net.learn(*data), jit_compile=True, autograph=False)

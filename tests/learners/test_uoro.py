@@ -161,6 +161,7 @@ def test_signs_are_independent_between_sequences_steps_and_states(rng):
     assert np.abs(between.sum(axis=0)).max() < 5 * np.sqrt(DRAWS)
 
 
+@pytest.mark.slow
 def test_seeds(rng):
     """The same seed, the same draws; every call draws anew, compiled too.
 

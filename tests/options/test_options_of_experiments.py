@@ -136,6 +136,7 @@ def test_weights_of_experiments_without_a_published_number(experiment, weights):
     assert count(model) == weights
 
 
+@pytest.mark.slow
 def test_every_published_row_is_found_by_its_experiments():
     """A run as the row says is reported beside this very row, and has its number of weights."""
     assert len(ROWS) > 50
