@@ -3,7 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from lstmlab.tasks.common.drawing import cut_off, empty_piece, mark, uniform_by_step
+from lstmlab.tasks.common.drawing import (
+    cut_off,
+    empty_piece,
+    mark,
+    write_uniform,
+)
 from lstmlab.tasks.common.rules import sliding_window, within
 from numpy.random import Generator
 
@@ -78,7 +83,7 @@ class Adding(Task):
         start = 0
         for length in lengths:
             x, y, w = empty_piece(n, length, self.features, self.outputs)
-            x[..., 0] = (1 - self.least) * uniform_by_step(rng, n, length) + self.least
+            write_uniform(rng, x, 0, self.least)
             # The first pair keeps the value that it shows: step -1 lies outside every piece.
             mark(x, start, np.where(on_first_pair, -1, first_mark), marked[0], line=0)
             mark(x, start, second_mark, marked[1], line=0)

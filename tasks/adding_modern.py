@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from lstmlab.tasks.common.drawing import empty_piece, mark, uniform_by_step
+from lstmlab.tasks.common.drawing import empty_piece, mark, write_uniform
 from lstmlab.tasks.common.rules import sliding_window, within
 from numpy.random import Generator
 
@@ -70,7 +70,7 @@ class AddingModern(Task):
         start = 0
         for length in lengths:
             x, y, w = empty_piece(n, length, self.features, self.outputs)
-            x[..., 0] = uniform_by_step(rng, n, length)
+            write_uniform(rng, x, 0)
             for at, value in zip(marks, marked, strict=True):
                 mark(x, start, at, value, line=0)
                 mark(x, start, at, line=1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from lstmlab.tasks.common.drawing import cut_off, empty_piece, mark, uniform_by_step
+from lstmlab.tasks.common.drawing import cut_off, empty_piece, mark, write_uniform
 from lstmlab.tasks.common.rules import sliding_window, within
 from numpy.random import Generator
 
@@ -66,7 +66,7 @@ class DelayedXor(Task):
         start = 0
         for length in lengths:
             x, y, w = empty_piece(n, length, self.features, self.outputs)
-            x[..., 0] = 2 * uniform_by_step(rng, n, length) - 1
+            write_uniform(rng, x, 0, -1.0)
             for at, bit in zip(marks, bits, strict=True):
                 mark(x, start, at, 2.0 * bit - 1, line=0)
                 mark(x, start, at, 1.0, line=1)

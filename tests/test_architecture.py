@@ -22,7 +22,8 @@ app           results report runs config
 runs          trainers recording report model task criterion results config published
               diagnostics.base learners.base baselines lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
-trainers      model heads learners.base task criterion
+trainers      model heads learners native cells task criterion
+native        cells
 measures      diagnostics recording
 auditing      measures diagnostics recording explain.page explain.pictures lstmlab
 recording     diagnostics results cells learners.base learners.bptt lstmlab
@@ -38,7 +39,7 @@ describe      task criterion config published
 tasks         task
 report        results
 conformance   config cells learners diagnostics recording model task criterion runs lstmlab
-bench         app config cells learners diagnostics.base model describe task
+bench         app config cells learners diagnostics.base model describe task runs trainers
 config
 criterion
 baselines     task criterion
@@ -67,8 +68,8 @@ report.pictures
 _HEAVY = """
 tensorflow    learners trainers diagnostics recording model unroll bench conformance
 keras         learners trainers diagnostics recording model heads unroll bench cells symbolic runs
-              conformance
-matplotlib    report describe diagnostics recording explain auditing
+              conformance native
+matplotlib    report describe diagnostics recording explain auditing bench
 """
 
 

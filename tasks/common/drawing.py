@@ -1,9 +1,14 @@
 """Helpers with which tasks draw their sequences, also piece by piece."""
 
+import sys
+
 import numpy as np
-from numpy.random import Generator
+from numpy.random import PCG64, Generator
 
 from lstmlab.task import Sequences
+
+MANY = 1 << 15  # numbers from which on `uniform` is faster than NumPy
+STRETCH = 64  # steps that `write_uniform` writes together
 
 
 def empty_piece(n: int, length: int, features: int, outputs: int) -> Sequences:
@@ -20,7 +25,55 @@ def uniform_by_step(rng: Generator, n: int, length: int) -> np.ndarray:
 
     They are drawn step after step, so cutting a sequence into pieces changes no number.
     """
-    return rng.random((length, n), dtype="float32").T
+    return uniform(rng, length * n).reshape(length, n).T
+
+
+def uniform(rng: Generator, size: int) -> np.ndarray:
+    """The numbers of rng.random(size, dtype="float32"), float32 [size], in half the time.
+
+    NumPy makes them one by one. Each is 24 bits of a half of one 64-bit number of PCG64, the lower
+    half first; a half that is left over waits in the state of the generator.
+    """
+    bits = rng.bit_generator
+    if type(bits) is not PCG64 or size < MANY or sys.byteorder != "little":
+        return rng.random(size, dtype="float32")
+    waiting = bits.state["has_uint32"]
+    halves = bits.random_raw((size - waiting + 1) // 2).view("int32")
+    state = bits.state
+    drawn = np.empty(size, "float32")
+    if waiting:
+        drawn[0] = (state["uinteger"] >> 8) * 2.0**-24
+    # the last half of all is the one that waits now, unless it is used up
+    state |= {"has_uint32": (size - waiting) % 2, "uinteger": int(halves[-1]) & 0xFFFFFFFF}
+    bits.state = state
+    whole = halves.view("uint32")
+    np.right_shift(whole, 8, out=whole)
+    # through int32, which processors convert many at a time
+    np.multiply(
+        halves[: size - waiting], np.float32(2.0**-24), out=drawn[waiting:], casting="unsafe"
+    )
+    return drawn
+
+
+def write_uniform(rng: Generator, part: np.ndarray, line: int, least: float = 0.0) -> None:
+    """Writes the numbers of `uniform_by_step` into a line of a piece of x, in place.
+
+    A few steps at a time: the processor's cache then holds all that is read and written together.
+
+    Args:
+        rng: The random numbers.
+        part: The piece, [n, length, features].
+        line: The input line.
+        least: The numbers are uniform in [least, 1).
+    """
+    n, length = part.shape[:2]
+    stretch = max(STRETCH, MANY // n) if n else length
+    for start in range(0, length, stretch):
+        stop = min(start + stretch, length)
+        drawn = uniform_by_step(rng, n, stop - start)
+        drawn *= 1 - least
+        drawn += least
+        part[:, start:stop, line] = drawn
 
 
 def mark(

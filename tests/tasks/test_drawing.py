@@ -1,7 +1,16 @@
 """Helpers for drawing, and rules for right and solved, against values worked out by hand."""
 
 import numpy as np
-from lstmlab.tasks.common.drawing import cut_off, mark, one_hot, uniform_by_step
+import pytest
+from lstmlab.tasks.common.drawing import (
+    MANY,
+    cut_off,
+    mark,
+    one_hot,
+    uniform,
+    uniform_by_step,
+    write_uniform,
+)
 from lstmlab.tasks.common.rules import (
     most_active,
     sliding_window,
@@ -68,3 +77,23 @@ def test_settings_of_the_rules():
     for settings in (window, sets, validation_or_budget(None)):
         assert criterion(**settings).solved_at is None
     assert validation_or_budget({"rule": "budget", "wrong": 0.1}) == {"rule": "budget"}
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("size", [5, MANY, MANY + 1])
+def test_uniform_draws_what_numpy_draws(size, before):
+    """And leaves the generator as NumPy does: what is drawn afterwards is the same too."""
+    own, theirs = np.random.default_rng(3), np.random.default_rng(3)
+    for rng in (own, theirs):
+        rng.random(before, dtype="float32")
+    assert np.array_equal(uniform(own, size), theirs.random(size, dtype="float32"))
+    assert own.bit_generator.state == theirs.bit_generator.state
+    assert np.array_equal(own.random(3, dtype="float32"), theirs.random(3, dtype="float32"))
+
+
+def test_a_line_of_uniform_numbers():
+    part = np.zeros((3, 200, 2), "float32")
+    write_uniform(np.random.default_rng(0), part, 1, least=-1.0)
+    drawn = np.random.default_rng(0).random((200, 3), dtype="float32").T
+    assert np.array_equal(part[..., 1], 2 * drawn - 1)
+    assert not part[..., 0].any()

@@ -1,0 +1,66 @@
+"""Compile kernels, and keep them: Numba's cache needs a file that stays where it is."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+SOURCES = ("simd.py", "functions.py")  # what kernels are compiled together with
+
+
+def folder() -> Path:
+    """Where kernels are kept: LSTMLAB_CACHE, else the user's cache folder, else a temporary one."""
+    own = os.environ.get("LSTMLAB_CACHE")
+    base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for place in (base / "lstmlab", Path(tempfile.gettempdir()) / f"lstmlab-{os.getuid()}"):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                return place
+        except OSError:
+            continue
+    raise OSError("native: no folder in which kernels can be kept; LSTMLAB_CACHE names one")
+
+
+@functools.cache
+def missing() -> str:
+    """Why no kernel can be compiled here, or ''."""
+    try:
+        importlib.import_module("lstmlab.native.functions")
+    except Exception as error:  # no Numba, or one that this Python or NumPy does not suit
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
+
+
+@functools.cache
+def _version() -> bytes:
+    import numba
+
+    here = Path(__file__).parent
+    parts = [(here / name).read_bytes() for name in SOURCES]
+    return b"".join(parts) + f"{numba.__version__} {sys.version}".encode()
+
+
+@functools.cache
+def compiled(source: str) -> Callable:
+    """The kernel with this source; from the cache if a process has compiled it before."""
+    name = "kernel_" + hashlib.sha256(_version() + source.encode()).hexdigest()[:24]
+    path = folder() / f"{name}.py"
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(source)
+        draft.replace(path)
+    spec = importlib.util.spec_from_file_location(f"lstmlab_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # by which Numba finds the functions of a cached kernel
+    spec.loader.exec_module(module)
+    return module.kernel

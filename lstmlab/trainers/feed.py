@@ -1,0 +1,180 @@
+"""The sequences of one trial, in the form that kernels take them.
+
+The same sequences as `data` gives to Keras: block after block of the stream 'train', a training
+set again and again, or pieces of the stream 'chunks'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmlab.task import Task, generator, valid_steps
+
+FEW = 12  # inputs up to which columns are faster than symbols
+
+
+class Part(NamedTuple):
+    """n sequences, or pieces of them, one after the other.
+
+    x: inputs [n, T, F], or their symbols [n, T]. place, target, weight: see `marked`. begins:
+    whether each begins a sequence [n].
+    """
+
+    x: np.ndarray
+    place: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+    begins: np.ndarray
+
+    def cut(self, start: int, stop: int) -> Part:
+        return Part(*(part[start:stop] for part in self))
+
+
+def marked(
+    y: np.ndarray, w: np.ndarray, readouts: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What an error is asked of, side by side.
+
+    Args:
+        y: Targets [n, T, K].
+        w: Weights of the errors [n, T].
+        readouts: The largest number of steps with an error.
+
+    Returns:
+        place [n, readouts + 1], int32: the steps with an error, then T; target [n, readouts, K];
+        weight [n, readouts], 0 where there is none.
+
+    Raises:
+        ValueError: A sequence with more of them.
+    """
+    n, steps = w.shape
+    # bool first, and flat: many times faster than np.nonzero of numbers
+    asked = w != 0
+    many = np.count_nonzero(asked, axis=1)
+    if many.max(initial=0) > readouts:
+        raise ValueError(
+            f"task: expected at most readouts={readouts} steps with an error in a sequence. "
+            f"Received: {many.max()}"
+        )
+    y, w = np.ascontiguousarray(y, "float32"), np.ascontiguousarray(w, "float32")
+    if readouts == steps and asked.all():
+        return np.tile(np.arange(steps + 1, dtype="int32"), (n, 1)), y, w
+    flat = np.flatnonzero(asked)
+    first = np.cumsum(many) - many
+    rows = np.repeat(np.arange(n), many)
+    slots = np.arange(len(flat)) + (rows * readouts - first[rows])
+    place = np.full((n, readouts + 1), steps, "int32")
+    target = np.zeros((n, readouts, y.shape[-1]), "float32")
+    weight = np.zeros((n, readouts), "float32")
+    place.reshape(-1)[slots + rows] = flat - rows * steps
+    target.reshape(n * readouts, y.shape[-1])[slots] = y.reshape(n * steps, y.shape[-1])[flat]
+    weight.reshape(-1)[slots] = w.reshape(-1)[flat]
+    return place, target, weight
+
+
+def symbols_of(x: np.ndarray, w: np.ndarray) -> np.ndarray | None:
+    """Which input is 1 at each step, int16 [n, T].
+
+    None unless it is exactly one at each step up to the last error, all others being 0.
+    """
+    codes = x.argmax(axis=-1)
+    largest = np.take_along_axis(x, codes[..., None], axis=-1)[..., 0]
+    shown = x != 0
+    until = valid_steps(w)
+    if not until.all():
+        largest, shown = largest[until], shown[until]
+    fine = (largest == 1).all() and np.count_nonzero(shown) == largest.size
+    return codes.astype("int16") if fine else None
+
+
+class Feed:
+    """The sequences of one trial.
+
+    Args:
+        task, seed: Of the trial.
+        window: Sequences at a time.
+        training_set, chunk: See Native.
+        readouts: Of whole sequences, or of pieces.
+        symbols: Whether inputs go as symbols.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        seed: int,
+        window: int,
+        training_set: int | None,
+        chunk: int | None,
+        readouts: int,
+        symbols: bool,
+    ):
+        self.task, self.seed, self.window_size, self.symbols = task, seed, window, symbols
+        self.training_set, self.chunk, self.readouts = training_set, chunk, readouts
+        self._parts = self._made()
+        self._rest: Part | None = None
+
+    def window(self) -> list[Part]:
+        """The parts of the next window."""
+        parts, missing = [], self.window_size
+        while missing:
+            part = next(self._parts) if self._rest is None else self._rest
+            n = len(part.x)
+            parts.append(part.cut(0, missing) if n > missing else part)
+            self._rest = part.cut(missing, n) if n > missing else None
+            missing -= min(n, missing)
+        return parts
+
+    def _made(self) -> Iterator[Part]:
+        if self.chunk is not None:
+            yield from self._pieces(self.chunk)
+        elif self.training_set is not None:
+            part = self._set(self.training_set)
+            while True:
+                yield part
+        else:
+            for k in count():
+                yield self._part(*self.task.sample(self._generator(k), self.task.block))
+
+    def _generator(self, k: int) -> np.random.Generator:
+        return generator(self.seed, "train", k)
+
+    def _set(self, size: int) -> Part:
+        own: list[tuple] = list(self.task.sets(self.seed).get("training", ()))
+        if sum(len(x) for x, _, _ in own) != size:
+            own, missing = [], size
+            for k in count():
+                x, y, w = self.task.sample(self._generator(k), self.task.block)
+                own.append((x[:missing], y[:missing], w[:missing]))
+                missing -= len(own[-1][0])
+                if missing <= 0:
+                    break
+        return self._part(*(np.concatenate(parts) for parts in zip(*own, strict=True)))
+
+    def _pieces(self, chunk: int) -> Iterator[Part]:
+        """Pieces, as many at a time as a block of whole sequences would need the memory for."""
+        together = max(1, min(self.window_size, self.task.block * self.task.steps // chunk // 8))
+        pieces = self.task.chunks(self.seed, 1, chunk)
+        while True:
+            some = [next(pieces) for _ in range(together)]
+            x, y, w, begins = (np.concatenate(parts) for parts in zip(*some, strict=True))
+            yield self._part(x, y, w, begins)
+
+    def _part(
+        self, x: np.ndarray, y: np.ndarray, w: np.ndarray, begins: np.ndarray | None = None
+    ) -> Part:
+        if self.symbols:
+            codes = symbols_of(x, w)
+            if codes is None:
+                raise ValueError(
+                    "task: expected symbols, one input being 1 at each step, as in the first block"
+                )
+            x = codes
+        else:
+            x = np.ascontiguousarray(x, "float32")
+        begins = np.ones(len(x), bool) if begins is None else begins
+        place, target, weight = marked(y, w, self.readouts)
+        return Part(x, place, target, weight, begins)

@@ -1,0 +1,93 @@
+"""Kernels are kept: compiled once, by whichever process comes first, or without a cache."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+# a little kernel: that of a cell compiles no other way
+PROGRAM = """
+import os, sys
+import numpy as np
+from lstmlab.native.compiled import compiled, folder
+SOURCE = '''
+import numpy as np
+from numba import njit
+from lstmlab.native.functions import exp
+from lstmlab.native.simd import vec
+
+
+@njit(nogil=True, cache=True, error_model='numpy')
+def kernel(a):
+    x = vec(a, 16)
+    for k in range(len(x)):
+        x[k] = exp(x[k]) * SCALE
+'''
+a = np.zeros((2, 16), 'float32')
+kernel = compiled(SOURCE.replace('SCALE', 'np.float32(2.0)'))
+assert compiled(SOURCE.replace('SCALE', 'np.float32(2.0)')) is kernel
+kernel(a)
+assert (a == 2).all()
+stats = kernel.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), folder())
+"""
+
+
+def start(cache, **more):
+    environment = {**os.environ, "LSTMLAB_CACHE": str(cache), "TMPDIR": str(cache), **more}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process):
+    out, error = process.communicate()
+    assert process.returncode == 0, error
+    hits, misses, folder = out.split()
+    return int(hits), int(misses), folder
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    assert ended(start(tmp_path)) == (0, 1, str(tmp_path / "lstmlab"))
+    assert ended(start(tmp_path)) == (1, 0, str(tmp_path / "lstmlab"))
+
+
+def test_two_processes_at_once(tmp_path):
+    both = [start(tmp_path), start(tmp_path)]
+    for process in both:
+        hits, misses, _ = ended(process)
+        assert hits + misses == 1
+    assert ended(start(tmp_path))[:2] == (1, 0)
+    assert not [one for one in (tmp_path / "lstmlab").iterdir() if one.suffix not in (".py", "")
+                and not one.name.startswith("__pycache__")]  # fmt: skip
+
+
+def test_the_users_cache_folder_without_a_word(tmp_path):
+    found = ended(start("", XDG_CACHE_HOME=str(tmp_path), TMPDIR=str(tmp_path / "none")))
+    assert found == (0, 1, str(tmp_path / "lstmlab"))
+
+
+def test_a_folder_that_cannot_be_written_falls_back(tmp_path):
+    """A file stands where the folder should be: so it fails for an administrator, too."""
+    (tmp_path / "lstmlab").write_text("")
+    other = tmp_path / "other"
+    other.mkdir()
+    hits, misses, folder = ended(start(tmp_path, TMPDIR=str(other)))
+    assert (hits, misses) == (0, 1)
+    assert folder.startswith(str(other))
+    assert ended(start(tmp_path, TMPDIR=str(other)))[:2] == (1, 0)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is read-only for an administrator")
+def test_a_read_only_folder_falls_back(tmp_path):
+    kept = tmp_path / "lstmlab"
+    kept.mkdir()
+    kept.chmod(0o555)
+    other = tmp_path / "other"
+    other.mkdir()
+    assert ended(start(tmp_path, TMPDIR=str(other)))[2].startswith(str(other))
