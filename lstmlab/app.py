@@ -129,13 +129,14 @@ def _job_of_sweep(config: DictConfig, settings: dict, choices: dict) -> None:
 
 def _run_here(begun: begin.Begun, settings: dict, choices: dict) -> None:
     """Carry out a single run in this process, and print its summary at the very end."""
-    from lstmlab.runs import train
+    from lstmlab.runs import trials
 
     folder = begun.run.folder
     try:
-        train.run(settings, folder, choices, prepared=begun.prepared)
+        cores = len(os.sched_getaffinity(0))
+        trials.run(settings, folder, choices, prepared=begun.prepared, cores=cores)
     finally:
         if begun.run.read_row().get("sequences"):
             from lstmlab import report
 
-            files.say(report.summary(folder))
+            files.say(report.summary(folder) if settings["trials"] == 1 else report.write(folder))

@@ -57,6 +57,11 @@ class SequenceLog(keras.metrics.Metric):
     def result(self) -> Tensor:
         return self.count
 
+    def put(self, y: Array, prediction: Array, w: Array) -> None:
+        """Hold these sequences, [N, readouts, K] and [N, readouts], as if they had been seen."""
+        self.rows.assign(np.concatenate([y, prediction, w[..., None]], axis=-1))
+        self.count.assign(len(w))
+
     def read(self) -> tuple[Array, Array, Array]:
         """Return y, prediction [N, readouts, K] and w [N, readouts] of the window so far."""
         rows = self.rows.numpy()[: int(self.count.value)]

@@ -114,9 +114,10 @@ def test_run_ends_with_a_summary_a_row_and_a_picture(twins):
     for code, out, err in results:
         assert code == 0, err
         assert "Traceback" not in err
-        first, second = err.splitlines()[:2]
+        first, second, third = err.splitlines()[:3]
         assert first.startswith("building task adding, cell lstm1997, learner truncated1997, ")
-        assert second == "measuring, and compiling the training"
+        assert second.startswith("trainer=auto: ")
+        assert third == "measuring, and compiling the training"
         assert len(err) < 2000, "greetings of libraries belong into the log"
         for word in (
             "result ",

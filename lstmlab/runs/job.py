@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 
 from lstmlab.config import import_as
 from lstmlab.runs.signals import stop_without
-from lstmlab.runs.train import RunError, run
+from lstmlab.runs.train import RunError
+from lstmlab.runs.trials import run
 
 
 def main() -> None:

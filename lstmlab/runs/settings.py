@@ -11,15 +11,18 @@ from lstmlab import checks
 from lstmlab.config import PARTS, no_such_setting, not_its_own
 from lstmlab.errors import refusal
 
-PLAIN = ("seed", "probe", "outputs", "threads")
+PLAIN = ("seed", "probe", "outputs", "threads", "trials", "trials_shown")
 
 
 def check_plain(config: Mapping) -> None:
-    """Raise ValueError for a seed, probe, outputs or threads that is not one."""
+    """Raise ValueError for a seed, probe, outputs, threads or trials that is not one."""
     checks.integer("seed", "seed", config["seed"], least=0)
     checks.integer("probe", "probe", config["probe"], why="sequences in the probe batch")
     cores, why = os.cpu_count() or 1, "CPU threads of one run"
-    checks.integer("threads", "threads", config["threads"], most=cores, why=why)
+    checks.integer("threads", "threads", config["threads"], most=cores, why=why, optional=True)
+
+    checks.integer("trials", "trials", config["trials"], why="trials of this setting")
+    checks.integer("trials_shown", "trials_shown", config["trials_shown"], least=0)
 
     outputs = config["outputs"]
     if not isinstance(outputs, str) or not outputs:

@@ -1,5 +1,6 @@
 """One run: train what a config describes; keep row, history and measurements in one folder."""
 
+import inspect
 import io
 import resource
 import sys
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from lstmlab import baselines, files
 from lstmlab import criterion as criteria
 from lstmlab.errors import refusal
+from lstmlab.learners.base import Report
 from lstmlab.published import matching
 from lstmlab.recording.board import Board, Disk
 from lstmlab.recording.recorder import Recorder
@@ -60,28 +62,29 @@ def run(
         RunError: If the run failed, or a file could not be written; its row says why.
         KeyboardInterrupt: If the run was interrupted; its row says so.
     """
-    job = _Job(config, Run(folder), choices, progress)
+    job = Job(config, Run(folder), choices, progress)
     job.start()
     try:
-        job.build(prepared)
+        job.build(prepare(config) if prepared is None else prepared)
         job.train()
-        job.end("solved" if job.row["solved"] else "budget")
+        job.end(job.outcome)
     except KeyboardInterrupt:
-        with signals_held():  # a second Ctrl-C must not cost the row
-            job.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
+        job.interrupt()
         raise
     except Exception as error:
-        line = " ".join(str(error).split()) or type(error).__name__
-        job.log(traceback.format_exc())
-        job.end("failed", line)
-        raise RunError(line) from error
+        raise RunError(job.fail(error)) from error
     if job.row["status"] == "failed":
         raise RunError(job.row["reason"])
     return job.row
 
 
-class _Job:
-    """One run from its first row to its last."""
+class Job:
+    """One run from its first row to its last.
+
+    Args:
+        config, choices, progress: See `run`.
+        run: Its folder.
+    """
 
     def __init__(self, config: dict, run: Run, choices: dict[str, str], progress: bool):
         self.config, self.run, self.progress = config, run, progress
@@ -101,17 +104,41 @@ class _Job:
         with suppress(files.WriteError):  # of an error that is about to be raised
             files.append(self.run.folder / "log.txt", text)
 
-    def build(self, prepared: Prepared | None = None) -> None:
-        """Instantiate everything. A wrong setting is found here, before anything is compiled."""
-        prepared = prepare(self.config) if prepared is None else prepared
+    @property
+    def outcome(self) -> str:
+        """How a run ends that nothing has stopped."""
+        return "solved" if self.row["solved"] else "budget"
+
+    def interrupt(self) -> None:
+        """End as a signal ends a run."""
+        with signals_held():  # a second Ctrl-C must not cost the row
+            self.end("interrupted", "stopped by a signal, as Ctrl-C sends it")
+
+    def fail(self, error: Exception) -> str:
+        """End with an error; returns the line that says why."""
+        line = " ".join(str(error).split()) or type(error).__name__
+        self.log("".join(traceback.format_exception(error)))
+        self.end("failed", line)
+        return line
+
+    def build(self, prepared: Prepared) -> None:
+        """Take the parts of the run, and open what it records."""
+        self.take(prepared)
+        built, folder = prepared.built, self.run.folder
+        board = Board(folder / "tb", Disk(folder, strict=True))
+        self.recorder = Recorder(folder, prepared.diagnostics, built.probe, board=board)
+        text = OmegaConf.to_yaml(OmegaConf.create(self.config))
+        self.recorder.board.text("config", f"```\n{text}```", 0)
+        self.recorder.board.hparams(settings(self.row))
+        self.recorder.board.layout(self.recorder.diagnostics.values())
+        self.recorder.start(self.model)
+
+    def take(self, prepared: Prepared) -> None:
+        """Take the parts of the run."""
         self.started, built = prepared.began, prepared.built
         self.task, self.trainer, self.model = built.task, built.trainer, built.model
         self.criterion, self.sets = prepared.criterion, prepared.sets
         self._check_criterion()
-
-        folder = self.run.folder
-        board = Board(folder / "tb", Disk(folder, strict=True))
-        self.recorder = Recorder(folder, prepared.diagnostics, built.probe, board=board)
 
         sizes = (int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.row.update(weights=sum(sizes))
@@ -120,12 +147,6 @@ class _Job:
         # null in the config means: what suits the task
         self.row.update({"head.activation": built.activation, "head.loss": built.loss})
         self.row.update(self._published())
-
-        text = OmegaConf.to_yaml(OmegaConf.create(self.config))
-        self.recorder.board.text("config", f"```\n{text}```", 0)
-        self.recorder.board.hparams(settings(self.row))
-        self.recorder.board.layout(self.recorder.diagnostics.values())
-        self.recorder.start(self.model)
 
     def _check_criterion(self) -> None:
         """Say which baselines meet the criterion: by meeting it a network shows nothing."""
@@ -142,14 +163,23 @@ class _Job:
 
     def train(self) -> None:
         """Train until the task is solved or the budget used up; measure and test at the end."""
+        if note := getattr(self.trainer, "note", ""):
+            print(note, file=sys.stderr, flush=True)
         self._tell("measuring, and compiling the training")
         self.recorder.measure(self.model, 0)
         with self._bar() as self.bar:
-            self.trainer.run(self.model, self.task, self.seed, self._after_window)
+            self.trainer.run(
+                self.model, self.task, self.seed, self._after_window, **self._threads()
+            )
         self.recorder.measure(self.model, self.row["sequences"])
-        self._test()
+        self.test()
         if net := self.model.report().net:
             self.run.append("net", pd.DataFrame(net))
+
+    def _threads(self) -> dict[str, int]:
+        """The cores to use, for a trainer that asks for them: users' own may not."""
+        known = inspect.signature(self.trainer.run).parameters
+        return {"threads": self.config["threads"] or 1} if "threads" in known else {}
 
     def _tell(self, what: str) -> None:
         if self.progress:
@@ -170,11 +200,28 @@ class _Job:
     def after_window(self) -> bool:
         """Criterion, history, diagnostics and progress; True to stop."""
         report = self.model.report()  # what the learner says comes before what the predictions show
+        before = self.row["sequences"]
         y, prediction, w = self.model.log.read()
+        window = self.observe(y, prediction, w, report)
+        self.run.append("history", pd.DataFrame([window]))
+        for name in ("absolute_error", "squared_error", "recent_wrong"):
+            self.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
+        for name, value in report.history.items():
+            self.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
+        self.recorder.measure(self.model, window["sequences"], before)
+        self.recorder.flush()
+        self.run.write_row(self.row)
+        now = f"{self.criterion.label}: {window['recent_wrong']}"
+        now += f", error {window['absolute_error']:.4f}"
+        self.bar.set_postfix_str(now, refresh=False)
+        self.bar.update(self.row["sequences"] - before)
+        return self.row["solved"]
+
+    def observe(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray, report: Report) -> dict:
+        """Take in a window: bring the row up to date, and return the row of history.csv."""
         before, self.row["sequences"] = self.row["sequences"], self.row["sequences"] + len(y)
         self._check_finite(before, prediction, w)
         met = self.criterion.observe(self.task, y, prediction, w, self._evaluate)
-        solved = met and self.row["criterion_met_by"] is None
         window = {
             "sequences": self.row["sequences"],
             "absolute_error": criteria.sequence_errors(y, prediction, w, "absolute").mean(),
@@ -183,24 +230,11 @@ class _Job:
             "recent_wrong": self.criterion.recent_wrong,
             "seconds": round(self._seconds(), 3),
         }
-        window |= report.history
-        self.run.append("history", pd.DataFrame([window]))
-        for name in ("absolute_error", "squared_error", "recent_wrong"):
-            self.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
-        for name, value in report.history.items():
-            self.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
-        self.recorder.measure(self.model, window["sequences"], before)
-        self.recorder.flush()
-        if solved:
+        if met and self.row["criterion_met_by"] is None:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
         self.row.update(report.row)
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
-        self.run.write_row(self.row)
-        now = f"{self.criterion.label}: {window['recent_wrong']}"
-        now += f", error {window['absolute_error']:.4f}"
-        self.bar.set_postfix_str(now, refresh=False)
-        self.bar.update(len(y))
-        return solved
+        return {**window, **report.history}
 
     def end(self, status: str, reason: str | None = None) -> None:
         """Save weights, event files and picture; write the last row when all are on the disk.
@@ -234,6 +268,7 @@ class _Job:
     def _save_weights(self, status: str) -> None:
         if self.model is None:
             return
+        self.stand()
         # in memory first: h5py ends the whole process where a disk is full
         weights = _Memory()
         self.model.save_weights(weights)
@@ -248,7 +283,7 @@ class _Job:
 
     def _draw(self, status: str) -> None:
         """Draw the picture. What goes wrong in drawing costs one line: the run is there."""
-        if not self.row["sequences"]:
+        if self.recorder is None or not self.row["sequences"]:
             return
         from lstmlab import report  # loads matplotlib, which training does not need
 
@@ -274,14 +309,18 @@ class _Job:
             f"Received: optimizer.learning_rate={rate}"
         )
 
+    def stand(self) -> None:
+        """Let the model have this run's weights, if it shares the model with others."""
+
     def _evaluate(self, names: list[str] | None, draw: int) -> Iterator[tuple]:
         """Yield y, prediction and w of the named sets, part by part."""
+        self.stand()
         sets = self.task.sets(self.seed, draw) if draw else self.sets
         for name in names or sets:
             for x, y, w in sets[name]:
                 yield y, self.model.answers(x), w
 
-    def _test(self) -> None:
+    def test(self) -> None:
         """Judge the network on the test set, next to what it has to beat there."""
         correct, errors, losses = np.zeros(0, bool), np.zeros(0), Losses(self.task.loss)
         for x, y, w in self.sets["test"]:

@@ -35,6 +35,9 @@ class KerasFit:
             batch_size * steps_per_execution; a training set that does not fit batch_size or chunk.
     """
 
+    side_by_side = False  # whether it has run_many, see Native
+    note = ""  # what a user should know of how it trains
+
     def __init__(
         self,
         window: int = 1000,
@@ -99,11 +102,17 @@ class KerasFit:
         return model
 
     def run(
-        self, model: Recurrent, task: Task, seed: int, after_window: Callable[[], bool]
+        self,
+        model: Recurrent,
+        task: Task,
+        seed: int,
+        after_window: Callable[[], bool],
+        threads: int = 1,
     ) -> None:
         """Train window by window on the task's stream.
 
-        After each window after_window() looks at model.log and says whether to stop.
+        After each window after_window() looks at model.log and says whether to stop. `threads` is
+        how many cores to use; here TensorFlow was told of them before.
         """
         if self.training_set is None:
             batches = data.stream(task, seed, self.batch_size, self.chunk)

@@ -113,14 +113,14 @@ def test_a_last_row_that_cannot_be_written_at_all(tmp_path, monkeypatch):
 def test_a_folder_that_is_removed_while_it_runs(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     folder.mkdir()
-    true = train._Job._check_finite
+    true = train.Job._check_finite
 
     def remove(job, before, *arrays):
         if before:
             shutil.rmtree(folder)
         true(job, before, *arrays)
 
-    monkeypatch.setattr(train._Job, "_check_finite", remove)
+    monkeypatch.setattr(train.Job, "_check_finite", remove)
     with pytest.raises(train.RunError, match=r"history\.csv: .*No such file or directory"):
         run(folder, *PLAIN, "diagnostic=[gates]")
     assert not folder.exists(), "it is not made again"

@@ -90,7 +90,7 @@ def test_a_setting_that_its_class_does_not_take(override, nearest):
 
 
 def test_a_setting_that_our_class_does_not_take_in_words():
-    plain, _ = config.compose("+trainer.bugdet=3")
+    plain, _ = config.compose("trainer=keras_fit", "+trainer.bugdet=3")
     with pytest.raises(ValueError, match=r"^trainer: no such setting of KerasFit; ") as raised:
         prepare(plain)
     assert re.search(

@@ -13,6 +13,7 @@ from lstmlab import baselines
 from lstmlab.config import compose as composed
 from lstmlab.results import Run
 from lstmlab.runs import train
+from lstmlab.runs.build import prepare
 
 MEASURED = ("seconds", "peak_memory_mb")
 PLAIN = (*NO_DIAGNOSTICS, "trainer.jit_compile=false", "trainer.steps_per_execution=10")
@@ -70,13 +71,13 @@ def test_saved_weights_give_the_test_result(full, tmp_path):
     """Read back by plain Keras into a new model, they answer the test set as the row says."""
     folder, row = full
     config, choices = composed("task.T=24", "seed=3")
-    job = train._Job(config, Run(tmp_path), choices, progress=False)
+    job = train.Job(config, Run(tmp_path), choices, progress=False)
     job.start()
-    job.build()
-    job._test()
+    job.build(prepare(config))
+    job.test()
     assert job.row["test_error"] != row["test_error"], "the weights before training"
     job.model.load_weights(folder / "model.weights.h5")
-    job._test()
+    job.test()
     assert (job.row["test_wrong"], job.row["test_error"]) == (row["test_wrong"], row["test_error"])
 
 
@@ -165,7 +166,7 @@ def test_history_is_kept_when_a_run_fails_or_is_interrupted(tmp_path, monkeypatc
         ("int", KeyboardInterrupt, KeyboardInterrupt),
         ("fail", ArithmeticError("x"), train.RunError),
     ):
-        observed = train._Job._check_finite
+        observed = train.Job._check_finite
 
         def stumble(job, before, *arrays, failure=failure, observed=observed):
             if before == 100:
@@ -173,7 +174,7 @@ def test_history_is_kept_when_a_run_fails_or_is_interrupted(tmp_path, monkeypatc
             observed(job, before, *arrays)
 
         with monkeypatch.context() as patch:
-            patch.setattr(train._Job, "_check_finite", stumble)
+            patch.setattr(train.Job, "_check_finite", stumble)
             with pytest.raises(raised):
                 run(tmp_path / mkdir(tmp_path, name), *PLAIN)
         row = Run(tmp_path / name).read_row()
@@ -184,7 +185,7 @@ def test_history_is_kept_when_a_run_fails_or_is_interrupted(tmp_path, monkeypatc
 
 
 def test_not_finite_is_found_where_it_begins():
-    job = train._Job.__new__(train._Job)
+    job = train.Job.__new__(train.Job)
     job.row = {"optimizer.learning_rate": 0.5}
     prediction, w = np.zeros((6, 2, 1)), np.array([[1.0, 0.0]] * 6)
     prediction[1, 1] = np.nan  # at a step without an error
@@ -203,7 +204,7 @@ def test_not_finite_is_found_where_it_begins():
         ("probe=0", "expected a positive integer, sequences in the probe batch. Received: probe=0"),
         (
             "threads=x",
-            f"expected an integer in 1..{os.cpu_count()}, CPU threads of one run. "
+            f"expected an integer in 1..{os.cpu_count()} or null, CPU threads of one run. "
             "Received: threads='x'",
         ),
         ("threads=100000", "CPU threads of one run. Received: threads=100000"),

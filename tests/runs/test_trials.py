@@ -1,0 +1,135 @@
+"""Several trials of one setting: rows, folders, and what each is by itself."""
+
+import json
+
+import numpy as np
+import pytest
+from composed import NO_DIAGNOSTICS
+
+from lstmlab import results
+from lstmlab.config import compose as composed
+from lstmlab.results import Run
+from lstmlab.runs import train, trials
+from lstmlab.runs.build import reopen
+from lstmlab.runs.settings import check_plain
+from lstmlab.runs.train import RunError
+
+pytest.importorskip("numba")
+
+SMALL = ("task.T=24", "trainer.window=50", "trainer.budget=100", "seed=4", "trials=3")
+MEASURED = ("seconds", "peak_memory_mb", "trials")
+KERAS = ("trainer=keras_fit", "trainer.steps_per_execution=10", "trainer.jit_compile=false")
+
+
+def carried_out(folder, *overrides):
+    config, choices = composed(*SMALL, *overrides)
+    return trials.run(config, folder, choices, progress=False)
+
+
+def plain(row):
+    return {name: value for name, value in row.items() if name not in MEASURED}
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("three")
+    return folder, carried_out(folder, "trainer=native")
+
+
+def test_a_row_and_a_folder_for_each(three):
+    folder, row = three
+    table = results.load(folder)
+    assert table["seed"].tolist() == [4, 5, 6]
+    assert table["run"].tolist() == [str(folder), *(str(folder / "trials" / s) for s in "56")]
+    assert set(table["status"]) == {"budget"}
+    assert table["test_error"].nunique() == 3
+    assert row == json.loads((folder / "result.json").read_text())
+    for run in table["run"]:
+        assert Run(run).read("history")["sequences"].tolist() == [50, 100]
+
+
+def test_the_first_is_shown_and_the_others_are_not(three):
+    folder, _ = three
+    assert {path.name for path in folder.iterdir()} >= {"tb", "picture.png", "error_flow.csv"}
+    others = {path.name for path in (folder / "trials" / "5").iterdir()}
+    assert others == {".hydra", "result.json", "history.csv", "model.weights.h5"}
+
+
+def test_each_is_the_run_of_its_seed(three, tmp_path):
+    folder, _ = three
+    for seed, other in ((4, folder), (6, folder / "trials" / "6")):
+        config, choices = composed(*SMALL, "trainer=native", f"seed={seed}", "trials=1")
+        quiet = {} if seed == 4 else {"diagnostic": {}}
+        (tmp_path / str(seed)).mkdir()
+        row = train.run({**config, **quiet}, tmp_path / str(seed), choices, progress=False)
+        assert plain(row) == plain(Run(other).read_row())
+
+
+def test_one_of_many_can_be_opened_again(three):
+    folder, _ = three
+    opened = reopen(folder / "trials" / "5")
+    assert (opened.config["seed"], opened.config["trials"]) == (5, 1)
+    x, y, w = next(iter(opened.task.sets(5)["test"]))
+    error = np.abs(opened.model.answers(x) - y)[w > 0].mean()
+    np.testing.assert_allclose(error, opened.row["test_error"], rtol=1e-4)
+
+
+def test_more_are_shown_on_request(tmp_path):
+    carried_out(tmp_path, "trainer=native", "trials_shown=2", "trials=2")
+    assert (tmp_path / "trials" / "5" / "picture.png").exists()
+
+
+def test_one_after_the_other_with_keras(tmp_path):
+    carried_out(tmp_path, *KERAS, *NO_DIAGNOSTICS, "trials=2", "trainer.budget=50")
+    table = results.load(tmp_path)
+    assert table["seed"].tolist() == [4, 5]
+    assert set(table["status"]) == {"budget"}
+
+
+def test_a_trial_that_explodes_costs_no_other(tmp_path, monkeypatch):
+    """Its row says why; the others end as always."""
+    checked = train.Job._check_finite
+
+    def stumble(job, before, prediction, w):
+        if job.seed == 5 and before == 50:
+            prediction = prediction * np.nan
+        checked(job, before, prediction, w)
+
+    monkeypatch.setattr(train.Job, "_check_finite", stumble)
+    with pytest.raises(RunError, match="1 of 3 trials failed; seed 5: training: the prediction is"):
+        carried_out(tmp_path, "trainer=native", *NO_DIAGNOSTICS)
+    table = results.load(tmp_path).set_index("seed")
+    assert table["status"].to_dict() == {4: "budget", 5: "failed", 6: "budget"}
+    assert table.loc[5, "sequences"] in (50, 100)
+    assert (tmp_path / "trials" / "5" / "history.csv").exists()
+
+
+def test_ctrl_c_keeps_every_row(tmp_path, monkeypatch):
+    observed = train.Job.observe
+
+    def interrupt(job, *window):
+        if job.seed == 5:
+            raise KeyboardInterrupt
+        return observed(job, *window)
+
+    monkeypatch.setattr(train.Job, "observe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        carried_out(tmp_path, "trainer=native", *NO_DIAGNOSTICS)
+    table = results.load(tmp_path)
+    assert set(table["status"]) == {"interrupted"}
+    assert len(table) == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("trials=0", "expected a positive integer"),
+        ("trials=x", "expected a positive integer"),
+        ("trials_shown=-1", "expected an integer >= 0"),
+    ],
+)
+def test_wrong_numbers_of_trials(override, line):
+    config, _ = composed(override)
+    with pytest.raises(ValueError, match=line) as refused:
+        check_plain(config)
+    assert str(refused.value).endswith(f"Received: {override}".replace("=x", "='x'"))
