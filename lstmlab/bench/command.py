@@ -13,6 +13,7 @@ from lstmlab.bench import defaults
 from lstmlab.bench.defaults import SHAPES, WHAT
 
 SECONDS = 0.4  # one measurement trains for about this long
+ROUNDS = 11
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,29 +30,62 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.what == "presets":
         from lstmlab.bench.diagnostics import presets
 
-        table = presets(defaults.PRESETS, options.budget, options.rounds)
+        table = presets(defaults.PRESETS, options.budget, options.rounds or ROUNDS)
         files.say(table.to_markdown(index=False, floatfmt=".3f"))
     elif options.what == "measures":
         from lstmlab.bench.diagnostics import measures
 
         probe = options.steps, options.batch
-        table = measures(options.measures, options.of_cells, *probe, options.rounds)
+        table = measures(options.measures, options.of_cells, *probe, options.rounds or ROUNDS)
         files.say(table.to_markdown(index=False, floatfmt=".3f"))
     elif options.what == "learners":
         from lstmlab.bench.learners import run, tables
 
-        asked = options.learners, options.cells, options.lengths, options.widths
-        files.say(tables(run(*asked, options.rounds, SECONDS, options.csv)))
+        lengths = options.lengths or list(defaults.LENGTHS)
+        asked = options.learners, options.cells, lengths, options.widths
+        files.say(tables(run(*asked, options.rounds or ROUNDS, SECONDS, options.csv)))
     elif options.what == "sampling":
         from lstmlab.bench.sampling import chosen, sampling
 
         try:
-            table = sampling(chosen(options.tasks), options.rounds, SECONDS)
+            table = sampling(chosen(options.tasks), options.rounds or ROUNDS, SECONDS)
         except ValueError as error:
             sys.exit(f"lstmlab-bench: {error}")
         files.say(table.to_markdown(index=False, floatfmt=".1f"))
+    elif options.what == "trials":
+        _trials(options)
     else:
         _layers(options)
+
+
+def _trials(options: argparse.Namespace) -> None:
+    """Native beside KerasFit."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from lstmlab.bench import trials, trials_shown
+
+    lengths = options.lengths or list(trials.QUICK_SPANS if options.quick else defaults.SPANS)
+    asked = trials.Asked(
+        sizes=options.sizes,
+        learners=options.trained_by,
+        lengths=[] if options.no_lengths else lengths,
+        trials=options.trials,
+        rounds=options.rounds or (1 if options.quick else defaults.TRIAL_ROUNDS),
+        quick=options.quick,
+        keras=not options.no_keras,
+    )
+    try:
+        for path in (options.csv, options.picture):
+            if path is not None:
+                files.check(path)
+        files.say(f"{trials_shown.machine()}\n")
+        table = trials.run(asked)
+        if options.csv is not None:
+            files.write(options.csv, table.to_csv(index=False))
+        files.say(trials_shown.tables(table))
+        if options.picture is not None:
+            trials_shown.draw(table, options.picture)
+    except (ValueError, files.WriteError) as error:
+        sys.exit(f"lstmlab-bench: {error}")
 
 
 def _layers(options: argparse.Namespace) -> None:
@@ -63,7 +97,7 @@ def _layers(options: argparse.Namespace) -> None:
     for name in options.shapes:
         shape = SHAPES[name]
         layers = BENCHMARKS[options.what](shape[-1])
-        table = measured(layers, shape, options.rounds, SECONDS)
+        table = measured(layers, shape, options.rounds or ROUNDS, SECONDS)
         files.say(f"{name}: batch, steps, features, units = {shape}")
         files.say(f"{table.to_markdown(index=False, floatfmt='.2f')}\n")
 
@@ -76,8 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     shapes = ", ".join(f"{name} {shape}" for name, shape in SHAPES.items())
     words = f"batch, steps, features, units: {shapes}"
     add("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help=words)
-    words = "measurements of each layer, taken in turn (default 11)"
-    add("--rounds", type=_positive, default=11, help=words)
+    words = f"measurements of each, taken in turn (default {ROUNDS}; "
+    words += f"for trials {defaults.TRIAL_ROUNDS})"
+    add("--rounds", type=_positive, help=words)
     words = "for sampling (default: all tasks that can be built without a setting)"
     add("--tasks", nargs="+", metavar="NAME", help=words)
 
@@ -88,12 +123,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--learners", nargs="+", choices=known, default=list(known))
     cells = defaults.LEARNER_CELLS
     add("--cells", nargs="+", choices=cells, default=list(cells))
-    lengths = list(defaults.LENGTHS)
-    add("--lengths", nargs="+", type=_positive, default=lengths, metavar="STEPS")
+    words = f"also for trials (default {_listed(defaults.LENGTHS)}; "
+    words += f"for trials {_listed(defaults.SPANS)})"
+    add("--lengths", nargs="+", type=_positive, metavar="STEPS", help=words)
     widths = list(defaults.WIDTHS)
     words = "must be even for lstm1997, whose blocks have two cells"
     add("--widths", nargs="+", type=_positive, default=widths, metavar="UNITS", help=words)
-    add("--csv", metavar="FILE", help="every measurement, for docs/scripts/draw_learners.py")
+    add("--csv", metavar="FILE", help="every measurement; also for trials")
 
     add = parser.add_argument_group("for presets and measures").add_argument
     budget = defaults.BUDGET
@@ -105,7 +141,29 @@ def _parser() -> argparse.ArgumentParser:
     add("--of-cells", nargs="+", choices=of_cells, default=["vanilla", "lstm1997"])
     add("--steps", type=_positive, default=defaults.STEPS, help="of the probe")
     add("--batch", type=_positive, default=defaults.BATCH, help="of the probe")
+
+    _add_trials(parser)
     return parser
+
+
+def _add_trials(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("for trials").add_argument
+    sizes = defaults.TRIAL_SIZES
+    words = "; ".join(f"{name}: {what}" for name, (what, _) in sizes.items())
+    add("--sizes", nargs="*", choices=sizes, default=list(sizes), help=f"{words}; or none")
+    words = "of the sizes with Native and with KerasFit (default truncated1997)"
+    known = defaults.TRIAL_LEARNERS
+    add("--trained-by", nargs="+", choices=known, default=[known[0]], metavar="NAME", help=words)
+    words = f"side by side (default {defaults.TRIALS})"
+    add("--trials", type=_positive, default=defaults.TRIALS, help=words)
+    add("--no-lengths", action="store_true", help="leave out the part over length")
+    add("--no-keras", action="store_true", help="leave out KerasFit")
+    add("--quick", action="store_true", help="one round, few sequences, two lengths")
+    add("--picture", metavar="FILE", help="a picture of the tables, .png")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " ".join(f"{number}" for number in numbers)
 
 
 def _positive(text: str) -> int:

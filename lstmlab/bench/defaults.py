@@ -17,6 +17,7 @@ WHAT = {
     "presets": "a run with each preset of diagnostics",
     "measures": "time and memory of each diagnostic",
     "sampling": "steps per second of every task",
+    "trials": "many trials of a small network beside KerasFit, on one core and on all",
 }
 
 # of the part `learners`
@@ -38,3 +39,28 @@ MEASURES = tuple(config.settings("diagnostic", "full")["defaults"])
 MEASURED_CELLS = ("vanilla", "lstm1997", "elman")
 BATCH, STEPS = 32, 1000  # of the probe
 BUDGET = 72_000  # sequences of a run of the default task and cell: about what it needs
+
+# of the part `trials`
+# name: what it is, and what its config changes
+TRIAL_SIZES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "adding_1000": (
+        "2 inputs, 4 cells with forget gates, T=1000",
+        ("task=adding", "task.T=1000", "cell=vanilla", "cell.units=4"),
+    ),
+    "temporal_order": (
+        "8 inputs, 8 cells with forget gates, T=100",
+        ("task=temporal_order", "cell=vanilla", "cell.units=8"),
+    ),
+    "two_sequence": (
+        "1 input, 3 cells of 1997, T=100: experiment 3a",
+        ("experiment=hs97/3a_two_sequence",),
+    ),
+    "default": ("2 inputs, 2 blocks of 2 cells of 1997, T=100: experiment 4", ()),
+    "noise_free_lag": (
+        "101 symbols, 1 cell of 1997, p=100: experiment 2a, without growing",
+        ("experiment=hs97/2a_noise_free_lag", "learner=truncated1997"),
+    ),
+}
+TRIAL_LEARNERS = ("truncated1997", "truncated1997_forward", "bptt", "elman", "rtrl")
+TRIALS, TRIAL_ROUNDS = 128, 5
+SPANS = (100, 1_000, 10_000, 100_000, 1_000_000)
