@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SOURCES = ("simd.py", "functions.py")  # what kernels are compiled together with
 
@@ -50,13 +51,40 @@ def _version() -> bytes:
 
 @functools.cache
 def compiled(source: str) -> Callable:
-    """The kernel with this source; from the cache if a process has compiled it before."""
+    """The kernel with this source; from the cache if a process has compiled it before.
+
+    One that cannot be kept is compiled all the same, and a line on stderr says so.
+    """
     name = "kernel_" + hashlib.sha256(_version() + source.encode()).hexdigest()[:24]
+    try:
+        kernel = _kept(name, source)
+    except OSError as error:
+        _say(error)
+        alone: dict = {"__name__": name}
+        exec(compile(source.replace("cache=True", "cache=False"), name, "exec"), alone)
+        return alone["kernel"]
+    save = kernel._cache.save_overload
+
+    def save_or_say(*of_one_type: Any) -> None:
+        try:
+            save(*of_one_type)
+        except OSError as error:  # a full disk, at the first call
+            _say(error)
+
+    kernel._cache.save_overload = save_or_say
+    return kernel
+
+
+def _kept(name: str, source: str) -> Any:
+    """The kernel, from a file in the cache."""
     path = folder() / f"{name}.py"
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(source)
-        draft.replace(path)
+        try:
+            draft.write_text(source)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     spec = importlib.util.spec_from_file_location(f"lstmlab_{name}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -64,3 +92,8 @@ def compiled(source: str) -> Callable:
     sys.modules[spec.name] = module  # by which Numba finds the functions of a cached kernel
     spec.loader.exec_module(module)
     return module.kernel
+
+
+def _say(error: OSError) -> None:
+    why = error.strerror or str(error)
+    print(f"native: the kernel is compiled but cannot be kept: {why}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Kernels are kept: compiled once, by whichever process comes first, or without a cache."""
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -34,7 +35,7 @@ print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), folder()
 """
 
 
-def start(cache, **more):
+def start(cache, limit=None, **more):
     environment = {**os.environ, "LSTMLAB_CACHE": str(cache), "TMPDIR": str(cache), **more}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
@@ -42,6 +43,7 @@ def start(cache, **more):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=limit and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))),
     )
 
 
@@ -91,3 +93,14 @@ def test_a_read_only_folder_falls_back(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     assert ended(start(tmp_path, TMPDIR=str(other)))[2].startswith(str(other))
+
+
+@pytest.mark.parametrize("limit", [2000, 100])
+def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same(tmp_path, limit):
+    """No file may grow beyond the limit: the compiled kernel does, or its source too."""
+    process = start(tmp_path, limit)
+    out, error = process.communicate()
+    assert process.returncode == 0, error
+    assert out.split()[:2] == ["0", "1"]
+    assert error == "native: the kernel is compiled but cannot be kept: File too large\n"
+    assert ended(start(tmp_path))[:2] == (0, 1)
