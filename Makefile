@@ -18,7 +18,7 @@ help: ## this list
 
 run: .venv/.ready ## train experiment 4 of Hochreiter & Schmidhuber 1997 (T=100); settings: make run ARGS="seed=1"
 	@.venv/bin/lstmlab experiment=hs97/4_adding_100 $(ARGS)
-	@echo 'next         make run ARGS="trials=16"'
+	$(if $(ARGS),,@echo 'next         make run ARGS="trials=16"')
 
 test: .venv/.ready-$(EXTRAS) ## lint, format, types and the quick tests; some: make test ARGS="-k cells"
 	@$(MAKE) --no-print-directory check

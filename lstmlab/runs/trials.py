@@ -149,11 +149,10 @@ class _Trials:
         """Bring the progress bar up to date."""
         rows = list(self.rows.values())
         solved = sum(row["solved"] for row in rows)
-        going = [row["sequences"] for row in rows if row["status"] == "running"] or [0]
-        self.bar.set_postfix_str(
-            f"{solved} of {len(self.seeds)} solved, at {min(going):,} to {max(going):,}",
-            refresh=False,
-        )
+        going = [row["sequences"] for row in rows if row["status"] == "running"]
+        where = f", at {min(going):,} to {max(going):,}" if going else ""
+        said = f"{solved} of {len(self.seeds)} solved{where}"
+        self.bar.set_postfix_str(said, refresh=False)
 
     def say_failures(self) -> None:
         rows = {seed: Run(self._folder(seed)).read_row() for seed in self.seeds}

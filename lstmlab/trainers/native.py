@@ -43,42 +43,8 @@ class Trial(Protocol):
     def failed(self, error: Exception) -> None: ...
 
 
-class Native(KerasFit):
-    """Trains small networks hundreds of times faster than Keras: many trials, or one.
-
-    A kernel is made from the cell's own switches, the learner and the optimizer. The same seed
-    gives the same initial weights, the same sequences and, but for rounding, the same changes as
-    KerasFit.
-
-    Args:
-        window, budget, batch_size, training_set, chunk: See KerasFit.
-
-    Raises:
-        ValueError: As KerasFit; in `prepare`, what kernels do not serve.
-    """
-
-    def __init__(
-        self,
-        window: int = 1000,
-        budget: int = 300_000,
-        batch_size: int = 1,
-        training_set: int | None = None,
-        chunk: int | None = None,
-    ):
-        super().__init__(window, budget, batch_size, 1, True, training_set, chunk)
-
-    side_by_side = True
-
-    def prepare(
-        self, task: Task, cell: Any, head: Head, learner: Learner, optimizer: Any
-    ) -> Recurrent:
-        model = super().prepare(task, cell, head, learner, optimizer)
-        try:
-            check_served(self, model)
-        except Unserved as reason:
-            expected = "what kernels serve, or trainer=keras_fit"
-            raise refusal("Native", expected, str(reason)) from None
-        return model
+class _SideBySide(KerasFit):
+    """What trainers share that take many trials at once, if `side_by_side`."""
 
     def run(
         self,
@@ -88,7 +54,10 @@ class Native(KerasFit):
         after_window: Callable[[], bool],
         threads: int = 1,
     ) -> None:
-        self.run_many(model, task, [_Only(model, seed, after_window)], threads)
+        if self.side_by_side:
+            self.run_many(model, task, [_Only(model, seed, after_window)], threads)
+        else:
+            super().run(model, task, seed, after_window, threads)
 
     def run_many(
         self, model: Recurrent, task: Task, trials: Iterable[Trial], threads: int = 1
@@ -105,7 +74,45 @@ class Native(KerasFit):
             _Field(self, model, task, list(trials), threads).run()
 
 
-class Auto(KerasFit):
+class Native(_SideBySide):
+    """Trains small networks hundreds of times faster than Keras: many trials, or one.
+
+    A kernel is made from the cell's own switches, the learner and the optimizer. The same seed
+    gives the same initial weights, the same sequences and, but for rounding, the same changes as
+    KerasFit.
+
+    Args:
+        window, budget, batch_size, training_set, chunk: See KerasFit.
+
+    Raises:
+        ValueError: As KerasFit; in `prepare`, what kernels do not serve.
+    """
+
+    side_by_side = True
+
+    def __init__(
+        self,
+        window: int = 1000,
+        budget: int = 300_000,
+        batch_size: int = 1,
+        training_set: int | None = None,
+        chunk: int | None = None,
+    ):
+        super().__init__(window, budget, batch_size, 1, True, training_set, chunk)
+
+    def prepare(
+        self, task: Task, cell: Any, head: Head, learner: Learner, optimizer: Any
+    ) -> Recurrent:
+        model = super().prepare(task, cell, head, learner, optimizer)
+        try:
+            check_served(self, model)
+        except Unserved as reason:
+            expected = "what kernels serve, or trainer=keras_fit"
+            raise refusal("Native", expected, str(reason)) from None
+        return model
+
+
+class Auto(_SideBySide):
     """Native where kernels serve cell, head, learner and optimizer; else KerasFit.
 
     Args:
@@ -133,25 +140,6 @@ class Auto(KerasFit):
             self.side_by_side = True
             self.note = "trainer=auto: native"
         return model
-
-    def run(
-        self,
-        model: Recurrent,
-        task: Task,
-        seed: int,
-        after_window: Callable[[], bool],
-        threads: int = 1,
-    ) -> None:
-        if self.side_by_side:
-            self.run_many(model, task, [_Only(model, seed, after_window)], threads)
-        else:
-            super().run(model, task, seed, after_window, threads)
-
-    def run_many(
-        self, model: Recurrent, task: Task, trials: Iterable[Trial], threads: int = 1
-    ) -> None:
-        """As Native.run_many, if `side_by_side`."""
-        _Field(self, model, task, list(trials), threads).run()
 
 
 def check_served(trainer: KerasFit, model: Recurrent) -> None:
