@@ -15,6 +15,8 @@ HOUSE = "lstmlab.tasks."  # our own tasks take their published figures from conf
 STREAMS = ("weights", "train", "test", "probe", "sets", "chunks", "baselines")
 # Sequences that are drawn together: BLOCK, or fewer if they would need more bytes than BLOCK_BYTES.
 BLOCK, BLOCK_BYTES = 1000, 2**26
+# The same for sequences of more than LONG steps, of which many trials need a block each.
+LONG, LONG_BYTES = 2**12, 2**21
 Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]  # x [n, T, F], y [n, T, K], w [n, T]
 LOSSES = ("squared", "crossentropy")
 
@@ -268,13 +270,16 @@ class Task(abc.ABC):
     @property
     def block(self) -> int:
         """Sequences in one block of a stream."""
-        return min(BLOCK, self.fitting)
+        return min(BLOCK, self._fitting(BLOCK_BYTES if self.steps <= LONG else LONG_BYTES))
 
     @property
     def fitting(self) -> int:
         """Sequences that fit into the memory of one block."""
+        return self._fitting(BLOCK_BYTES)
+
+    def _fitting(self, memory: int) -> int:
         # 4 bytes for each number of x and y, which are float32
-        return max(1, BLOCK_BYTES // (4 * self.steps * (self.features + self.outputs)))
+        return max(1, memory // (4 * self.steps * (self.features + self.outputs)))
 
     def chunks(self, seed: int, batch_size: int, chunk: int) -> Iterator[tuple]:
         """Endless training batches cut into chunks of the given number of steps.

@@ -44,10 +44,8 @@ STEPS = {False: 400_000, True: 6_000}  # of a trial of Native in one measurement
 KERNEL_STEPS = {False: 200_000, True: 6_000}  # of a lane
 KERAS_STEPS = {False: 100_000, True: 6_000}
 READY = 20_000  # numbers of inputs or targets of a lane that lie ready for the kernel alone
-CHUNK = 10_000  # steps of the pieces of the part over length
 LANES = native.LANES
-HELD = 100_000  # steps of a trial between two looks there: what lies in memory at a time
-SPAN_STEPS = {False: 1_000_000, True: 10_000}  # that each trial learns there, at least
+SPAN_STEPS = {False: 500_000, True: 5_000}  # of a window there, or a sequence if that is longer
 
 
 class Asked(NamedTuple):
@@ -180,7 +178,14 @@ class _Native:
     def __init__(self, built: Built, trials: int, quick: bool):
         self.built, self.trials, self.quick = built, trials, quick
         self.weights = native.flat(built.model)
-        self.steps = float(built.trainer.chunk or _steps(built))
+        self.steps = _steps(built)
+        self.symbols = native.as_symbols(built.task, 0)
+        model = built.model
+        self.plan, how = plan(model.cell, model.head, model.learner, model.optimizer, self.symbols)
+        self.every, self.numbers = how["every"], np.array(how["numbers"])
+        self.pieces, self.length = native.units(
+            built.trainer, built.task, self.plan.rule, self.every
+        )
 
     def whole(self, threads: int) -> Callable[[], float]:
         model, task, trainer = self.built.model, self.built.task, self.built.trainer
@@ -193,11 +198,12 @@ class _Native:
         return call
 
     def sampling(self) -> float:
-        n = self.built.trainer.budget
+        n, trainer = self.built.trainer.budget, self.built.trainer
         feed = self._feed(0)
+        at_once = trainer.window if self.pieces == 1 else 1
         with kept():
-            for _ in range(n // self.built.trainer.window):
-                feed.window()
+            for _ in range(n * self.pieces // at_once):
+                feed.take(at_once)
         return n * self.steps
 
     def kernel(self, threads: int) -> Callable[[], float]:
@@ -212,13 +218,11 @@ class _Native:
 
     def _lanes(self, first: int) -> Callable[[], float]:
         model, task, trainer = self.built.model, self.built.task, self.built.trainer
-        symbols = self._symbols
-        planned, how = plan(model.cell, model.head, model.learner, model.optimizer, symbols)
-        steps = trainer.chunk or task.steps
+        symbols, steps = self.symbols, self.length
         readouts = min(task.readouts, steps)
-        engine = native.Engine(model.cell, model.head, planned, steps, readouts)
+        engine = native.Engine(model.cell, model.head, self.plan, steps, readouts)
         n = max(2, READY // (steps * max(1 if symbols else task.features, task.outputs)))
-        parts = [self._feed(first + lane).window()[0].cut(0, n) for lane in range(LANES)]
+        parts = [self._feed(first + lane).take(n)[0] for lane in range(LANES)]
         # copies: a part of a block would keep all of it
         parts = [type(part)(*(np.array(one) for one in part)) for part in parts]
         n = len(parts[0].x)
@@ -234,8 +238,9 @@ class _Native:
         else:
             x[:] = [engine.address(part.x) for part in parts]
         rates = np.full((n, LANES), float(np.asarray(model.optimizer.learning_rate)), "float32")
-        arguments = x, codes, place, target, weight, begins, rates, np.array(how["numbers"])
-        if trainer.chunk is not None:
+        arguments = x, codes, place, target, weight, begins, rates, self.numbers, self.every
+        batch, through = trainer.batch_size * self.pieces, self.pieces > 1
+        if through:
             walked = LANES * n * steps
         else:  # padding is not walked through
             walked = sum(int(_last(part).sum()) + n for part in parts)
@@ -243,20 +248,15 @@ class _Native:
 
         def call() -> float:
             for _ in range(times):
-                engine.run(*arguments, how["every"], trainer.batch_size, trainer.chunk is not None)
+                engine.run(*arguments, batch, through, whole_sequences=True)
             return float(times * walked)
 
         call.parts = parts  # type: ignore[attr-defined]  # whose addresses the kernel has
         return call
 
-    @property
-    def _symbols(self) -> bool:
-        return native.as_symbols(self.built.task, 0)
-
     def _feed(self, seed: int) -> Feed:
-        task, trainer = self.built.task, self.built.trainer
-        readouts = min(task.readouts, trainer.chunk or task.steps)
-        return Feed(task, seed, trainer.window, None, trainer.chunk, readouts, self._symbols)
+        task, readouts = self.built.task, min(self.built.task.readouts, self.length)
+        return Feed(task, seed, None, None, self.length, readouts, self.symbols)
 
 
 def _last(part: Part) -> np.ndarray:
@@ -307,21 +307,16 @@ def _apart(length: int, quick: bool) -> list[dict]:
 
 
 def over_length(length: int, quick: bool) -> list[dict]:
-    """Learn streams of sequences of this length, in pieces, in 16 lanes on one core.
+    """Learn sequences of this length in 16 lanes on one core.
 
     Only the row of the whole trainer has peak_mb: memory beyond that before it begins.
     """
     _one_thread()
-    chunk = min(length, CHUNK)
-    window = max(1, min(HELD, SPAN_STEPS[quick]) // chunk)
-    # short sequences are drawn one by one here, and slowly: fewer of their steps will do
-    steps = max(length, min(SPAN_STEPS[quick], 1000 * length))
-    windows = max(1, steps // (chunk * window))
+    window = min(1000, max(1, SPAN_STEPS[quick] // length))
     composed, _ = config.compose(
         "task=adding", f"task.T={length}", "task.inclusive=false", "cell=vanilla", "cell.units=4",
-        "learner=truncated1997_forward", "trainer=native", f"trainer.chunk={chunk}",
-        f"trainer.window={window}", f"trainer.budget={window * windows}", "diagnostic=off",
-        "probe=1",
+        "learner=truncated1997_forward", "trainer=native", f"trainer.window={window}",
+        f"trainer.budget={2 * window}", "diagnostic=off", "probe=1",
     )  # fmt: skip
     made = _Native(build(composed), LANES, quick)
     made.kernel(1)()  # compiles

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from lstmlab.native.compiled import compiled
-from lstmlab.native.kernel import Plan, Written, write
+from lstmlab.native.kernel import PIECES, SEQUENCES, STREAM, Plan, Written, write
 from lstmlab.native.writing import LANES
 
 
@@ -111,6 +111,7 @@ class Engine:
         batch: int = 1,
         through: bool = False,
         phase: int = 0,
+        whole_sequences: bool = False,
     ) -> tuple[int, np.ndarray]:
         """Learn N sequences in every lane.
 
@@ -126,7 +127,10 @@ class Engine:
             every: Steps between two changes of the weights; 0 for one per sequence.
             batch: Sequences per change.
             phase: Sequences since the last batch began.
-            through: Whether to take all steps of each, also beyond the last error (streams).
+            through: Whether to take all steps of each, also beyond the last error: of streams, and
+                of pieces of sequences.
+            whole_sequences: Whether weights change after `batch` units also with `through`, and
+                not after each that has an error.
 
         Returns:
             How many sequences were learned, and predictions [L, N, readouts, K].
@@ -160,11 +164,12 @@ class Engine:
         whole("phase", phase, 0)
         if numbers[4] != 1 and not numbers[5] >= 1:
             raise ValueError(f"native: numbers: expected decay steps. Received: {numbers[5]}")
+        form = SEQUENCES if not through else PIECES if whole_sequences else STREAM
         done = self.kernel(
             x, codes, self.steps, place, target, weight, begins, self.passed,
             self.theta, self.grad, self.slots, self.powers, self.memory, self.carried,
             self.tape, self.kept, self.told, self.told_at, self.now, prediction,
-            rates, numbers, int(every), int(batch), int(phase), bool(through), self.stop,
+            rates, numbers, int(every), int(batch), int(phase), form, self.stop,
         )  # fmt: skip
         del held
         return done, prediction

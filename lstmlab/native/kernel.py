@@ -37,6 +37,7 @@ ARGUMENTS = (
     "powers_flat, memory_flat, carried_flat, tape_flat, kept_flat, told_flat, told_at, now_flat, "
     "prediction, rates, numbers, every, batch, phase, through, stop"
 )
+SEQUENCES, STREAM, PIECES = range(3)  # what units are: see Engine.run
 IMPORTS = """
 import numpy as np
 from numba import njit
@@ -174,6 +175,7 @@ class _Kernel:
         tables = self.rule.tables().items()
         return [
             f"LANES, BLOCKS, WEIGHTS = {LANES}, {layout.blocks}, {weights}",
+            f"STREAM = {STREAM}",
             *(f"{name} = np.array({values}, np.int64)" for name, values in tables),
         ]
 
@@ -416,7 +418,7 @@ class _Kernel:
             "if every > 0:",
             "    if pending:",
             *indent(self._change("(t - 1) // every * every"), 2),
-            "elif through:",
+            "elif through == STREAM:",
             "    if pending:",
             *indent(self._change("0"), 2),
             "elif (n + 1 + phase) % batch == 0:",

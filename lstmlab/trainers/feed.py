@@ -1,7 +1,8 @@
 """The sequences of one trial, in the form that kernels take them.
 
 The same sequences as `data` gives to Keras: block after block of the stream 'train', a training
-set again and again, or pieces of the stream 'chunks'.
+set again and again, or pieces of the stream 'chunks'. Very long sequences come in pieces too, so
+that none stands in memory whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ FEW = 12  # inputs up to which columns are faster than symbols
 
 
 class Part(NamedTuple):
-    """n sequences, or pieces of them, one after the other.
+    """n units, one after the other: sequences, or pieces of them.
 
     x: inputs [n, T, F], or their symbols [n, T]. place, target, weight: see `marked`. begins:
     whether each begins a sequence [n].
@@ -96,9 +97,9 @@ class Feed:
 
     Args:
         task, seed: Of the trial.
-        window: Sequences at a time.
         training_set, chunk: See Native.
-        readouts: Of whole sequences, or of pieces.
+        steps: Of a unit: all of a sequence, or those of its pieces.
+        readouts: The largest number of steps with an error in one unit.
         symbols: Whether inputs go as symbols.
     """
 
@@ -106,20 +107,21 @@ class Feed:
         self,
         task: Task,
         seed: int,
-        window: int,
         training_set: int | None,
         chunk: int | None,
+        steps: int,
         readouts: int,
         symbols: bool,
     ):
-        self.task, self.seed, self.window_size, self.symbols = task, seed, window, symbols
-        self.training_set, self.chunk, self.readouts = training_set, chunk, readouts
+        self.task, self.seed, self.symbols = task, seed, symbols
+        self.training_set, self.chunk = training_set, chunk
+        self.steps, self.readouts = steps, readouts
         self._parts = self._made()
         self._rest: Part | None = None
 
-    def window(self) -> list[Part]:
-        """The parts of the next window."""
-        parts, missing = [], self.window_size
+    def take(self, units: int) -> list[Part]:
+        """The parts of the next units."""
+        parts, missing = [], units
         while missing:
             part = next(self._parts) if self._rest is None else self._rest
             n = len(part.x)
@@ -135,6 +137,8 @@ class Feed:
             part = self._set(self.training_set)
             while True:
                 yield part
+        elif self.steps < self.task.steps:
+            yield from self._cut()
         else:
             for k in count():
                 yield self._part(*self.task.sample(self._generator(k), self.task.block))
@@ -156,18 +160,42 @@ class Feed:
 
     def _pieces(self, chunk: int) -> Iterator[Part]:
         """Pieces, as many at a time as a block of whole sequences would need the memory for."""
-        together = max(1, min(self.window_size, self.task.block * self.task.steps // chunk // 8))
+        together = max(1, self.task.block * self.task.steps // chunk // 8)
         pieces = self.task.chunks(self.seed, 1, chunk)
         while True:
             some = [next(pieces) for _ in range(together)]
             x, y, w, begins = (np.concatenate(parts) for parts in zip(*some, strict=True))
             yield self._part(x, y, w, begins)
 
+    def _cut(self) -> Iterator[Part]:
+        """Sequence after sequence in pieces, the last of which is padded."""
+        full, rest = divmod(self.task.steps, self.steps)
+        lengths = [self.steps] * full + [rest] * (rest > 0)
+        for k in count():
+            over = False  # the sequence: nothing but padding follows
+            for number, (x, y, w) in enumerate(self.task.pieces(self._generator(k), 1, lengths)):
+                missing = self.steps - w.shape[1]
+                if missing:
+                    x, y = (np.pad(part, [(0, 0), (0, missing), (0, 0)]) for part in (x, y))
+                    w = np.pad(w, [(0, 0), (0, missing)])
+                shown = None
+                if self.symbols:
+                    shown = (w != 0) | x.any(axis=-1)
+                    # after a gap that looked like padding: asked of all its steps, so refused
+                    shown |= over and bool(shown.any())
+                    over = not shown[0, -1]
+                yield self._part(x, y, w, np.array([number == 0]), shown)
+
     def _part(
-        self, x: np.ndarray, y: np.ndarray, w: np.ndarray, begins: np.ndarray | None = None
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        w: np.ndarray,
+        begins: np.ndarray | None = None,
+        shown: np.ndarray | None = None,
     ) -> Part:
         if self.symbols:
-            codes = symbols_of(x, w)
+            codes = symbols_of(x, w if shown is None else shown)
             if codes is None:
                 raise ValueError(
                     "task: expected symbols, one input being 1 at each step, as in the first block"

@@ -22,6 +22,9 @@ from lstmlab.trainers.keras_fit import KerasFit
 from lstmlab.trainers.memory import kept
 from lstmlab.trainers.served import Unserved, plan
 
+PIECE = 2**16  # steps of the pieces in which very long sequences go into a kernel
+PORTION = 2**23  # bytes of inputs that are drawn for a lane at a time
+
 
 class Trial(Protocol):
     """A trial, as a trainer of many sees it.
@@ -216,8 +219,24 @@ def as_symbols(task: Task, seed: int) -> bool:
     """Whether a task's inputs go as symbols, by two sequences."""
     if task.features <= FEW:
         return False
-    x, _, w = task.sample(generator(seed, "train"), 2)
-    return symbols_of(x, w) is not None
+    some = [min(task.steps, PIECE), task.steps - PIECE][: 1 + (task.steps > PIECE)]
+    x, _, w = next(task.pieces(generator(seed, "train"), 2, some))
+    return symbols_of(x, (w != 0) | x.any(axis=-1)) is not None
+
+
+def units(trainer: KerasFit, task: Task, rule: str, every: int) -> tuple[int, int]:
+    """How sequences go into a kernel: pieces of each, and their steps.
+
+    A sequence that is drawn by itself goes in pieces where the error is not carried back through
+    it: weights still change after the whole sequence, or every `every` steps.
+    """
+    if trainer.chunk is not None:
+        return 1, trainer.chunk
+    whole = task.block > 1 or task.steps <= PIECE or trainer.training_set is not None
+    if whole or rule == "backward":
+        return 1, task.steps
+    steps = max(every, PIECE // every * every) if every else PIECE
+    return -(-task.steps // steps), steps
 
 
 class _Lane:
@@ -225,35 +244,44 @@ class _Lane:
 
     def __init__(self, trial: Trial, feed: Feed):
         self.trial, self.feed = trial, feed
-        self.next: list[Part] | None = None  # the window that comes
+        self.next: list[Part] | None = None  # the portion that comes
         self.windows = 0
+        self.found: list[tuple] = []  # targets, predictions and weights of this window's portions
 
 
 class _Group:
-    """Sixteen lanes that learn in step."""
+    """Sixteen lanes that learn in step.
+
+    done: the units of the present window that they have learned.
+    """
 
     def __init__(self, engine: Engine):
         self.engine = engine
         self.lanes: dict[int, _Lane] = {}
-        self.busy = False
+        self.busy, self.done = False, 0
 
 
 class _Field:
-    """All trials of one setting, in groups of lanes."""
+    """All trials of one setting, in groups of lanes.
+
+    While one group's trials look at their window, others keep the cores at work.
+    """
 
     def __init__(self, trainer: Any, model: Recurrent, task: Task, trials: list, threads: int):
         self.trainer, self.model, self.task = trainer, model, task
         self.waiting = deque(trials)
         self.threads = threads
-        steps = task.steps if trainer.chunk is None else trainer.chunk
-        self.readouts = min(task.readouts, steps)
         self.symbols = self._symbols()
         planned, how = plan(model.cell, model.head, model.learner, model.optimizer, self.symbols)
         self.every, self.numbers = how["every"], np.array(how["numbers"])
-        groups = min(threads, -(-len(trials) // 2)) or 1
+        self.pieces, self.steps = units(trainer, task, planned.rule, self.every)
+        self.readouts = min(task.readouts, self.steps)
+        self.window = trainer.window * self.pieces
+        at_once = PORTION if self.pieces == 1 else PORTION // LANES
+        self.portion = max(1, at_once // (4 * self.steps * task.features))
         self.groups = [
-            _Group(Engine(model.cell, model.head, planned, steps, self.readouts))
-            for _ in range(groups)
+            _Group(Engine(model.cell, model.head, planned, self.steps, self.readouts))
+            for _ in range(_groups(len(trials), threads))
         ]
         self.pending: dict[Future, tuple[str, _Group]] = {}
 
@@ -272,7 +300,7 @@ class _Field:
                         kind, group = self.pending.pop(future)
                         if kind == "train":
                             group.busy = False
-                            self._look(group, future.result())
+                            self._learned(group, future.result())
                         else:
                             future.result()
                         self._go_on(group)
@@ -296,13 +324,13 @@ class _Field:
         trainer, trial = self.trainer, self.waiting.popleft()
         group.engine.put(lane, trial.begin())
         feed = Feed(
-            self.task, trial.seed, trainer.window, trainer.training_set, trainer.chunk,
-            self.readouts, self.symbols,
+            self.task, trial.seed, trainer.training_set, trainer.chunk,
+            self.steps, self.readouts, self.symbols,
         )  # fmt: skip
         group.lanes[lane] = _Lane(trial, feed)
 
     def _go_on(self, group: _Group) -> None:
-        """Let a group learn its next window, and sample the one after it meanwhile."""
+        """Let a group learn its next portion, and sample the one after it meanwhile."""
         if group.busy or not group.lanes or self._samples(group):
             return
         missing = [lane for lane in group.lanes.values() if lane.next is None]
@@ -310,13 +338,21 @@ class _Field:
             parts = {number: lane.next for number, lane in group.lanes.items()}
             first = {number: lane.windows for number, lane in group.lanes.items()}
             group.busy = True
-            self.pending[self.pool.submit(self._train, group, parts, first)] = ("train", group)
+            future = self.pool.submit(self._train, group, parts, first, group.done)
+            self.pending[future] = ("train", group)
             missing = list(group.lanes.values())
             for lane in missing:
                 lane.next = None
+        # where the portion begins that is to be sampled, in this window or as the first of the next
+        begin = group.done + (self._size(group.done) if group.busy else 0)
         for lane in missing:
-            if lane.windows + group.busy < self._budget:
-                self.pending[self.pool.submit(self._sample, lane)] = ("sample", group)
+            if lane.windows + begin // self.window < self._budget:
+                size = self._size(begin % self.window)
+                self.pending[self.pool.submit(self._sample, lane, size)] = ("sample", group)
+
+    def _size(self, done: int) -> int:
+        """Units of the portion that begins after `done` of a window."""
+        return min(self.portion, self.window - done)
 
     def _samples(self, group: _Group) -> bool:
         return any(kind == "sample" and of is group for kind, of in self.pending.values())
@@ -326,12 +362,18 @@ class _Field:
         return self.trainer.budget // self.trainer.window
 
     @staticmethod
-    def _sample(lane: _Lane) -> None:
-        lane.next = lane.feed.window()
+    def _sample(lane: _Lane, size: int) -> None:
+        lane.next = lane.feed.take(size)
 
-    def _train(self, group: _Group, parts: dict, first: dict) -> dict:
-        """Learn one window in every lane; {lane: (weights, y, prediction, w)}."""
-        trainer = self.trainer
+    def _train(self, group: _Group, parts: dict, first: dict, done: int) -> dict:
+        """Learn one portion in every lane; {lane: (y, prediction, w)}.
+
+        Args:
+            group: Of the lanes.
+            parts: {lane: parts that make up the portion}.
+            first: {lane: windows before}.
+            done: Units of this window before.
+        """
         ends = {lane: np.cumsum([len(part.x) for part in some]) for lane, some in parts.items()}
         cuts = sorted({int(end) for some in ends.values() for end in some})
         found: dict[int, list] = {lane: [] for lane in parts}
@@ -344,23 +386,16 @@ class _Field:
                 now[lane] = some[k].cut(start - before, stop - before)
             rates = np.ones((stop - start, LANES), "float32")
             for lane in parts:
-                done = first[lane] * trainer.window + start
-                rates[:, lane] = self._rates(done, stop - start)
-            prediction = self._kernel(group.engine, now, rates, start)
+                rates[:, lane] = self._rates(first[lane] * self.window + done + start, stop - start)
+            prediction = self._kernel(group.engine, now, rates, done + start)
             for lane, part in now.items():
                 found[lane].append((part.target, prediction[lane], part.weight))
             start = stop
-        return {
-            lane: (
-                group.engine.take(lane),
-                *(np.concatenate(of) if len(of) > 1 else of[0] for of in zip(*some, strict=True)),
-            )
-            for lane, some in found.items()
-        }
+        return {lane: _joined(some) for lane, some in found.items()}
 
     def _rates(self, done: int, count: int) -> np.ndarray:
-        """The learning rates of sequences, `done` being those before."""
-        batch = self.trainer.batch_size
+        """The learning rates of units, `done` being those before."""
+        batch = self.trainer.batch_size * self.pieces
         changes = np.arange(done, done + count) // batch
         rates = _rates(self.model.optimizer, done // batch, count // batch + 2)
         return rates[changes - done // batch]
@@ -385,19 +420,32 @@ class _Field:
             if lane in parts:
                 place[lane], target[lane], weight[lane] = part.place, part.target, part.weight
                 begins[lane] = part.begins
+        stream = self.trainer.chunk is not None
         _, prediction = engine.run(
             x, codes, place, target, weight, begins, rates, self.numbers, self.every,
-            self.trainer.batch_size, self.trainer.chunk is not None, phase,
+            self.trainer.batch_size * self.pieces, stream or self.pieces > 1, phase,
+            whole_sequences=not stream,
         )  # fmt: skip
         return prediction
 
-    def _look(self, group: _Group, found: dict) -> None:
-        """Let each trial look at its window; those that stop make room for others."""
-        for number, (weights, y, prediction, w) in found.items():
+    def _learned(self, group: _Group, found: dict) -> None:
+        """Keep what a portion has shown; after a window, let each trial look at it.
+
+        Those that stop make room for others.
+        """
+        group.done += self._size(group.done)
+        for number, shown in found.items():
+            group.lanes[number].found.append(shown)
+        if group.done < self.window:
+            return
+        group.done = 0
+        for number in found:
             lane = group.lanes[number]
             lane.windows += 1
+            y, prediction, w = self._window(_joined(lane.found))
+            lane.found = []
             try:
-                stops = lane.trial.after_window(weights, y, prediction, w)
+                stops = lane.trial.after_window(group.engine.take(number), y, prediction, w)
             except Exception as error:
                 lane.trial.failed(error)
                 stops = True
@@ -405,3 +453,27 @@ class _Field:
                 del group.lanes[number]
                 if self.waiting:
                     self._begin(group, number)
+
+    def _window(self, shown: tuple) -> tuple:
+        """A window's targets, predictions and weights by sequences, where they were in pieces."""
+        if self.pieces == 1:
+            return shown
+        y, prediction, w = (
+            part.reshape(self.trainer.window, self.pieces * self.readouts, *part.shape[2:])
+            for part in shown
+        )
+        first = np.argsort(w == 0, axis=1, kind="stable")[:, : self.task.readouts]
+        y, prediction = (np.take_along_axis(part, first[..., None], 1) for part in (y, prediction))
+        return y, prediction, np.take_along_axis(w, first, 1)
+
+
+def _groups(trials: int, threads: int) -> int:
+    """How many groups: one per core, or two if both can be full; none with one lane only."""
+    if trials >= 2 * threads * LANES:
+        return 2 * threads
+    return min(threads, -(-trials // 2)) or 1
+
+
+def _joined(some: list[tuple]) -> tuple:
+    """Targets, predictions and weights of consecutive portions, joined."""
+    return tuple(np.concatenate(of) if len(of) > 1 else of[0] for of in zip(*some, strict=True))

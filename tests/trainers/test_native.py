@@ -71,6 +71,51 @@ def test_the_same_training_as_keras(overrides):
     np.testing.assert_allclose(native_prediction, prediction, atol=1e-4)
 
 
+PIECEWISE = [
+    "task.T=40 trainer.batch_size=2 trainer.steps_per_execution=1",
+    "cell=vanilla learner=truncated1997_forward +learner.update_every=3 task.T=30",
+    "experiment=hs97/2c_very_long_lag task.q=30 task.p=20",  # symbols, and errors at every step
+    "cell=elman learner=rtrl task=two_sequence optimizer.learning_rate=0.01 task.T=20",
+]
+
+
+@pytest.mark.parametrize("overrides", PIECEWISE)
+def test_long_sequences_go_in_pieces(overrides, monkeypatch):
+    """A change still comes after the whole sequence: the weights are those of whole sequences."""
+    # as if memory held only one sequence, and longer ones than 7 steps were long
+    monkeypatch.setattr("lstmlab.task.LONG", 1)
+    monkeypatch.setattr("lstmlab.task.LONG_BYTES", 1)
+    _, whole, y, prediction = trained(overrides, Native)
+    monkeypatch.setattr(native, "PIECE", 7)
+    asked = []
+    monkeypatch.setattr(native, "units", _spied(native.units, asked))
+    before, after, y_pieces, prediction_pieces = trained(overrides, Native)
+    assert asked[0][0] > 2
+    assert np.abs(after - before).max() > 1e-4
+    np.testing.assert_array_equal(y_pieces, y)
+    np.testing.assert_allclose(prediction_pieces, prediction, atol=1e-5)
+    np.testing.assert_allclose(after, whole, rtol=1e-4, atol=1e-6)
+
+
+def _spied(function, asked):
+    def spied(*arguments):
+        asked.append(function(*arguments))
+        return asked[-1]
+
+    return spied
+
+
+def test_back_propagation_does_not_go_in_pieces(monkeypatch):
+    monkeypatch.setattr("lstmlab.task.LONG", 1)
+    monkeypatch.setattr("lstmlab.task.LONG_BYTES", 1)
+    monkeypatch.setattr(native, "PIECE", 7)
+    config, _ = composed("task.T=40", "learner=bptt", "trainer=native")
+    built = build(config)
+    assert native.units(built.trainer, built.task, "backward", 0) == (1, built.task.steps)
+    assert native.units(built.trainer, built.task, "traces", 0) == (7, 7)
+    assert native.units(built.trainer, built.task, "traces", 3) == (8, 6)
+
+
 class Echo(Task):
     """Say at the end what was shown first. Sequences of 3 to 6 steps."""
 
