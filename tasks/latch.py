@@ -36,6 +36,7 @@ class Latch(Task):
         longest: The longest length, at least `shortest`.
         variance: The variance of the noise, at least 0.
         answer: The size of the target: 1.0, or 0.8 as in variant I.
+        test_size: Sequences in the test set, at least 1.
         criterion: Settings of the criterion to change.
 
     Raises:
@@ -49,7 +50,6 @@ class Latch(Task):
     features = outputs = readouts = 1
     inputs, targets = ("value",), ("first",)
     output_activation = "tanh"
-    test_size = 2560
     tolerance = 0.1
 
     def __init__(
@@ -58,6 +58,7 @@ class Latch(Task):
         longest: int = 600,
         variance: float = 0.2,
         answer: float = 1.0,
+        test_size: int = 2560,
         criterion: dict | None = None,
     ):
         self.shortest = integer("Latch", "task.shortest", shortest, least=2)
@@ -67,6 +68,7 @@ class Latch(Task):
         if type(answer) is int and answer == 1:
             answer = 1.0  # `answer=1` of a command; True stays as it is, and is refused
         self.answer = one_of("Latch", "task.answer", answer, (1.0, 0.8))
+        self.test_size = integer("Latch", "task.test_size", test_size, least=1)
         self.lag = shortest - 1
         self.chance = self.memoryless = self.answer**2
         self.criterion = sliding_window(criterion)

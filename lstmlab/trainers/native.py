@@ -23,6 +23,7 @@ from lstmlab.trainers.memory import kept
 from lstmlab.trainers.served import Unserved, plan
 
 PIECE = 2**16  # steps of the pieces in which very long sequences go into a kernel
+SHORT = 500_000  # steps of a trial that are learned in about the time of a look
 PORTION = 2**23  # bytes of inputs that are drawn for a lane at a time
 
 
@@ -281,9 +282,22 @@ class _Field:
         self.portion = max(1, at_once // (4 * self.steps * task.features))
         self.groups = [
             _Group(Engine(model.cell, model.head, planned, self.steps, self.readouts))
-            for _ in range(_groups(len(trials), threads))
+            for _ in range(self._groups(len(trials)))
         ]
         self.pending: dict[Future, tuple[str, _Group]] = {}
+
+    def _groups(self, trials: int) -> int:
+        """How many groups: two per core, as far as lanes are full.
+
+        A group of few lanes takes as long as a full one, but gives the other cores something to do
+        while trials look at their window; that pays where a window is short.
+        """
+        full = trials // LANES
+        if full >= 2 * self.threads:
+            return 2 * self.threads
+        if self.window * self.steps > SHORT:
+            return max(1, min(self.threads, -(-trials // LANES)))
+        return max(1, min(self.threads, -(-trials // 2)))
 
     def _symbols(self) -> bool:
         return bool(self.waiting) and as_symbols(self.task, self.waiting[0].seed)
@@ -465,13 +479,6 @@ class _Field:
         first = np.argsort(w == 0, axis=1, kind="stable")[:, : self.task.readouts]
         y, prediction = (np.take_along_axis(part, first[..., None], 1) for part in (y, prediction))
         return y, prediction, np.take_along_axis(w, first, 1)
-
-
-def _groups(trials: int, threads: int) -> int:
-    """How many groups: one per core, or two if both can be full; none with one lane only."""
-    if trials >= 2 * threads * LANES:
-        return 2 * threads
-    return min(threads, -(-trials // 2)) or 1
 
 
 def _joined(some: list[tuple]) -> tuple:

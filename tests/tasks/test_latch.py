@@ -83,3 +83,10 @@ def test_bad_settings(arguments, expected):
     with pytest.raises(ValueError, match="Latch: expected") as error:
         Latch(**arguments)
     assert expected in str(error.value)
+
+
+def test_a_test_set_of_another_size():
+    x, _, _ = next(iter(Latch(5, 6, test_size=7).sets(0)["test"]))
+    assert len(x) == 7
+    with pytest.raises(ValueError, match=r"task\.test_size=0"):
+        Latch(test_size=0)
