@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from lstmlab.native.compiled import compiled
-from lstmlab.native.kernel import PIECES, SEQUENCES, STREAM, Plan, Written, write
+from lstmlab.native.kernel import Written, write
+from lstmlab.native.loops import PIECES, SEQUENCES, STREAM, Plan
 from lstmlab.native.writing import LANES
 
 

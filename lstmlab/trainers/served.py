@@ -19,7 +19,7 @@ from lstmlab.learners import (
     traces1997,
 )
 from lstmlab.native.block import ACTIVATIONS
-from lstmlab.native.kernel import Plan
+from lstmlab.native.loops import Plan
 from lstmlab.native.writing import Readout
 
 HEADS = {

@@ -17,7 +17,7 @@ from lstmlab.cells.variants import variant, variants
 from lstmlab.heads import Head, OutputUnits
 from lstmlab.learners import traces1997
 from lstmlab.native.engine import Engine
-from lstmlab.native.kernel import Plan
+from lstmlab.native.loops import Plan
 from lstmlab.native.writing import LANES
 from lstmlab.trainers.served import readout
 
