@@ -136,7 +136,9 @@ def _run_here(begun: begin.Begun, settings: dict, choices: dict) -> None:
         cores = len(os.sched_getaffinity(0))
         trials.run(settings, folder, choices, prepared=begun.prepared, cores=cores)
     finally:
-        if begun.run.read_row().get("sequences"):
-            from lstmlab import report
+        from lstmlab import report
 
-            files.say(report.summary(folder) if settings["trials"] == 1 else report.write(folder))
+        if settings["trials"] > 1 and (folder / "report.md").exists():
+            files.say(report.summary_of_trials(folder))
+        elif settings["trials"] == 1 and begun.run.read_row().get("sequences"):
+            files.say(report.summary(folder))

@@ -63,6 +63,7 @@ diagnostics.base   common.graphs
 diagnostics        base common.checked common.graphs common.products common.steps
                    common.tracing common.values common.vectors
 report.pictures
+report.curves      pictures
 """
 # who may import what is heavy
 _HEAVY = """
@@ -246,6 +247,7 @@ FORBIDDEN = {
     ("report.tables", "import keras"): "keras",
     ("report.pictures", "from lstmlab.report.tables import table"): "lstmlab.report.tables",
     ("report.pictures", "import tensorflow"): "tensorflow",
+    ("report.curves", "from lstmlab.report.statistics import table"): "lstmlab.report.statistics",
     ("errors", "from lstmlab import checks"): "lstmlab.checks",
 }
 

@@ -1,9 +1,11 @@
 """Summaries, tables and pictures from plain result files; nothing here loads TensorFlow.
 
     one_run      the summary and the picture of one run
+    many_trials  the summary and the picture of many trials of one setting
     statistics   from the rows of many runs to one line for each group of trials
     tables       these lines as Markdown, and numbers and paths as text
-    pictures     every picture, as PNG files
+    pictures     a run, and the trials of many settings, as PNG files
+    curves       the learning curves of many trials, as a PNG file
     page         report.md, report.csv and report.png of a folder of runs
     command      `lstmlab-report`
 
@@ -15,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstmlab.report.command import main
+    from lstmlab.report.many_trials import many, summary_of_trials
     from lstmlab.report.one_run import picture, summary
     from lstmlab.report.page import write
     from lstmlab.report.statistics import table
 
 _HOMES = {
-    "main": "command", "picture": "one_run", "summary": "one_run", "table": "statistics",
-    "write": "page",
+    "main": "command", "many": "many_trials", "picture": "one_run", "summary": "one_run",
+    "summary_of_trials": "many_trials", "table": "statistics", "write": "page",
 }  # fmt: skip
-__all__ = ["main", "picture", "summary", "table", "write"]
+__all__ = ["main", "many", "picture", "summary", "summary_of_trials", "table", "write"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from lstmlab.report import pictures
@@ -16,22 +17,29 @@ def summary(folder: str | Path) -> str:
     Args:
         folder: The folder of the run.
     """
-    row, folder = Run(folder).read_row(), short(Path(folder))
+    row = Run(folder).read_row()
     lines = [
         ("result", _verdict(row)),
         ("test", _test(row)),
         ("test loss", _losses(row)),
         ("published", row.get("published_source")),
-        ("run", f"{folder}/"),
+        *places(Path(folder), ("picture.png",)),
     ]
+    return "\n".join(f"{name:<12} {text}" for name, text in lines if text)
 
-    if (folder / "picture.png").exists():
-        lines.append(("picture", f"{folder}/picture.png"))
+
+def places(folder: Path, files: Iterable[str]) -> list[tuple[str, str]]:
+    """Where a run lies, and those of its files that are there: (name, path or command)."""
+    folder = short(folder)
+    lines = [("run", f"{folder}/")]
+    for name in files:
+        if (folder / name).exists():
+            lines.append(("picture" if name.endswith(".png") else "report", f"{folder}/{name}"))
     if (folder / "tb").exists():
         # the one of this environment, which need not be on the PATH
         program = str(short(Path(sys.executable).parent / "tensorboard"))
         lines.append(("TensorBoard", shlex.join([program, "--logdir", f"{folder}/tb"])))
-    return "\n".join(f"{name:<12} {text}" for name, text in lines if text)
+    return lines
 
 
 def picture(folder: str | Path, row: dict | None = None) -> Path | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lstmlab.files import write as write_file
-from lstmlab.report import one_run, pictures, statistics, tables
+from lstmlab.report import many_trials, one_run, pictures, statistics, tables
 from lstmlab.results import Run, load
 
 
@@ -11,10 +11,11 @@ def write(folder: str | Path) -> str:
     """Write the report on all runs under a folder into that folder.
 
     Args:
-        folder: A folder with runs at any depth, or that of one run, whose picture.png is drawn.
+        folder: A folder with runs at any depth, or that of one run, whose picture.png is drawn;
+            of the first of many trials trials.png, too.
 
     Returns:
-        The table as Markdown, with notes and the names of the three files.
+        The table as Markdown, with notes and the names of the files.
 
     Raises:
         FileNotFoundError: There is no such folder, or no run in it.
@@ -36,4 +37,6 @@ def write(folder: str | Path) -> str:
     written = f"written: {tables.short(folder)}/report.md, report.csv, report.png"
     if Run(folder).read_row().get("sequences") and one_run.picture(folder):
         written += ", picture.png"
+    if many_trials.many(folder) and many_trials.picture(folder):
+        written += f", {many_trials.PICTURE}"
     return f"{text}\n{written}"

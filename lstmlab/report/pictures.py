@@ -57,7 +57,7 @@ def of_run(run: Run, row: dict, verdict: str) -> Path | None:
     parts = figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (draw, table, _) in zip(parts, panels, strict=True):
         draw(part, table, row)
-    return _save(figure, run.folder / "picture.png")
+    return save(figure, run.folder / "picture.png")
 
 
 def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> Path:
@@ -92,7 +92,7 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
 
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # one for each label
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _points(
@@ -286,7 +286,7 @@ def _net(part: SubFigure, net: pd.DataFrame, row: dict) -> None:
     axes.set_title(title, fontsize="medium")
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
     with whole(path) as draft:
         FigureCanvasAgg(figure).print_png(draft)
     return path

@@ -41,19 +41,15 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{**names, **_line(part)} for names, part in groups(rows)])
 
 
+def summed(rows: pd.DataFrame) -> dict:
+    """Return the statistics that `table` has, over all rows as one group of trials."""
+    return _line(_completed(rows))
+
+
 def groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     """Return the rows that belong together: [(names and differing settings, their rows)]."""
-    columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
-    # rows of runs that never began lack most columns
-    rows = rows.reindex(columns=list(columns))
-    # groupby would drop rows without a name, and no run is dropped
-    rows[NAMES] = rows[NAMES].astype(object).fillna("?")
-    # a figure that cannot be read as a number counts as unknown
-    numbers = [*NUMBERS, *yardsticks(rows)]
-    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
-
     found = []
-    for names, group in rows.groupby(NAMES):
+    for names, group in _completed(rows).groupby(NAMES):
         settings = _differing(group)
         parts = group.groupby(settings, dropna=False) if settings else [((), group)]
         for values, part in parts:
@@ -92,6 +88,19 @@ def wilson(successes: int, among: int) -> tuple[float, float]:
     half = z * np.sqrt(share * (1 - share) / among + z**2 / (4 * among**2))
     low, high = ((share + spread / 2 + side * half) / (1 + spread) for side in (-1, 1))
     return max(float(low), 0.0), min(float(high), 1.0)
+
+
+def _completed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with all columns that statistics need, numbers being numbers."""
+    columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
+    # rows of runs that never began lack most columns
+    rows = rows.reindex(columns=list(columns))
+    # groupby would drop rows without a name, and no run is dropped
+    rows[NAMES] = rows[NAMES].astype(object).fillna("?")
+    # a figure that cannot be read as a number counts as unknown
+    numbers = [*NUMBERS, *yardsticks(rows)]
+    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
+    return rows
 
 
 def _differing(group: pd.DataFrame) -> list[str]:

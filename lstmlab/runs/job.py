@@ -12,6 +12,7 @@ from typing import cast
 
 from omegaconf import OmegaConf
 
+from lstmlab import files
 from lstmlab.config import import_as
 from lstmlab.runs.signals import stop_without
 from lstmlab.runs.train import RunError
@@ -27,11 +28,22 @@ def main() -> None:
         _listen(parents)
         plain = cast(dict, OmegaConf.to_container(config, resolve=True))
         import_as(plain, runtime)
-        run(plain, folder, dict(runtime.choices), progress=False)
+        try:
+            run(plain, folder, dict(runtime.choices), progress=False)
+        finally:
+            _say_trials(folder)
     except RunError as error:
         sys.exit(f"lstmlab: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _say_trials(folder: Path) -> None:
+    """Print the summary of many trials, for the log of the job."""
+    from lstmlab import report
+
+    if report.many(folder) and (folder / "report.md").exists():
+        files.say(report.summary_of_trials(folder))
 
 
 def _listen(parents: list[str]) -> None:

@@ -93,13 +93,22 @@ def _wait(job: subprocess.Popen, leader: Leader) -> int:
 
 
 def job_line(row: dict, folder: Path) -> str:
-    """Return the outcome of one job in one line."""
+    """Return the outcome of one job in one line; of many trials that of the first, and how many
+    were solved."""
     what = " ".join(f"{name}={row.get(name)}" for name in ("cell", "task", "learner", "seed"))
     sequences = row.get("sequences_to_solution") or row.get("sequences") or 0
     seconds = row.get("seconds") or 0
     reason = f": {row['reason']}" if row.get("reason") else ""
     after = f"after {sequences:,} sequences, {seconds:.0f} s"
+    if (row.get("trials") or 1) > 1:
+        after += f", {_solved(folder)} of {row['trials']} trials solved"
     return f"{row['status']:<11} {what}, {after}, {folder}{reason}"
+
+
+def _solved(folder: Path) -> int:
+    from lstmlab import results
+
+    return sum(run.read_row()["status"] == "solved" for run in results.runs(folder))
 
 
 class Sweep(Callback):

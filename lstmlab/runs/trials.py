@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lstmlab import files
 from lstmlab.learners.base import Report
-from lstmlab.results import Run, first_row
+from lstmlab.results import Run, first_row, runs
 from lstmlab.runs import train
 from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
@@ -54,10 +54,13 @@ def run(
     prepared = prepare(config) if prepared is None else prepared
     many = _Trials(config, Path(folder), choices, progress)
     many.threads = config["threads"] or cores
-    if getattr(prepared.built.trainer, "side_by_side", False):
-        many.together(prepared)
-    else:
-        many.in_turn(prepared)
+    try:
+        if getattr(prepared.built.trainer, "side_by_side", False):
+            many.together(prepared)
+        else:
+            many.in_turn(prepared)
+    finally:
+        many.report()  # a second Ctrl-C costs no more than this
     many.say_failures()
     return many.first.read_row()
 
@@ -153,6 +156,27 @@ class _Trials:
         where = f", at {min(going):,} to {max(going):,}" if going else ""
         said = f"{solved} of {len(self.seeds)} solved{where}"
         self.bar.set_postfix_str(said, refresh=False)
+
+    def report(self) -> None:
+        """Write the report on the trials, and draw their learning curves.
+
+        What goes wrong in drawing costs one line: the trials are there.
+
+        Raises:
+            WriteError: A file of the report cannot be written.
+        """
+        if not any(run.read_row().get("sequences") for run in runs(self.folder)):
+            return
+        from lstmlab import report  # loads matplotlib, which training does not need
+
+        try:
+            report.write(self.folder)
+        except OSError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split()) or type(error).__name__
+            later = f"`lstmlab-report {self.folder}` draws it"
+            print(f"report: left out, {line}; {later}", file=sys.stderr)
 
     def say_failures(self) -> None:
         rows = {seed: Run(self._folder(seed)).read_row() for seed in self.seeds}

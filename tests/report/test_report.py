@@ -358,7 +358,7 @@ def test_picture(tmp_path, cells):
 def drawn(folder, monkeypatch) -> list:
     """The axes of the run's picture, from top to bottom."""
     kept: list = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: kept.append(figure) or path)
+    monkeypatch.setattr(pictures, "save", lambda figure, path: kept.append(figure) or path)
     report.picture(folder)
     return kept[0].axes
 

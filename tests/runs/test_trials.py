@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from composed import NO_DIAGNOSTICS
 
-from lstmlab import results
+from lstmlab import report, results
 from lstmlab.config import compose as composed
+from lstmlab.report import curves
 from lstmlab.results import Run
 from lstmlab.runs import train, trials
 from lstmlab.runs.build import reopen
 from lstmlab.runs.settings import check_plain
+from lstmlab.runs.sweep import job_line
 from lstmlab.runs.train import RunError
 
 pytest.importorskip("numba")
@@ -50,7 +52,8 @@ def test_a_row_and_a_folder_for_each(three):
 
 def test_the_first_is_shown_and_the_others_are_not(three):
     folder, _ = three
-    assert {path.name for path in folder.iterdir()} >= {"tb", "picture.png", "error_flow.csv"}
+    shown = {"tb", "picture.png", "error_flow.csv", "trials.png", "report.md"}
+    assert {path.name for path in folder.iterdir()} >= shown
     others = {path.name for path in (folder / "trials" / "5").iterdir()}
     assert others == {".hydra", "result.json", "history.csv", "model.weights.h5"}
 
@@ -118,6 +121,43 @@ def test_ctrl_c_keeps_every_row(tmp_path, monkeypatch):
     table = results.load(tmp_path)
     assert set(table["status"]) == {"interrupted"}
     assert len(table) == 3
+
+
+def test_ctrl_c_leaves_a_picture_of_what_there_is(tmp_path, monkeypatch):
+    observed = train.Job.observe
+
+    def interrupt(job, *window):
+        if job.row["sequences"] == 50:
+            raise KeyboardInterrupt
+        return observed(job, *window)
+
+    monkeypatch.setattr(train.Job, "observe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        carried_out(tmp_path, "trainer=native", *NO_DIAGNOSTICS)
+    assert (tmp_path / "trials.png").exists()
+    assert "3 interrupted" in report.summary_of_trials(tmp_path)
+
+
+def test_a_fault_in_drawing_costs_one_line(tmp_path, monkeypatch, capsys):
+    def fault(*arguments):
+        raise ArithmeticError("no\nroom")
+
+    monkeypatch.setattr(curves, "draw", fault)
+    row = carried_out(tmp_path, "trainer=native", *NO_DIAGNOSTICS)
+    assert row["status"] == "budget"
+    line = f"report: left out, no room; `lstmlab-report {tmp_path}` draws it\n"
+    assert capsys.readouterr().err.endswith(line)
+    assert "0 of 3 trials solved" in report.summary_of_trials(tmp_path)
+
+
+def test_the_line_of_a_job_counts_the_solved_trials(three, tmp_path):
+    folder, row = three
+    assert ", 0 of 3 trials solved, " in job_line(row, folder)
+    for place, status in ((tmp_path, "budget"), (tmp_path / "trials" / "5", "solved")):
+        place.mkdir(parents=True, exist_ok=True)
+        Run(place).write_row({**row, "status": status, "sequences_to_solution": 70})
+    assert ", 1 of 3 trials solved, " in job_line(row, tmp_path)
+    assert "trials" not in job_line({**row, "trials": 1}, tmp_path / "one")
 
 
 @pytest.mark.parametrize(
