@@ -67,6 +67,7 @@ class Engine:
         whole("steps", steps, 1)
         whole("readouts", readouts, 0)
         self.steps, self.readouts = int(steps), int(readouts)
+        self._inputs.clear()  # of sequences that may be shorter
 
     def put(self, lane: int, weights: np.ndarray) -> None:
         """Begin a trial in a lane with these weights, flat, in the order of the Keras weights."""
