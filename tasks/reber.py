@@ -97,22 +97,26 @@ class Reber(Task):
         return x[drawn], y[drawn], w[drawn]
 
     def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
-        legal = self.legal(y)
-        least_legal = np.where(legal, prediction, np.inf).min(axis=-1)
-        most_illegal = np.where(legal, -np.inf, prediction).max(axis=-1)
+        # side by side in memory, only where it is asked: many times faster than along an axis of 7
+        asked = w != 0
+        legal, given = self.legal(y)[asked].T, prediction[asked].T
+        least_legal = np.where(legal, given, np.inf).min(axis=0)
+        most_illegal = np.where(legal, -np.inf, given).max(axis=0)
         # Where two symbols are legal the target leaves one of them at zero, like the illegal ones.
-        exact = np.all(prediction == y, axis=-1)
-        return np.all((least_legal > most_illegal) | exact | (w == 0), axis=1)
+        exact = np.all(given == y[asked].T, axis=0)
+        right = np.ones(w.shape, bool)
+        right[asked] = (least_legal > most_illegal) | exact
+        return np.all(right, axis=1)
 
     def legal(self, y: np.ndarray) -> np.ndarray:
         """The legal next symbols at each step, bool [n, T, 7], from the targets y [n, T, 7]."""
-        symbols = y.argmax(axis=-1)
+        symbols = np.ascontiguousarray(y.argmax(axis=-1).T)
+        states = np.empty_like(symbols)
         state = np.full(len(y), self._next[0, SYMBOLS.index("B")])  # after the first symbol, B
-        legal = np.zeros(y.shape, bool)
-        for t in range(y.shape[1]):
-            legal[:, t] = self._legal[state]
-            state = self._next[state, symbols[:, t]]
-        return legal
+        for t, shown in enumerate(symbols):
+            states[t] = state
+            state = self._next[state, shown]
+        return self._legal[states.T]
 
     def encode(self, strings: list[str]) -> Sequences:
         """The strings as x, y, w, padded at the right.

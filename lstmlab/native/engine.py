@@ -57,6 +57,19 @@ class Engine:
         self.stop = np.zeros(1, np.int32)
         self._inputs: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
 
+    def fit(self, steps: int, readouts: int) -> None:
+        """Take sequences of another length, and with more or fewer errors, from now on.
+
+        Raises:
+            ValueError: The rule is 'backward', which keeps what every step did.
+        """
+        if self.plan.rule == "backward":
+            raise ValueError("native: fit: expected a rule that keeps no steps. Received: backward")
+        whole("steps", steps, 1)
+        whole("readouts", readouts, 0)
+        self.steps, self.readouts = int(steps), int(readouts)
+        self._inputs.clear()  # of sequences that may be shorter
+
     def put(self, lane: int, weights: np.ndarray) -> None:
         """Begin a trial in a lane with these weights, flat, in the order of the Keras weights."""
         if np.shape(weights) != (self.weights,) or not 0 <= lane < LANES:

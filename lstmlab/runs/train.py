@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
 from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
-from lstmlab.task import Losses
+from lstmlab.task import Losses, Sequences
+from lstmlab.trainers import answers
+from lstmlab.trainers.native import flat
 
 # shown as metrics on TensorBoard's page HParams
 METRICS = (
@@ -88,7 +90,7 @@ class Job:
 
     def __init__(self, config: dict, run: Run, choices: dict[str, str], progress: bool):
         self.config, self.run, self.progress = config, run, progress
-        self.seed = config["seed"]
+        self.seed, self.cores = config["seed"], config["threads"] or 1
         self.row = first_row(config, choices)
         self.model: Any = None
         self.recorder: Any = None
@@ -138,6 +140,8 @@ class Job:
         self.started, built = prepared.began, prepared.built
         self.task, self.trainer, self.model = built.task, built.trainer, built.model
         self.criterion, self.sets = prepared.criterion, prepared.sets
+        self.parts = {name: answers.Parts(blocks) for name, blocks in self.sets.items()}
+        self.kernel = self.answering()
         self._check_criterion()
 
         sizes = (int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
@@ -179,7 +183,7 @@ class Job:
     def _threads(self) -> dict[str, int]:
         """The cores to use, for a trainer that asks for them: users' own may not."""
         known = inspect.signature(self.trainer.run).parameters
-        return {"threads": self.config["threads"] or 1} if "threads" in known else {}
+        return {"threads": self.cores} if "threads" in known else {}
 
     def _tell(self, what: str) -> None:
         if self.progress:
@@ -247,6 +251,7 @@ class Job:
         if self.ended:
             return
         self.ended = True
+        self.parts = {}
         for save in (self._save_weights, self._close_board, self._draw):
             try:
                 save(status)
@@ -312,25 +317,51 @@ class Job:
     def stand(self) -> None:
         """Let the model have this run's weights, if it shares the model with others."""
 
-    def _evaluate(self, names: list[str] | None, draw: int) -> Iterator[tuple]:
+    def flat_weights(self) -> np.ndarray:
+        """The weights of this run, one after the other."""
+        return flat(self.model)
+
+    def answering(self) -> answers.Answers | None:
+        """What answers in place of the model, if kernels serve it."""
+        return answers.served(self.trainer, self.model, self.cores)
+
+    def _evaluate(self, names: list[str] | None, draw: int) -> Iterator[criteria.Judged]:
         """Yield y, prediction and w of the named sets, part by part."""
-        self.stand()
         sets = self.task.sets(self.seed, draw) if draw else self.sets
         for name in names or sets:
-            for x, y, w in sets[name]:
-                yield y, self.model.answers(x), w
+            if self.kernel is None or draw:
+                yield from self._answered(sets[name])
+            else:
+                yield from self.kernel.judged(self.flat_weights(), self.parts[name])
+
+    def _answered(self, blocks: Iterable[Sequences]) -> Iterator[criteria.Judged]:
+        """Yield y, prediction and w of blocks; a kernel leaves out the steps without an error."""
+        if self.kernel is not None:
+            parts = (answers.part_of(*block) for block in blocks)
+            yield from self.kernel.judged(self.flat_weights(), parts)
+            return
+        self.stand()
+        for x, y, w in blocks:
+            yield y, self.model.answers(x), w
 
     def test(self) -> None:
         """Judge the network on the test set, next to what it has to beat there."""
-        correct, errors, losses = np.zeros(0, bool), np.zeros(0), Losses(self.task.loss)
-        for x, y, w in self.sets["test"]:
-            prediction = self.model.answers(x)
+        correct, errors = np.zeros(0, bool), np.zeros(0)
+        losses, simple = Losses(self.task.loss), Losses(self.task.loss)
+
+        def seen() -> Iterator[Sequences]:
+            for x, y, w in self.sets["test"]:
+                if rules := self.task.baselines(x, w):
+                    simple.add(rules, y, w)
+                yield x, y, w
+
+        for y, prediction, w in self._answered(seen()):
             error = criteria.sequence_errors(y, prediction, w, "absolute")
             correct = np.concatenate([correct, self.task.correct(y, prediction, w)])
             errors = np.concatenate([errors, error])
-            losses.add({"test": prediction, **self.task.baselines(x, w)}, y, w)
+            losses.add({"test": prediction}, y, w)
 
-        wrong, means = int((~correct).sum()), losses.means()
+        wrong, means = int((~correct).sum()), losses.means() | simple.means()
         self.row.update(test_size=len(correct), test_wrong=wrong, test_error=float(errors.mean()))
         self.row.update({f"{name}_loss": value for name, value in means.items()})
         self.row.update(self.task.summary(correct, means))

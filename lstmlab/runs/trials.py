@@ -24,6 +24,7 @@ from lstmlab.runs import train
 from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
 from lstmlab.runs.train import Job, RunError
+from lstmlab.trainers.answers import Answers
 from lstmlab.trainers.native import flat, stand
 
 FLUSH = 2.0  # seconds between two writings of a trial that is not shown
@@ -118,6 +119,7 @@ class _Trials:
 
     def together(self, prepared: Prepared) -> None:
         self.leader = _Job(self.config, self.first, self.choices, self.progress)
+        self.leader.cores = self.threads
         self.leader.start()
         self.built = prepared.built
         trials = [_Trial(self, seed, prepared) for seed in self.seeds]
@@ -202,6 +204,12 @@ class _Job(Job):
     def stand(self) -> None:
         if self.weights is not None:
             stand(self.model, self.weights)
+
+    def flat_weights(self) -> np.ndarray:
+        return super().flat_weights() if self.weights is None else self.weights
+
+    def answering(self) -> Answers | None:
+        return self.leader.kernel if self.leader else super().answering()
 
     def _check_criterion(self) -> None:
         if self.leader is None:

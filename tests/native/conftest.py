@@ -4,5 +4,5 @@ from importlib.util import find_spec
 
 collect_ignore = []
 if find_spec("numba") is None:
-    names = ("functions", "simd", "kernel_gradients", "engine", "compiled")
+    names = ("functions", "simd", "kernel_gradients", "engine", "compiled", "symbols")
     collect_ignore = [f"test_{name}.py" for name in names]

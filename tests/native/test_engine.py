@@ -24,9 +24,10 @@ from native_cases import (
 from lstmlab import learners
 from lstmlab.model import Recurrent
 from lstmlab.native.engine import Engine
+from lstmlab.native.kernel import Plan
 from lstmlab.native.writing import LANES
 from lstmlab.trainers.native import flat, stand
-from lstmlab.trainers.served import plan
+from lstmlab.trainers.served import plan, readout
 
 BPTT = Case("vanilla", "bptt", "linear")
 SYMBOLS = Case("lstm1997", "traces", "prime offset", symbols=True)
@@ -413,3 +414,19 @@ def test_teacher_forcing(cell, every):
     made = learners.RTRL(update_every=every, teacher_forcing=True)
     Training(cell, "units", made).agree()
     Training(cell, "units", made).agree(streams=True)
+
+
+def test_fit_takes_other_lengths_where_no_steps_are_kept():
+    with pytest.raises(ValueError, match="expected a rule that keeps no steps"):
+        pair(BPTT).engine.fit(STEPS + 1, 1)
+    cell, head = made_cell("vanilla"), made_head("linear", 4)
+    shown = readout(head)
+    engine = Engine(cell, head, Plan("nothing", "none", "none", shown, False), STEPS, STEPS)
+    with pytest.raises(ValueError, match="steps: expected a whole number >= 1"):
+        engine.fit(0, 1)
+    one = Given(engine, 2)
+    engine.run(**one.arguments)
+    engine.fit(3 * STEPS, STEPS)
+    one.arguments["place"][one.arguments["place"] == STEPS] = 3 * STEPS
+    with pytest.raises(ValueError, match="expected addresses that"):  # of shorter sequences
+        engine.run(**one.arguments)
