@@ -15,10 +15,10 @@ import numpy as np
 from lstmlab.learners.base import Learner
 from lstmlab.native.compiled import missing
 from lstmlab.native.engine import LANES, Engine
-from lstmlab.native.kernel import Plan
+from lstmlab.native.loops import Plan
 from lstmlab.native.symbols import codes_until
 from lstmlab.task import Sequences
-from lstmlab.trainers.feed import FEW, Part, marked
+from lstmlab.trainers.feed import FEW, Part, ends, marked
 from lstmlab.trainers.served import Unserved, check_cell, readout
 
 KEPT = 2**22  # bytes of a set that stay in memory
@@ -33,9 +33,7 @@ Judged = tuple[
 def part_of(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> Part:
     """Sequences x [n, T, F], y [n, T, K], w [n, T] as kernels take them, if they can as symbols."""
     most = int(np.count_nonzero(w, axis=1).max(initial=0))
-    # the step after the last error
-    last = w.shape[1] - np.argmax(w[:, ::-1] != 0, axis=1)
-    codes = codes_until(x, last * w.any(axis=1)) if x.shape[-1] > FEW else None
+    codes = codes_until(x, ends(w)) if x.shape[-1] > FEW else None
     shown = np.ascontiguousarray(x, "float32") if codes is None else codes
     return Part(shown, *marked(y, w, most), np.ones(len(w), bool))
 

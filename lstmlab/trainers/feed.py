@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmlab.task import Task, generator, valid_steps
+from lstmlab.native.symbols import codes_until
+from lstmlab.task import Task, generator
 
 FEW = 12  # inputs up to which columns are faster than symbols
 
@@ -77,19 +78,15 @@ def marked(
     return place, target, weight
 
 
-def symbols_of(x: np.ndarray, w: np.ndarray) -> np.ndarray | None:
-    """Which input is 1 at each step, int16 [n, T].
+def ends(w: np.ndarray) -> np.ndarray:
+    """How many steps there are up to the last that is not 0 of each sequence [n], from w [n, T]."""
+    asked = w != 0
+    return (w.shape[1] - asked[:, ::-1].argmax(axis=1)) * asked.any(axis=1)
 
-    None unless it is exactly one at each step up to the last error, all others being 0.
-    """
-    codes = x.argmax(axis=-1)
-    largest = np.take_along_axis(x, codes[..., None], axis=-1)[..., 0]
-    shown = x != 0
-    until = valid_steps(w)
-    if not until.all():
-        largest, shown = largest[until], shown[until]
-    fine = (largest == 1).all() and np.count_nonzero(shown) == largest.size
-    return codes.astype("int16") if fine else None
+
+def shown_steps(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The steps with an input or an error, bool [n, T]; after the last there is only padding."""
+    return (w != 0) | x.any(axis=-1)
 
 
 class Feed:
@@ -178,31 +175,30 @@ class Feed:
                 if missing:
                     x, y = (np.pad(part, [(0, 0), (0, missing), (0, 0)]) for part in (x, y))
                     w = np.pad(w, [(0, 0), (0, missing)])
-                shown = None
                 if self.symbols:
-                    shown = (w != 0) | x.any(axis=-1)
-                    # after a gap that looked like padding: asked of all its steps, so refused
-                    shown |= over and bool(shown.any())
+                    shown = shown_steps(x, w)
+                    if over and shown.any():
+                        raise self._refusal()
                     over = not shown[0, -1]
-                yield self._part(x, y, w, np.array([number == 0]), shown)
+                yield self._part(x, y, w, np.array([number == 0]))
 
     def _part(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        w: np.ndarray,
-        begins: np.ndarray | None = None,
-        shown: np.ndarray | None = None,
+        self, x: np.ndarray, y: np.ndarray, w: np.ndarray, begins: np.ndarray | None = None
     ) -> Part:
         if self.symbols:
-            codes = symbols_of(x, w if shown is None else shown)
+            # pieces go on after their last error
+            codes = codes_until(x, ends(w if begins is None else shown_steps(x, w)))
             if codes is None:
-                raise ValueError(
-                    "task: expected symbols, one input being 1 at each step, as in the first block"
-                )
+                raise self._refusal()
             x = codes
         else:
             x = np.ascontiguousarray(x, "float32")
         begins = np.ones(len(x), bool) if begins is None else begins
         place, target, weight = marked(y, w, self.readouts)
         return Part(x, place, target, weight, begins)
+
+    @staticmethod
+    def _refusal() -> ValueError:
+        return ValueError(
+            "task: expected symbols, one input being 1 at each step, as in the first block"
+        )

@@ -16,8 +16,9 @@ from lstmlab.learners.base import Learner
 from lstmlab.model import Recurrent
 from lstmlab.native.compiled import missing
 from lstmlab.native.engine import LANES, Engine
+from lstmlab.native.symbols import codes_until
 from lstmlab.task import Task, generator
-from lstmlab.trainers.feed import FEW, Feed, Part, symbols_of
+from lstmlab.trainers.feed import FEW, Feed, Part, ends, shown_steps
 from lstmlab.trainers.keras_fit import KerasFit
 from lstmlab.trainers.memory import kept
 from lstmlab.trainers.served import Unserved, plan
@@ -222,7 +223,7 @@ def as_symbols(task: Task, seed: int) -> bool:
         return False
     some = [min(task.steps, PIECE), task.steps - PIECE][: 1 + (task.steps > PIECE)]
     x, _, w = next(task.pieces(generator(seed, "train"), 2, some))
-    return symbols_of(x, (w != 0) | x.any(axis=-1)) is not None
+    return codes_until(x, ends(shown_steps(x, w))) is not None
 
 
 def units(trainer: KerasFit, task: Task, rule: str, every: int) -> tuple[int, int]:
