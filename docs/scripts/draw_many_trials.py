@@ -1,7 +1,7 @@
-"""The picture of many trials in docs: python docs/scripts/draw_many_trials.py [RUN]
+"""A picture of many trials in docs: python docs/scripts/draw_many_trials.py [RUN [NAME]]
 
-RUN is the folder that `lstmlab trials=16` wrote; without it the script makes one, which takes half
-a minute.
+RUN is the folder that a command with `trials=` wrote; without it the script makes one by
+`lstmlab trials=16`, which takes half a minute. NAME is that of the image, `many_trials` by default.
 """
 
 import subprocess
@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> None:
     run = run_folder(arguments)
     write(run)
     few = Image.open(run / "trials.png").convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    few.save(IMAGES / "many_trials.png", optimize=True)
+    name = arguments[1] if len(arguments) > 1 else "many_trials"
+    few.save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ COLUMNS = (
     "cpu_seconds", "ns", "cpu_ns", "peak_mb",
 )  # fmt: skip
 QUICK_SPANS = (100, 10_000)
-STEPS = {False: 400_000, True: 6_000}  # of a trial of Native in one measurement, by quick
+WINDOWS = 8  # of a trial of Native in one measurement: the first ones wait for memory
+QUICK_STEPS = 6_000  # of a trial instead
 KERNEL_STEPS = {False: 200_000, True: 6_000}  # of a lane
 KERAS_STEPS = {False: 100_000, True: 6_000}
 READY = 20_000  # numbers of inputs or targets of a lane that lie ready for the kernel alone
@@ -267,9 +268,9 @@ def _last(part: Part) -> np.ndarray:
 def _native(size: str, learner: str, asked: Asked) -> _Native:
     task = _built(size, learner, "native").task
     window = min(task.block, 1000)
-    windows = max(2, round(STEPS[asked.quick] / (window * task.steps)))
+    windows = WINDOWS
     if asked.quick:
-        window, windows = max(2, STEPS[True] // task.steps // 2), 2
+        window, windows = max(2, QUICK_STEPS // task.steps // 2), 2
     changes = f"trainer.window={window}", f"trainer.budget={window * windows}"
     return _Native(_built(size, learner, "native", *changes), asked.trials, asked.quick)
 
