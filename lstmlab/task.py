@@ -270,14 +270,12 @@ class Task(abc.ABC):
     @property
     def block(self) -> int:
         """Sequences in one block of a stream."""
-        return min(BLOCK, self._fitting(BLOCK_BYTES if self.steps <= LONG else LONG_BYTES))
+        return min(BLOCK, self.fitting)
 
     @property
     def fitting(self) -> int:
         """Sequences that fit into the memory of one block."""
-        return self._fitting(BLOCK_BYTES)
-
-    def _fitting(self, memory: int) -> int:
+        memory = BLOCK_BYTES if self.steps <= LONG else LONG_BYTES
         # 4 bytes for each number of x and y, which are float32
         return max(1, memory // (4 * self.steps * (self.features + self.outputs)))
 

@@ -24,6 +24,12 @@ def test_options_are_the_files():
     assert all((CONF / "experiment" / f"{name}.yaml").exists() for name in deep)
 
 
+def test_an_experiment_sets_what_config_yaml_sets():
+    assert config.compose()[0]["probe"] == 16
+    assert config.compose("experiment=long_lag")[0]["probe"] == 1
+    assert config.compose("experiment=long_lag", "probe=3")[0]["probe"] == 3
+
+
 def test_what_an_option_says():
     text = (CONF / "task" / "adding.yaml").read_text(encoding="utf-8")
     assert config.text("task", "adding") == text

@@ -22,7 +22,7 @@ from lstmlab.trainers.feed import FEW, Part, ends, marked
 from lstmlab.trainers.served import Unserved, check_cell, readout
 
 KEPT = 2**22  # bytes of a set that stay in memory
-GATHERED = 2**26  # bytes of small blocks that are answered together
+GATHERED = 2**24  # bytes of small blocks that are answered together
 SHARED = 2**20  # products of weights from which on cores share the work
 NUMBERS = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 100.0])  # see Engine.run: of learners only
 Judged = tuple[
