@@ -98,7 +98,6 @@ def test_steps_of_the_kernel_are_those_up_to_the_last_error():
     feeds = [made.built.task.sample(native.generator(3 + lane, "train"), made.built.task.block)
              for lane in range(native.LANES)]  # fmt: skip
     n = max(2, trials.READY // (110 * 2))
-    n = min(n, made.built.trainer.window)
     expected = sum(w[:n].argmax(axis=1).sum() + n for _, _, w in feeds)
     steps = call()
     assert steps > 0
