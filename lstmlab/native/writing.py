@@ -199,7 +199,8 @@ OPTIMIZERS = {
         [
             "v = slots[p] + touched * ((one - momentum) * (g * g - slots[p]))",
             "slots[p] = v",
-            "m = second * slots[WEIGHTS + p] + touched * (rate * g / sqrt(v + epsilon))",
+            "old, moved = slots[WEIGHTS + p], rate * g / sqrt(v + epsilon)",
+            "m = touched * (second * old + moved) + (one - touched) * old",
             "slots[WEIGHTS + p] = m",
             "theta[p] = theta[p] - touched * m",
         ],

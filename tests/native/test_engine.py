@@ -299,9 +299,15 @@ class Training:
     LANES = (2, 13)
 
     def __init__(
-        self, cell: str, head: str, learner: Any, symbols: bool = False, **of_optimizer: Any
+        self,
+        cell: str,
+        head: str,
+        learner: Any,
+        symbols: bool = False,
+        optimizer: Any = keras.optimizers.SGD,
+        **of_optimizer: Any,
     ):
-        self.learner, self.of_optimizer = learner, of_optimizer
+        self.learner, self.kind, self.of_optimizer = learner, optimizer, of_optimizer
         made, out = made_cell(cell), made_head(head, made_cell(cell).units)
         planned, how = plan(made, out, learner, self.optimizer(0.25), symbols)
         self.numbers, self.every = np.array(how["numbers"]), how["every"]
@@ -313,7 +319,7 @@ class Training:
         ]
 
     def optimizer(self, rate: float) -> Any:
-        return keras.optimizers.SGD(rate, **self.of_optimizer)
+        return self.kind(rate, **self.of_optimizer)
 
     def kernel(self, made: Sequences, begins: np.ndarray, cuts: list, **how: Any) -> list:
         """Weights of the lanes after sequences, learned in several calls that end at `cuts`."""
@@ -390,6 +396,25 @@ def test_changes_within_sequences(name, streams, every):
 def test_momentum_rests_in_lanes_that_have_no_error(nesterov):
     made = learners.Truncated1997Forward(update_every=1)
     Training("vanilla", "sigmoid", made, momentum=0.5, nesterov=nesterov).agree()
+
+
+# an epsilon that does not blow up what rounding leaves of a gradient of 0
+ADAPTIVE = {
+    "rmsprop": (keras.optimizers.RMSprop, {"rho": 0.8, "epsilon": 0.01}),
+    "rmsprop with momentum": (
+        keras.optimizers.RMSprop,
+        {"rho": 0.8, "momentum": 0.5, "epsilon": 0.01},
+    ),
+    "adam": (keras.optimizers.Adam, {"beta_2": 0.9, "epsilon": 0.01}),
+}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_adaptive_rules_rest_in_lanes_that_have_no_error(name, streams):
+    kind, settings = ADAPTIVE[name]
+    made = learners.Truncated1997Forward(update_every=1)
+    Training("vanilla", "sigmoid", made, optimizer=kind, **settings).agree(streams)
 
 
 @pytest.mark.parametrize("streams", [False, True])
