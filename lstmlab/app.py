@@ -21,6 +21,7 @@ from lstmlab.config import one_line, use
 from lstmlab.config.search import search_installed
 from lstmlab.errors import refusal
 from lstmlab.runs import begin, sweep
+from lstmlab.runs.identity import of_the_run
 from lstmlab.runs.settings import check_read
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
@@ -83,8 +84,8 @@ def _lead() -> None:
         _hydra()
     except Exception as broken:
         error = broken
-    for folder in sweep.led:
-        sweep.end(folder, error)
+    for led in sweep.led:
+        led.end(error)
     for failure in [error, *_failures]:
         if failure is not None:
             raise failure
@@ -102,7 +103,7 @@ def _hydra(config: DictConfig) -> None:
 
 def _job(config: DictConfig) -> None:
     about = HydraConfig.get()
-    settings = cast(dict, OmegaConf.to_container(config, resolve=True))
+    settings = of_the_run(cast(dict, OmegaConf.to_container(config, resolve=True)))
     choices = dict(about.runtime.choices)
     if about.mode == RunMode.MULTIRUN:
         _job_of_sweep(config, settings, choices)
@@ -112,19 +113,24 @@ def _job(config: DictConfig) -> None:
 
 def _job_of_sweep(config: DictConfig, settings: dict, choices: dict) -> None:
     """Carry out one job of a sweep, in a process of its own."""
-    from lstmlab.results import Run, first_row
+    from lstmlab.runs import kept
 
     about = HydraConfig.get()
-    run = Run(about.runtime.output_dir)
-    run.begin(first_row(settings, choices))
-    begin.environment(settings["threads"])
-    try:
-        check_read(config)
-    except ValueError as error:
-        row = run.end_if_running("failed", one_line(error))
-        files.say(sweep.job_line(row, run.folder))
-    else:
-        sweep.run_in_own_process(run, sweep.Leader(Path(about.sweep.dir)))
+    folder = Path(about.runtime.output_dir)
+    # absolute: hydra.job.chdir has moved this process
+    leader = sweep.Leader(Path(about.runtime.cwd, about.sweep.dir))
+    with kept.held(folder, leader.stops) as lock:
+        if lock is None or kept.finished(folder, settings["trials"]):
+            return  # another process runs it, or has
+        runtime = cast(dict, OmegaConf.to_container(about.runtime, resolve=True))
+        run = kept.begin(folder, kept.Kept(settings, choices, runtime), anew=True)
+        begin.environment(settings["threads"])
+        try:
+            check_read(config)
+        except ValueError as error:
+            run.end_if_running("failed", one_line(error))
+        else:
+            sweep.run_in_own_process(run, leader, lock)
 
 
 def _run_here(begun: begin.Begun, settings: dict, choices: dict) -> None:

@@ -18,6 +18,11 @@ class WriteError(OSError):
     def __init__(self, path: str | Path, cause: BaseException | str, what: str = "file"):
         expected = f"a {what} that can be written"
         super().__init__(f"{path}: expected {expected}. Received: {reason(cause)}")
+        self._made_of = (str(path), reason(cause), what)
+
+    def __reduce__(self) -> tuple:
+        """Let it pass between processes: a worker of a sweep hands it to the leader."""
+        return type(self), self._made_of
 
 
 def reason(cause: BaseException | str) -> str:
@@ -136,6 +141,12 @@ def say(text: str) -> None:
         except BrokenPipeError:
             # what is left in the buffer has nowhere to go when Python ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def shown(path: str | Path, working: str | Path | None = None) -> str:
+    """Return a path as a person would type it in the working folder."""
+    short = os.path.relpath(path, working)
+    return str(path) if short.startswith("..") else short
 
 
 def _put(file: int, content: bytes) -> None:

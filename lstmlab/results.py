@@ -13,6 +13,7 @@ from lstmlab import files
 from lstmlab.errors import refusal
 
 ROW = "result.json"
+SETTINGS = "run.yaml"  # what the run was made from, see lstmlab.runs.kept
 STATUSES = ("running", "solved", "budget", "interrupted", "failed", "killed", "unreadable")
 FINISHED = ("solved", "budget")
 GROUPS = ("task", "cell", "learner", "trainer", "optimizer")
@@ -167,10 +168,11 @@ def _check(row: Any) -> None:
 def runs(folder: str | Path) -> list[Run]:
     """Return every run at any depth under a folder, sorted.
 
-    A run is a folder with a result.json, or one that lacks it but has begun and so holds .hydra.
+    A run is a folder with a result.json, or one that lacks it but has begun and so holds run.yaml
+    or .hydra.
     """
-    places = [*Path(folder).rglob(ROW), *Path(folder).rglob(".hydra")]
-    # a set: nearly every run holds both
+    places = [path for name in (ROW, SETTINGS, ".hydra") for path in Path(folder).rglob(name)]
+    # a set: nearly every run holds all of them
     return [Run(place) for place in sorted({path.parent for path in places})]
 
 

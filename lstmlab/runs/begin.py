@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lstmlab import files
 from lstmlab.config import import_as
 from lstmlab.errors import refusal
+from lstmlab.runs import identity
 from lstmlab.runs.settings import check_plain, check_read
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lstmlab.runs.build import Prepared
 
 ROOM = 2**15  # bytes that a run needs at once: its config and its row
-HELD = ("result.json", "history.csv", ".hydra")  # any of them: the folder holds a run
+HELD = ("result.json", "run.yaml", "history.csv", ".hydra")  # any of them: the folder holds a run
 
 
 def _option(group: str) -> str:
@@ -34,7 +35,23 @@ def _option(group: str) -> str:
     return HydraConfig.get().runtime.choices.get(group) or "custom"
 
 
+def _sweep_name(given: str | None) -> str:
+    """The name of a sweep's folder, see lstmlab.runs.identity."""
+    about = HydraConfig.get()
+    params = about.sweeper.get("params") or {}
+    typed = [*about.overrides.task, *(f"{name}={value}" for name, value in params.items())]
+    return given or identity.sweep_name(typed)
+
+
+def _identity(*, _root_: Any) -> str:
+    """The identity of the run that a whole config describes."""
+    return identity.identity(_plain(_root_))
+
+
 OmegaConf.register_new_resolver("option", _option, replace=True)
+OmegaConf.register_new_resolver("identity", _identity, replace=True)
+# kept in the config of the sweep, of which those of its jobs are copies: they have one folder
+OmegaConf.register_new_resolver("sweep_name", _sweep_name, use_cache=True, replace=True)
 
 
 class Refused(BaseException):
@@ -56,7 +73,7 @@ class Begin(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what can be refused, build the run, and write its first row."""
-        with _refusing():
+        with refusing():
             HydraConfig.instance().set_config(config)  # for ${hydra:...} in the folder's name
             plain = _checked(config)
             folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
@@ -64,17 +81,23 @@ class Begin(Callback):
             _check_room(folder)
             choices = dict(config.hydra.runtime.choices)
             import_as(plain, config.hydra.runtime)
-            _begin(plain, choices, folder)
+            runtime = cast(dict, OmegaConf.to_container(config.hydra.runtime, resolve=True))
+            runtime["output_dir"] = str(folder)
+            _begin(plain, choices, folder, runtime)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what holds for all jobs. What one job alone has is told in its row."""
-        with _refusing():
+        with refusing():
+            HydraConfig.instance().set_config(config)  # for the name of the sweep's folder
             _checked(config, config.hydra.overrides.task)
+            if empty := identity.without_values(config.hydra.overrides.task):
+                raise refusal("sweep", "at least one value for each setting", empty)
             _check_room(Path(os.path.abspath(str(OmegaConf.select(config, "hydra.sweep.dir")))))
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """Turn an error of the block into a refusal that Hydra lets through."""
     try:
         yield
     except Exception as error:
@@ -84,10 +107,14 @@ def _refusing() -> Iterator[None]:
 def _checked(config: DictConfig, overrides: Iterable[str] = ()) -> dict:
     """The settings as plain containers, if they can be those of a run."""
     check_read(config, overrides)
-    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
-    plain = cast(dict, OmegaConf.to_container(ours, resolve=True))
+    plain = _plain(config)
     check_plain(plain)
     return plain
+
+
+def _plain(config: DictConfig) -> dict:
+    ours = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+    return cast(dict, OmegaConf.to_container(ours, resolve=True))
 
 
 def _check_free(folder: Path) -> None:
@@ -111,7 +138,7 @@ def _check_room(folder: Path) -> None:
                 path.rmdir()
 
 
-def _begin(settings: dict, choices: dict, folder: Path) -> None:
+def _begin(settings: dict, choices: dict, folder: Path, runtime: dict) -> None:
     names = ("task", "cell", "learner", "trainer", "optimizer")
     what = ", ".join(f"{name} {choices.get(name) or 'custom'}" for name in names)
     print(f"building {what}, seed {settings['seed']}", file=sys.stderr, flush=True)
@@ -125,12 +152,12 @@ def _begin(settings: dict, choices: dict, folder: Path) -> None:
         greetings.seek(0)
         log = greetings.read()
 
-    from lstmlab.results import Run, first_row
+    from lstmlab.runs import kept
 
     with files.writing(folder, "folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder)
-    run.begin(first_row(settings, choices))
+    made_from = kept.Kept(identity.of_the_run(settings), choices, runtime)
+    run = kept.begin(folder, made_from)
     begun.append(Begun(run, prepared))
     if log:
         files.append(folder / "log.txt", log.decode(errors="replace"))

@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import keras
-from omegaconf import OmegaConf
 
 from lstmlab import __version__, checks
 from lstmlab.config import current, import_as, instantiate
@@ -15,7 +14,8 @@ from lstmlab.diagnostics.base import Diagnostic, Probe
 from lstmlab.errors import refusal
 from lstmlab.learners.base import Learner
 from lstmlab.recording.recorder import check_diagnostics
-from lstmlab.results import Run
+from lstmlab.results import SETTINGS, Run
+from lstmlab.runs import kept
 from lstmlab.runs.settings import check_plain
 from lstmlab.task import Task, generator, valid_steps
 
@@ -122,13 +122,17 @@ def reopen(folder: str | Path) -> Reopened:
     """
     run = Run(folder)
     row, settings = run.read_row(), run.folder / ".hydra" / "config.yaml"
+    if (own := run.folder / SETTINGS).exists():
+        settings = own
     weights = run.folder / "model.weights.h5"
     _check_there(run, settings, "a run")
     _check_there(run, weights, "a run that has ended and saved its weights")
     try:
-        loaded = cast(dict, OmegaConf.to_container(OmegaConf.load(settings), resolve=True))
-        config = current(loaded)
-        _import_as(run, config)
+        made_from = kept.read(run.folder)
+        config = current(made_from.settings)
+        # Python then finds what is not installed where the run found it
+        if made_from.runtime:
+            import_as(config, made_from.runtime, run.folder)
         built = build(config)
         built.model.load_weights(str(weights))
     except Exception as error:  # whatever another version, or a damaged file, leads to
@@ -139,13 +143,6 @@ def reopen(folder: str | Path) -> Reopened:
             f"Received: folder={str(run.folder)!r}, version.lstmlab={version}: {line}"
         ) from error
     return Reopened(config, row, built.task, built.model, built.probe)
-
-
-def _import_as(run: Run, config: dict) -> None:
-    """Let Python import what is not installed, from where the run found it."""
-    about = run.folder / ".hydra" / "hydra.yaml"
-    if about.exists():
-        import_as(config, OmegaConf.load(about).hydra.runtime, run.folder)
 
 
 def _check_there(run: Run, path: Path, what: str) -> None:

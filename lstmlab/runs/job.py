@@ -1,6 +1,6 @@
 """One job of a sweep, as a program: `python -m lstmlab.runs.job FOLDER [PARENT]`.
 
-It runs the config in FOLDER/.hydra/ in this process, and stops, as on Ctrl-C, when the process
+It runs the settings in FOLDER/run.yaml in this process, and stops, as on Ctrl-C, when the process
 PARENT that started it is gone.
 """
 
@@ -8,12 +8,10 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import cast
-
-from omegaconf import OmegaConf
 
 from lstmlab import files
 from lstmlab.config import import_as
+from lstmlab.runs import kept
 from lstmlab.runs.signals import stop_without
 from lstmlab.runs.train import RunError
 from lstmlab.runs.trials import run
@@ -22,14 +20,12 @@ from lstmlab.runs.trials import run
 def main() -> None:
     """Entry point of the program; exit code 0, 1 (failed) or 130 (interrupted)."""
     folder, parents = Path(sys.argv[1]), sys.argv[2:]
-    config = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    runtime = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime
+    made_from = kept.read(folder)
     try:
         _listen(parents)
-        plain = cast(dict, OmegaConf.to_container(config, resolve=True))
-        import_as(plain, runtime)
+        import_as(made_from.settings, made_from.runtime)
         try:
-            run(plain, folder, dict(runtime.choices), progress=False)
+            run(made_from.settings, folder, made_from.choices, progress=False)
         finally:
             _say_trials(folder)
     except RunError as error:

@@ -11,11 +11,11 @@ from lstmlab import checks
 from lstmlab.config import PARTS, no_such_setting, not_its_own
 from lstmlab.errors import refusal
 
-PLAIN = ("seed", "probe", "outputs", "threads", "trials", "trials_shown")
+PLAIN = ("seed", "probe", "outputs", "threads", "trials", "trials_shown", "sweep", "again")
 
 
 def check_plain(config: Mapping) -> None:
-    """Raise ValueError for a seed, probe, outputs, threads or trials that is not one."""
+    """Raise ValueError for a setting of no group that is not what it should be."""
     checks.integer("seed", "seed", config["seed"], least=0)
     checks.integer("probe", "probe", config["probe"], why="sequences in the probe batch")
     cores, why = os.cpu_count() or 1, "CPU threads of one run"
@@ -30,6 +30,14 @@ def check_plain(config: Mapping) -> None:
     if outputs.startswith("~"):  # it would be a folder of that name, here
         expected = f"a folder without ~, as {Path(outputs).expanduser()}"
         raise refusal("outputs", expected, {"outputs": outputs})
+
+    name, again = config.get("sweep"), config.get("again")
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[^/~.][^/]*", name)):
+        expected = "a name without / for the folder of a sweep, or null"
+        raise refusal("sweep", expected, {"sweep": name})
+    if again not in (None, "older"):
+        expected = "null, or older, which does runs of other versions again"
+        raise refusal("again", expected, {"again": again})
 
 
 def check_read(config: Any, overrides: Iterable[str] = ()) -> None:

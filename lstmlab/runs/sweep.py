@@ -11,21 +11,26 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from lstmlab import files
 from lstmlab.config import one_line
+from lstmlab.errors import refusal
+from lstmlab.runs.begin import refusing
+from lstmlab.runs.launch import Sorted, resume
 
 if TYPE_CHECKING:
     from lstmlab.results import Run  # loads pandas
 
 EXIT_INTERRUPTED = 130
 STOP = "stop"  # the file that tells all workers of a sweep to stop
-led: list[Path] = []  # folders of the sweeps that this process leads
+led: list["Led"] = []  # the sweeps that this process leads
 
 
 class Leader:
@@ -44,29 +49,28 @@ class Leader:
         return self.gone() or (self.folder / STOP).exists()
 
 
-def run_in_own_process(run: "Run", leader: Leader) -> None:
-    """Run one job in a process of its own.
+def run_in_own_process(run: "Run", leader: Leader, lock: int) -> None:
+    """Run one job in a process of its own, which holds the run's lock too.
 
     Jobs then share no TensorFlow, and one that dies takes no other with it.
     """
     # Ctrl-C reaches a worker too, but the leader deals with it
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     if leader.stops():
-        row = run.end_if_running("interrupted", "the sweep was stopped before this job began")
+        run.end_if_running("interrupted", "the sweep was stopped before this job began")
     else:
-        code = _wait(_start(run.folder), leader)
+        code = _wait(_start(run.folder, lock), leader)
         if leader.stops():
             reason = f"the sweep was stopped; the process ended with exit code {code}"
-            row = run.end_if_running("interrupted", reason)
+            run.end_if_running("interrupted", reason)
         else:
             reason = f"the process ended with exit code {code} before it could write its end"
-            row = run.end_if_running("killed", reason)
-    print(job_line(row, run.folder), flush=True)
+            run.end_if_running("killed", reason)
     if leader.gone():
         os._exit(EXIT_INTERRUPTED)  # otherwise this worker would go on with the waiting jobs
 
 
-def _start(folder: Path) -> subprocess.Popen:
+def _start(folder: Path, lock: int) -> subprocess.Popen:
     """Start the job in its own session, which no Ctrl-C and no signal to the group reaches."""
     # -P: the working folder comes last in sys.path here too, see lstmlab.config.import_as
     command = [sys.executable, "-P", "-m", "lstmlab.runs.job", str(folder), str(os.getpid())]
@@ -77,6 +81,7 @@ def _start(folder: Path) -> subprocess.Popen:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(lock,),
         )
 
 
@@ -92,35 +97,92 @@ def _wait(job: subprocess.Popen, leader: Leader) -> int:
                 asked = True
 
 
-def job_line(row: dict, folder: Path) -> str:
-    """Return the outcome of one job in one line; of many trials that of the first, and how many
-    were solved."""
-    what = " ".join(f"{name}={row.get(name)}" for name in ("cell", "task", "learner", "seed"))
-    sequences = row.get("sequences_to_solution") or row.get("sequences") or 0
-    seconds = row.get("seconds") or 0
-    reason = f": {row['reason']}" if row.get("reason") else ""
-    after = f"after {sequences:,} sequences, {seconds:.0f} s"
-    if (row.get("trials") or 1) > 1:
-        after += f", {_solved(folder)} of {row['trials']} trials solved"
-    return f"{row['status']:<11} {what}, {after}, {folder}{reason}"
-
-
-def _solved(folder: Path) -> int:
-    from lstmlab import results
-
-    return sum(run.read_row()["status"] == "solved" for run in results.runs(folder))
-
-
 class Sweep(Callback):
-    """Receives Hydra's notice that a sweep begins, and makes Ctrl-C stop it in an orderly way."""
+    """Receives Hydra's notice that a sweep begins: it leads the sweep from then on."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        led.append(folder)
+        folder = Path(os.path.abspath(config.hydra.sweep.dir))
+        with refusing():
+            led.append(Led(folder))
+        resume(led[-1].carry_out)
         # joblib needs the tracker, and starting it later would unblock SIGINT again
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by joblib's workers
         threading.Thread(target=_await_ctrl_c, args=(folder,), daemon=True).start()
+
+
+class Led:
+    """A sweep that this process leads; no other process does at the same time.
+
+    Args:
+        folder: The sweep's folder, absolute.
+
+    Raises:
+        ValueError: Another process leads a sweep in that folder.
+        WriteError: The folder cannot be made.
+    """
+
+    def __init__(self, folder: Path):
+        from lstmlab.runs import kept
+
+        self.folder, self.jobs = folder, cast(list[Path], [])
+        with files.writing(folder, "folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+        path = folder / kept.LOCK
+        with files.writing(path):
+            # kept open, and so locked, until this process ends, however that happens
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not kept.lock(self.file):
+            expected = "a folder in which no other sweep runs now; sweep=NAME names another"
+            raise refusal("sweep", expected, {"folder": files.shown(folder)})
+        (folder / STOP).unlink(missing_ok=True)
+
+    def carry_out(
+        self, jobs: list[Path], found: Sorted, call: Callable[[], Sequence[Any]]
+    ) -> Sequence[Any]:
+        """Show what `call` does, which carries out the jobs to do."""
+        from lstmlab.runs.screen import Screen
+
+        self.jobs += jobs
+        files.say(found.line(len(jobs), files.shown(self.folder)))
+        with Screen([self.folder / job.name for job in found.todo]):
+            return call()
+
+    def end(self, error: Exception | None) -> None:
+        """End the rows of jobs that are gone, and print the report of the sweep.
+
+        Args:
+            error: What broke the sweep off, or None.
+
+        Raises:
+            KeyboardInterrupt: The sweep was stopped.
+            RuntimeError: Some jobs did not finish.
+        """
+        from lstmlab import report, results
+        from lstmlab.runs import kept
+
+        folder = files.shown(self.folder)
+        if not self.jobs:  # what was refused is told by itself
+            return
+        why = "the sweep ended before it"
+        if error:
+            why = f"the sweep broke off: {one_line(error).partition('. ')[0]}"
+        begun = [run for job in dict.fromkeys(self.jobs) for run in results.runs(job)]
+        for run in begun:
+            if not kept.is_held(run.folder):
+                run.end_if_running("killed", why)
+        print(report.write(folder), flush=True)
+
+        if (self.folder / STOP).exists():
+            raise KeyboardInterrupt
+        lost = sum(run.read_row()["status"] not in results.FINISHED for run in begun)
+        if error:
+            finished = f"{len(begun) - lost} jobs had finished, their rows are in {folder}"
+            raise RuntimeError(f"{why}; {finished}; the same command does the rest") from error
+        if lost:
+            where = f"the list above and the rows in {folder} say why"
+            again = "the same command does them again"
+            raise RuntimeError(f"{lost} of {len(begun)} jobs did not finish; {where}; {again}")
 
 
 def _await_ctrl_c(sweep: Path) -> None:
@@ -131,37 +193,3 @@ def _await_ctrl_c(sweep: Path) -> None:
     (sweep / STOP).touch()
     signal.sigwait({signal.SIGINT})
     os._exit(EXIT_INTERRUPTED)
-
-
-def end(folder: Path, error: Exception | None) -> None:
-    """End the rows of jobs that are gone, and print the report of the sweep.
-
-    Args:
-        folder: The sweep's folder.
-        error: What broke the sweep off, or None.
-
-    Raises:
-        KeyboardInterrupt: The sweep was stopped.
-        RuntimeError: Some jobs did not finish.
-    """
-    from lstmlab import report, results
-
-    jobs = results.runs(folder)
-    if not jobs:
-        return
-    why = "the sweep ended before it"
-    if error:
-        why = f"the sweep broke off: {one_line(error).partition('. ')[0]}"
-    for run in jobs:
-        run.end_if_running("killed", why)
-    print(report.write(folder), flush=True)
-
-    if (folder / STOP).exists():
-        raise KeyboardInterrupt
-    lost = sum(run.read_row()["status"] not in results.FINISHED for run in jobs)
-    if error:
-        finished = f"{len(jobs) - lost} jobs had finished, their rows are in {folder}"
-        raise RuntimeError(f"{why}; {finished}") from error
-    if lost:
-        where = f"the list above and the rows in {folder} say why"
-        raise RuntimeError(f"{lost} of {len(jobs)} jobs did not finish; {where}")

@@ -1,0 +1,128 @@
+"""What a person sees of a sweep: a line for each job that ends, and in a terminal a live one.
+
+It reads the rows of the jobs, so that it is the same wherever they run.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lstmlab import files
+from lstmlab.results import FINISHED, Run
+
+EVERY = 0.5  # seconds between two looks
+LINES = 5  # of the log of a job that failed
+
+
+class Screen:
+    """Watches the jobs of a sweep in a thread of its own, as a context.
+
+    Args:
+        folders: Those of the jobs to do.
+        live: Whether to show a live line; by default where stderr is a terminal.
+    """
+
+    def __init__(self, folders: Sequence[Path], live: bool | None = None):
+        # a row that is there already is that of an earlier attempt
+        self.waiting = {folder: _stamp(folder) for folder in folders}
+        self.jobs, self.ended, self.failed, self.running = len(folders), 0, 0, 0
+        self.live = sys.stderr.isatty() if live is None else live
+        self.working = os.getcwd()  # a launcher may change it
+        self._closing = threading.Event()
+
+    def __enter__(self) -> "Screen":
+        self.bar = tqdm(
+            total=self.jobs,
+            disable=not self.live,
+            dynamic_ncols=True,
+            smoothing=0,  # the time left is by the mean of all jobs
+            bar_format="{desc} |{bar}| {elapsed}, {remaining} left",
+        )
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        self.look()
+        self.bar.close()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(EVERY):
+            self.look()
+
+    def look(self) -> None:
+        """Read the rows that have changed, and say which jobs have ended."""
+        self.running = 0
+        for folder, before in list(self.waiting.items()):
+            if _stamp(folder) in (before, None):
+                continue
+            row = Run(folder).read_row()
+            if row["status"] in ("running", "unreadable"):
+                self.running += 1
+                continue
+            del self.waiting[folder]
+            self.ended += 1
+            self.failed += row["status"] not in FINISHED
+            self._say(job_line(row, folder, self.working), row, folder)
+        self.bar.set_description_str(self.count(), refresh=False)
+        self.bar.update(self.ended - self.bar.n)
+        self.bar.refresh()
+
+    def count(self) -> str:
+        """How many jobs are done, running, failed and waiting."""
+        waiting = len(self.waiting) - self.running
+        done = self.ended - self.failed
+        return f"{done} done, {self.running} running, {self.failed} failed, {waiting} waiting"
+
+    def _say(self, line: str, row: dict, folder: Path) -> None:
+        lines = [f"[{self.ended:>{len(str(self.jobs))}}/{self.jobs}] {line}"]
+        if row["status"] in ("failed", "killed"):
+            lines += [f"    {last}" for last in last_lines(folder / "log.txt")]
+        # above the live line, where there is one
+        tqdm.write("\n".join(lines), file=sys.stdout)
+        sys.stdout.flush()
+
+
+def _stamp(folder: Path) -> tuple[int, int] | None:
+    """What changes whenever a row is written."""
+    try:
+        about = (folder / "result.json").stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns
+
+
+def last_lines(path: Path) -> list[str]:
+    """The last lines of a log that are not empty; none of a log that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-LINES:]
+
+
+def job_line(row: dict, folder: Path, working: str | None = None) -> str:
+    """Return the outcome of one job in one line; of many trials that of the first, and how many
+    were solved."""
+    what = " ".join(f"{name}={row.get(name)}" for name in ("cell", "task", "learner", "seed"))
+    sequences = row.get("sequences_to_solution") or row.get("sequences") or 0
+    seconds = row.get("seconds") or 0
+    reason = f": {row['reason']}" if row.get("reason") else ""
+    after = f"after {sequences:,} sequences, {seconds:.0f} s"
+    if (row.get("trials") or 1) > 1:
+        after += f", {_solved(folder)} of {row['trials']} trials solved"
+    return f"{row['status']:<11} {what}, {after}, {files.shown(folder, working)}{reason}"
+
+
+def _solved(folder: Path) -> int:
+    from lstmlab import results
+
+    return sum(run.read_row()["status"] == "solved" for run in results.runs(folder))
