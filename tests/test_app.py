@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -15,7 +16,6 @@ import pytest
 from composed import SMALL
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 PROGRAM = str(Path(sys.executable).parent / "lstmlab")
 ENDLESS = (
@@ -195,6 +195,14 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
             ["-m", "seed=0,1", "outputs=file/below"],
             ["expected a folder that can be written", "file/below"],
         ),
+        (["-m", "seed=range(3,0)"], ["at least one value", "Received: seed=range(3,0)"]),
+        (["-m", "seed=0,1", "sweep=a/b"], ["a name without /", "sweep='a/b'"]),
+        (["-m", "seed=0,1", "again=all"], ["null, or older", "again='all'"]),
+        (
+            ["-m", "seed=0,1", "hydra/launcher=submitit_slurm"],
+            ["one of basic, joblib", "`pip install 'lstmlab[cluster]'`", "=submitit_slurm"],
+        ),
+        (["-m", "seed=0,1", "hydra/launcher=joblob"], ["(nearest: joblib)", "=joblob"]),
         (["-m", "cell=vanilla,nosuch"], ["expected one of cascade, chrono, ", "cell=nosuch"]),
         (["hydra.run.dir=used"], ["expected a folder without a run", "used"]),
         (["hydra.run.dir=begun"], ["expected a folder without a run", "begun"]),
@@ -369,22 +377,22 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
 
     def job_zero_trains():
         for folder in rows(tmp_path):
-            if folder.name.startswith("0-") and not victim:
+            if folder.name.startswith("adding-vanilla-0-") and not victim:
                 victim.extend(pid for pid in processes_about(folder))
         return bool(victim)
 
     wait_until(job_zero_trains, process)
     os.kill(victim[0], signal.SIGKILL)
     code, out, err = finish(process, tmp_path)
-    found = {folder.name.partition("-")[0]: row for folder, row in rows(tmp_path).items()}
+    found = {(row["cell"], row["seed"]): row for row in rows(tmp_path).values()}
     assert {name: row["status"] for name, row in found.items()} == {
-        "0": "killed",
-        "1": "budget",
-        "2": "budget",
-        "3": "budget",
+        ("vanilla", 0): "killed",
+        ("vanilla", 1): "budget",
+        ("lstm1997", 0): "budget",
+        ("lstm1997", 1): "budget",
     }
-    assert "exit code -9" in found["0"]["reason"]
-    assert (found["0"]["cell"], found["0"]["seed"], found["0"]["task.T"]) == ("vanilla", 0, 24)
+    assert "exit code -9" in found["vanilla", 0]["reason"]
+    assert found["vanilla", 0]["task.T"] == 24
     assert code == 1
     assert "1 of 4 jobs did not finish" in the_line(err)
     assert "killed      cell=vanilla task=adding" in out, "in the list of jobs"
@@ -392,9 +400,9 @@ def test_sweep_in_which_a_job_is_killed(twins, tmp_path):
     for folder, row in rows(tmp_path).items():
         assert (folder / "picture.png").exists() == (row["status"] == "budget")
     for name in ("report.md", "report.csv", "report.png"):
-        assert list(tmp_path.glob(f"outputs/sweeps/*/*/{name}"))
+        assert list(tmp_path.glob(f"outputs/sweeps/*/{name}"))
     alone = next(iter(rows(twins[0]).values()))
-    differ = {name for name, value in alone.items() if found["3"].get(name) != value}
+    differ = {name for name, value in alone.items() if found["lstm1997", 1].get(name) != value}
     assert differ <= {"seconds", "peak_memory_mb"}
 
 
@@ -415,7 +423,7 @@ def test_ctrl_c_in_a_sweep(tmp_path):
     assert code == 130
     assert "Traceback" not in err
     assert err.rstrip().splitlines()[-1].startswith("lstmlab: interrupted")
-    found = list(rows(tmp_path).values())
+    found = list(rows(tmp_path).values())  # sorted by the names of folders, which have the seed
     assert [row["status"] for row in found] == ["interrupted"] * 3
     assert [row["sequences"] >= 200 for row in found] == [True, True, False]
     assert found[2]["reason"] == "the sweep was stopped before this job began"
@@ -448,8 +456,7 @@ def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
 def test_a_part_without_an_option_is_custom_in_the_names_of_folders(overrides, name):
     with initialize_config_module("lstmlab.conf", version_base="1.3"):
         composed = compose("config", list(overrides), return_hydra_config=True)
-    OmegaConf.update(composed, "hydra.job.num", 7)
     importlib.import_module("lstmlab.runs.begin")  # as the program does
     HydraConfig.instance().set_config(composed)
     assert f"-{name}-lstm1997-0" in composed.hydra.run.dir
-    assert composed.hydra.sweep.subdir == f"7-{name}-lstm1997-0"
+    assert re.fullmatch(rf"{name}-lstm1997-0-[0-9a-f]{{10}}", composed.hydra.sweep.subdir)

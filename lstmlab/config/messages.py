@@ -12,6 +12,7 @@ from lstmlab.config.known import names_composed, no_such_setting
 from lstmlab.config.options import (
     as_typed,
     found,
+    nearest,
     not_yaml,
     options,
     renamed,
@@ -75,11 +76,25 @@ def _missing(error: Any) -> str:
     """Say which option is not there."""
     name = (error.missing_cfg_file or "").removeprefix("/")
     group, _, option = name.partition("/")
+    if name.startswith(("hydra/launcher/", "hydra/sweeper/")) and error.options:
+        part, _, option = option.partition("/")
+        return _no_plugin(part, option, list(error.options))
     # Hydra's own parts, such as hydra/launcher, are not in conf/
     known = options(group) if group and group != "hydra" else []
     # those of hydra.searchpath too, which only Hydra knows
     known = sorted({*known, *(error.options or ())}) if known else []
     return unknown_option(group, option, known) if known else _flat(str(error))
+
+
+def _no_plugin(part: str, option: str, known: list[str]) -> str:
+    """Say which launcher or sweeper is not installed, and how it would be."""
+    hint = nearest(option, known)
+    if option.startswith("submitit"):
+        hint = "; the others need `pip install 'lstmlab[cluster]'`"
+    elif not hint:
+        hint = "; others come with a plugin of Hydra, `pip install hydra-NAME`"
+    expected = f"one of {', '.join(known)}{hint}"
+    return f"hydra/{part}: expected {expected}. Received: hydra/{part}={option}"
 
 
 def _composition(error: Any) -> str:

@@ -181,7 +181,10 @@ def sort(jobs: Sequence[Planned], sweep: Path, again: str | None = None) -> Sort
     from lstmlab.runs import kept
 
     found, current = Sorted([], [], {}, {}), version("lstmlab")
-    for name, job in {job.name: job for job in reversed(jobs)}.items():
+    unlike: dict[str, Planned] = {}
+    for job in jobs:
+        unlike.setdefault(job.name, job)
+    for name, job in unlike.items():
         folder = sweep / name
         if kept.is_there(folder) and kept.identity_in(folder) not in (None, identity(job.settings)):
             expected = "a folder without a run of other settings"
@@ -189,12 +192,12 @@ def sort(jobs: Sequence[Planned], sweep: Path, again: str | None = None) -> Sort
         row = Run(folder).read_row() if (folder / "result.json").exists() else {}
         of = str(row.get("version.lstmlab"))
         if not kept.finished(folder, job.settings["trials"]):
-            found.todo.insert(0, job)
+            found.todo.append(job)
             if row:
                 found.before[row["status"]] = found.before.get(row["status"], 0) + 1
         elif of != current and again == "older":
             _aside(folder, sweep.with_name(f"{sweep.name}.older") / of / name)
-            found.todo.insert(0, job)
+            found.todo.append(job)
         else:
             found.skipped.append(folder)
             if of != current:

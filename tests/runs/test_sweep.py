@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from lstmlab.results import Run
-from lstmlab.runs import sweep
+from lstmlab.runs import kept, sweep
 from lstmlab.runs.sweep import STOP, Leader
 
 
@@ -38,7 +38,7 @@ def process(monkeypatch, code: str) -> list[str]:
     """Let every job be a process that runs `code`; the folders of those that were started."""
     started: list[str] = []
 
-    def start(folder):
+    def start(folder, lock):
         started.append(folder.name)
         return subprocess.Popen([sys.executable, "-c", code])
 
@@ -46,30 +46,25 @@ def process(monkeypatch, code: str) -> list[str]:
     return started
 
 
-def test_a_process_that_ends_without_a_last_word_was_killed(run, monkeypatch, capsys):
+def test_a_process_that_ends_without_a_last_word_was_killed(run, monkeypatch):
     process(monkeypatch, "import sys; sys.exit(3)")
-    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
     row = run.read_row()
     assert row["status"] == "killed"
     assert row["reason"] == "the process ended with exit code 3 before it could write its end"
-    line = capsys.readouterr().out
-    assert line.startswith(
-        "killed      cell=vanilla task=adding learner=bptt seed=7, after 0 sequences, 0 s, "
-    )
-    assert line.rstrip().endswith(row["reason"])
 
 
 def test_the_row_of_a_job_that_ended_by_itself_stays(run, monkeypatch):
     process(monkeypatch, "pass")
     run.write_row({"status": "solved", "sequences_to_solution": 12})
-    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
     assert run.read_row() == {"status": "solved", "sequences_to_solution": 12}
 
 
 def test_a_stopped_sweep_starts_no_job(run, monkeypatch):
     started = process(monkeypatch, "pass")
     (run.folder.parent / STOP).touch()
-    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
     assert started == []
     assert run.read_row()["status"] == "interrupted"
     assert run.read_row()["reason"] == "the sweep was stopped before this job began"
@@ -89,7 +84,7 @@ def test_a_sweep_that_stops_interrupts_its_job(run, monkeypatch):
         f"pathlib.Path({str(stop)!r}).touch()\n"
         "signal.pause()",
     )
-    sweep.run_in_own_process(run, Leader(run.folder.parent))
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
     row = run.read_row()
     assert row["status"] == "interrupted"
     assert row["reason"] == "the sweep was stopped; the process ended with exit code 130"
@@ -112,13 +107,40 @@ def test_one_that_leads_itself_is_never_gone(tmp_path, monkeypatch):
 
 
 def test_the_end_of_a_sweep(run, capsys):
-    sweep.end(run.folder.parent / "empty", None)  # no job: nothing to say
+    led = sweep.Led(run.folder.parent)
+    led.end(None)  # no job: nothing to say
     assert capsys.readouterr().out == ""
+    led.jobs.append(run.folder)
     with pytest.raises(RuntimeError, match=r"^1 of 1 jobs did not finish; the list above"):
-        sweep.end(run.folder.parent, None)
+        led.end(None)
     assert run.read_row()["reason"] == "the sweep ended before it"
     with pytest.raises(RuntimeError, match=r"^the sweep broke off: no more; 0 jobs had finished"):
-        sweep.end(run.folder.parent, ValueError("no more. And that was all"))
+        led.end(ValueError("no more. And that was all"))
     (run.folder.parent / STOP).touch()
     with pytest.raises(KeyboardInterrupt):
-        sweep.end(run.folder.parent, None)
+        led.end(None)
+    os.close(led.file)
+
+
+def test_the_end_of_a_sweep_leaves_a_job_that_still_runs(run, capsys):
+    led = sweep.Led(run.folder.parent)
+    led.jobs.append(run.folder)
+    with kept.held(run.folder) as lock:
+        assert lock is not None
+        with pytest.raises(RuntimeError, match="1 of 1 jobs did not finish"):
+            led.end(None)
+    assert run.read_row()["status"] == "running"
+    os.close(led.file)
+
+
+def test_two_sweeps_in_one_folder(tmp_path):
+    """The second is refused; the first one's end, however it comes, makes room."""
+    first = sweep.Led(tmp_path / "sweep")
+    (tmp_path / "sweep" / STOP).touch()
+    with pytest.raises(ValueError, match=r"^sweep: expected a folder in which no other sweep runs"):
+        sweep.Led(tmp_path / "sweep")
+    assert (tmp_path / "sweep" / STOP).exists(), "the first one's"
+    os.close(first.file)
+    second = sweep.Led(tmp_path / "sweep")
+    assert not (tmp_path / "sweep" / STOP).exists(), "that of a sweep that has ended"
+    os.close(second.file)

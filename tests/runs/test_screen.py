@@ -1,0 +1,82 @@
+"""What a person sees of a sweep, from rows that change."""
+
+import json
+import os
+
+import pytest
+
+from lstmlab.runs.screen import LINES, Screen, job_line, last_lines
+
+
+def row(folder, status, **more):
+    """Write a row as a run does, in one move."""
+    folder.mkdir(exist_ok=True)
+    content = {"status": status, "cell": "gru", "task": "adding", "seed": 1, **more}
+    (folder / "draft").write_text(json.dumps(content))
+    os.replace(folder / "draft", folder / "result.json")
+
+
+def test_a_line_for_each_job_that_ends(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [tmp_path / str(number) for number in range(4)]
+    row(folders[0], "killed", reason="before")
+    screen = Screen(folders, live=False)
+    with screen:
+        screen.look()
+        assert screen.count() == "0 done, 0 running, 0 failed, 4 waiting", "of an earlier attempt"
+        row(folders[0], "running")
+        row(folders[1], "running")
+        screen.look()
+        assert screen.count() == "0 done, 2 running, 0 failed, 2 waiting"
+        row(folders[0], "solved", sequences_to_solution=1200, seconds=3.2)
+        (folders[1] / "log.txt").write_text("".join(f"line {k}\n\n" for k in range(9)))
+        row(folders[1], "failed", reason="no more")
+        screen.look()
+        screen.look()
+        assert screen.count() == "1 done, 0 running, 1 failed, 2 waiting"
+    out, err = capsys.readouterr()
+    what = "cell=gru task=adding learner=None seed=1"
+    assert out.splitlines() == [
+        f"[1/4] solved      {what}, after 1,200 sequences, 3 s, 0",
+        f"[2/4] failed      {what}, after 0 sequences, 0 s, 1: no more",
+        *(f"    line {k}" for k in range(9 - LINES, 9)),
+    ]
+    assert err == "", "no live line in a log file"
+
+
+def test_the_live_line(tmp_path, capsys):
+    screen = Screen([tmp_path / "0", tmp_path / "1"], live=True)
+    with screen:
+        row(tmp_path / "0", "budget")
+        screen.look()
+    out, err = capsys.readouterr()
+    assert "1 done, 0 running, 0 failed, 1 waiting |" in err
+    assert " left" in err
+    assert "[1/2] budget" in out
+
+
+def test_a_row_that_cannot_be_read_is_of_a_job_that_runs(tmp_path, capsys):
+    screen = Screen([tmp_path], live=False)
+    with screen:
+        (tmp_path / "result.json").touch()
+        screen.look()
+        assert screen.running == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_the_line_of_a_job(tmp_path):
+    line = job_line({"status": "killed", "cell": "gru", "reason": "gone"}, tmp_path / "x", tmp_path)
+    assert line == (
+        "killed      cell=gru task=None learner=None seed=None, after 0 sequences, 0 s, x: gone"
+    )
+    for number, status in enumerate(("solved", "budget")):
+        row(tmp_path / str(number), status, sequences_to_solution=3)
+    line = job_line({"status": "solved", "trials": 2}, tmp_path, tmp_path)
+    assert "1 of 2 trials solved, ." in line
+
+
+@pytest.mark.parametrize("size", [0, 3, 100_000])
+def test_the_last_lines_of_a_log(size, tmp_path):
+    (tmp_path / "log").write_text("x\n" * size)
+    assert last_lines(tmp_path / "log") == ["x"] * min(size, LINES)
+    assert last_lines(tmp_path / "none") == []
