@@ -1,5 +1,6 @@
 """The command as a person uses it: through the real program, in an empty folder."""
 
+import contextlib
 import importlib
 import json
 import os
@@ -26,6 +27,7 @@ ENDLESS = (
     "task.criterion.sequences=1000000",
 )
 PARTS = ("task", "cell", "head", "learner", "trainer", "optimizer", "diagnostic")
+NOTHING = (*SMALL, "diagnostic=[]")  # is measured
 LITTLE = (*SMALL, "diagnostic=[example]")
 PATIENCE = 180  # seconds until a test gives up: no measure of speed
 
@@ -199,8 +201,8 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["-m", "seed=0,1", "sweep=a/b"], ["a name without /", "sweep='a/b'"]),
         (["-m", "seed=0,1", "again=all"], ["null, or older", "again='all'"]),
         (
-            ["-m", "seed=0,1", "hydra/launcher=submitit_slurm"],
-            ["one of basic, joblib", "`pip install 'lstmlab[cluster]'`", "=submitit_slurm"],
+            ["-m", "seed=0,1", "hydra/launcher=submitit_none"],
+            ["one of basic, joblib", "`pip install 'lstmlab[cluster]'`", "=submitit_none"],
         ),
         (["-m", "seed=0,1", "hydra/launcher=joblob"], ["(nearest: joblib)", "=joblob"]),
         (["-m", "cell=vanilla,nosuch"], ["expected one of cascade, chrono, ", "cell=nosuch"]),
@@ -450,6 +452,116 @@ def test_the_end_of_the_leader_ends_its_jobs(tmp_path):
         time.sleep(0.1)
     assert not processes_about(tmp_path)
     assert [row["status"] for row in rows(tmp_path).values()] == ["interrupted"] * 2
+
+
+def sweep_of_four(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    return command(folder, "-m", "sweep=four", "cell=vanilla,gru", "seed=0,1", *NOTHING, *arguments)
+
+
+def without_costs(found: dict[Path, dict]) -> dict[str, dict]:
+    """Name of the folder -> row without what differs from run to run."""
+    costs = ("seconds", "peak_memory_mb")
+    return {
+        folder.name: {name: value for name, value in row.items() if name not in costs}
+        for folder, row in found.items()
+    }
+
+
+def files_in(folder: Path) -> dict[Path, int]:
+    """The files of finished runs, and when each was written."""
+    found = [row.parent for row in folder.rglob("result.json")]
+    return {path: path.stat().st_mtime_ns for run in found for path in run.rglob("*")}
+
+
+@pytest.mark.slow
+def test_the_same_command_finishes_a_sweep(tmp_path):
+    """Killed at its job, at its worker, at its leader; the rows are those of a sweep left alone."""
+    alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
+    for folder in (alone, disturbed):
+        folder.mkdir()
+    code, out, err = sweep_of_four(alone)
+    assert code == 0, err
+    assert "sweep: 4 jobs, 0 finished before and skipped, 4 to do, in outputs/sweeps/four" in out
+    expected = without_costs(rows(alone))
+    assert len(expected) == 4
+
+    def job_runs():
+        return any("runs.job" in line for line in commands_about(disturbed))
+
+    for who in ("job", "worker", "leader"):
+        sweep = ("-m", "sweep=four", "cell=vanilla,gru", "seed=0,1", *NOTHING)
+        process = start(disturbed, *sweep)
+        wait_until(job_runs, process)
+        [job] = [pid for pid, line in commands_about(disturbed).items() if "runs.job" in line][:1]
+        worker = int(Path(f"/proc/{job}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill({"job": job, "worker": worker, "leader": process.pid}[who], signal.SIGKILL)
+        code, out, _ = finish(process, disturbed)
+        assert code != 0
+    code, out, err = sweep_of_four(disturbed)
+    assert code == 0, err
+    assert without_costs(rows(disturbed)) == expected
+    before = files_in(disturbed)
+    code, out, err = sweep_of_four(disturbed)
+    assert code == 0, err
+    assert "4 finished before and skipped, 0 to do" in out
+    code, out, err = sweep_of_four(disturbed, "seed=1,0,2", "threads=1")
+    assert "sweep: 6 jobs, 4 finished before and skipped, 2 to do" in out
+    assert {path: when for path, when in files_in(disturbed).items() if path in before} == before
+    assert len(rows(disturbed)) == 6
+
+
+def commands_about(folder: Path) -> dict[int, str]:
+    """Id -> command line of the processes that `processes_about` finds."""
+    found = {}
+    for pid in processes_about(folder):
+        with contextlib.suppress(OSError):
+            found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
+def test_other_launchers(launcher, tmp_path):
+    """With the process moved into the folder of the job, and without Hydra's own files."""
+    if launcher == "submitit_local":
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    moved = (f"hydra/launcher={launcher}", "hydra.job.chdir=True", "hydra.output_subdir=null")
+    code, out, err = sweep_of_four(tmp_path, *moved)
+    assert code == 0, err
+    found = rows(tmp_path)
+    assert [row["status"] for row in found.values()] == ["budget"] * 4
+    assert all((folder / "run.yaml").exists() for folder in found)
+    assert not list(tmp_path.rglob(".hydra"))
+    code, out, err = sweep_of_four(tmp_path)
+    assert "4 finished before and skipped, 0 to do" in out, "by another launcher"
+
+
+@pytest.mark.slow
+def test_ctrl_c_where_jobs_are_in_their_folders(tmp_path):
+    """The file that stops a sweep is found from there too."""
+    process = start(tmp_path, "-m", "seed=0,1", *ENDLESS, "diagnostic=[]", "hydra.job.chdir=True")
+    wait_until(lambda: any(row["sequences"] >= 200 for row in rows(tmp_path).values()), process)
+    os.kill(process.pid, signal.SIGINT)
+    code, _, err = finish(process, tmp_path)
+    assert code == 130
+    assert "interrupted" in err
+    assert {row["status"] for row in rows(tmp_path).values()} == {"interrupted"}
+
+
+@pytest.mark.slow
+def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
+    process = start(tmp_path, "-m", "sweep=one", "seed=0,1", *ENDLESS, "diagnostic=[]")
+    wait_until(lambda: any(row["sequences"] >= 200 for row in rows(tmp_path).values()), process)
+    (tmp_path / "other").mkdir()
+    sweep = tmp_path / "outputs" / "sweeps" / "one"
+    composed = {path: path.read_bytes() for path in sweep.rglob("*.yaml")}
+    second = ("-m", f"hydra.sweep.dir={sweep}", "seed=0,1,2", *ENDLESS)
+    code, _, err = command(tmp_path / "other", *second)
+    assert code == 1
+    assert "expected a folder in which no other sweep runs now" in the_line(err)
+    assert {path: path.read_bytes() for path in sweep.rglob("*.yaml")} == composed
+    os.kill(process.pid, signal.SIGINT)
+    assert finish(process, tmp_path)[0] == 130
 
 
 @pytest.mark.parametrize(("overrides", "name"), [((), "adding"), (("~task",), "custom")])

@@ -58,19 +58,43 @@ class Sorted(NamedTuple):
 
 
 class Remembering:
-    """Hydra's loader of configs, which composes no job twice while the sweeper checks them."""
+    """Hydra's loader of configs, which plans each job when the sweeper has it composed as a check.
 
-    def __init__(self, loader: Any):
-        self.loader, self.composed = loader, cast(dict[tuple[str, ...], Any], {})
+    Composing is what takes the time of a job that is skipped, so that it is done once.
+
+    Args:
+        loader: The loader itself.
+        plan: Makes a job of its config, what was typed for it, and its number.
+    """
+
+    def __init__(self, loader: Any, plan: Callable[[DictConfig, list[str], int], Planned]):
+        self.loader, self.plan = loader, plan
+        self.planned: dict[tuple[str, ...], Planned] = {}
+        self._number = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)
 
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> Any:
-        key = tuple(sweep_overrides)
-        if key not in self.composed:
-            self.composed[key] = self.loader.load_sweep_config(master_config, sweep_overrides)
-        return self.composed[key]
+    def load_sweep_config(
+        self, master_config: DictConfig, sweep_overrides: list[str]
+    ) -> DictConfig:
+        config = self.loader.load_sweep_config(master_config, sweep_overrides)
+        self.planned[tuple(sweep_overrides)] = self.plan(config, sweep_overrides, self._number)
+        self._number += 1
+        return config
+
+    def jobs(
+        self, master_config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+    ) -> list[Planned]:
+        """The jobs of a batch, those that no sweeper has checked composed now."""
+        jobs = []
+        for number, overrides in enumerate(job_overrides, first):
+            if tuple(overrides) not in self.planned:
+                self._number = number
+                self.load_sweep_config(master_config, list(overrides))
+            jobs.append(self.planned[tuple(overrides)])
+        self.planned, self._number = {}, first + len(jobs)
+        return jobs
 
 
 class Resuming(Launcher):
@@ -92,7 +116,7 @@ class Resuming(Launcher):
         loader = hydra_context.config_loader
         own = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)
         self.launcher.setup(hydra_context=own, task_function=task_function, config=config)
-        self.config, self.loader = config, Remembering(loader)
+        self.config, self.loader = config, Remembering(loader, _plan)
         hydra_context.config_loader = cast(Any, self.loader)
 
     def launch(
@@ -104,11 +128,7 @@ class Resuming(Launcher):
             ValueError: Two jobs have one folder, or a folder cannot be that of its job.
         """
         folder = Path(os.path.abspath(self.config.hydra.sweep.dir))
-        jobs = [
-            self._plan(list(overrides), initial_job_idx + number)
-            for number, overrides in enumerate(job_overrides)
-        ]
-        self.loader.composed.clear()
+        jobs = self.loader.jobs(self.config, job_overrides, initial_job_idx)
         check_names(jobs, folder)
         again = self.config.get("again")
         found = sort(jobs, folder, again)
@@ -124,20 +144,20 @@ class Resuming(Launcher):
         returned = dict(zip((job.name for job in found.todo), done, strict=True))
         return [returned.get(job.name) or _nothing() for job in jobs]
 
-    def _plan(self, overrides: list[str], number: int) -> Planned:
-        config = self.loader.load_sweep_config(self.config, overrides)
-        with open_dict(config):
-            config.hydra.job.id = f"{config.hydra.job.name}_{number}"
-            config.hydra.job.num = number
-        before = HydraConfig.instance().cfg
-        HydraConfig.instance().set_config(config)  # for ${hydra:...} in the folder's name
-        try:
-            name = str(OmegaConf.select(config, "hydra.sweep.subdir"))
-        finally:
-            HydraConfig.instance().cfg = before
-        ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        settings = cast(dict, OmegaConf.to_container(ours, resolve=True))
-        return Planned(overrides, os.path.normpath(name), of_the_run(settings))
+
+def _plan(config: DictConfig, overrides: list[str], number: int) -> Planned:
+    with open_dict(config):
+        config.hydra.job.id = f"{config.hydra.job.name}_{number}"
+        config.hydra.job.num = number
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)  # for ${hydra:...} in the folder's name
+    try:
+        name = str(OmegaConf.select(config, "hydra.sweep.subdir"))
+    finally:
+        HydraConfig.instance().cfg = before
+    ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    settings = cast(dict, OmegaConf.to_container(ours, resolve=True))
+    return Planned(list(overrides), os.path.normpath(name), of_the_run(settings))
 
 
 def _quoted(name: str) -> str:

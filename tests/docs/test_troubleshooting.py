@@ -14,10 +14,17 @@ import numpy as np
 import pytest
 import yaml
 from composed import run
+from hydra import compose, initialize_config_module
+from hydra.errors import MissingConfigException
+from omegaconf import open_dict
 
 import lstmlab
 from lstmlab import GatedCell, config, results
 from lstmlab.learners import RTRL
+from lstmlab.runs import kept
+from lstmlab.runs.begin import Begin, Refused
+from lstmlab.runs.launch import Planned, check_names, sort
+from lstmlab.runs.sweep import Led
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -68,6 +75,38 @@ def from_keras(folder: Path) -> None:
     lstmlab.variant("cifg", units=2).from_keras(lstm)
 
 
+def two_sweeps(folder: Path) -> None:
+    Led(folder)
+    Led(folder)
+
+
+def no_plugin(folder: Path) -> None:
+    options = ["basic", "joblib"]
+    raise MissingConfigException("Could not find it", "hydra/launcher/submitit_slurm", options)
+
+
+def job(name: str, seed: int) -> Planned:
+    return Planned([f"seed={seed}"], name, {"seed": seed, "trials": 1})
+
+
+def of_other_settings(folder: Path) -> None:
+    (folder / "run").mkdir()
+    kept.write(folder / "run", kept.Kept({"seed": 0}, {}, {}))
+    sort([job("run", 1)], folder)
+
+
+def no_values(folder: Path) -> None:
+    with initialize_config_module("lstmlab.conf", version_base="1.3"):
+        composed = compose("config", return_hydra_config=True)
+    with open_dict(composed):
+        composed.hydra.overrides.task = ["seed=range(3,0)"]
+        composed.hydra.runtime.choices = {}
+    with pytest.raises(Refused) as refused:
+        Begin().on_multirun_start(composed)
+    assert refused.value.__cause__ is not None
+    raise refused.value.__cause__
+
+
 # what produces each message of the page, by the words it begins with
 PRODUCED: dict[str, Callable[[Path], object]] = {
     "No suitable Python": lambda folder: environment(folder, "exit 1"),
@@ -80,6 +119,11 @@ PRODUCED: dict[str, Callable[[Path], object]] = {
     ),
     "task: expected one of": lambda folder: config.compose("task=addin"),
     "several values make a sweep": lambda folder: config.compose("cell=vanilla,gru"),
+    "sweep: expected a folder in which": two_sweeps,
+    "sweep: expected a folder without": of_other_settings,
+    "sweep: expected names of": lambda folder: check_names([job("x" * 256, 0)], folder),
+    "sweep: expected at least": no_values,
+    "hydra/launcher:": no_plugin,
     "results: expected runs": results.load,
     "GatedCell.from_keras:": from_keras,
 }
