@@ -102,12 +102,13 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(os.path.abspath(config.hydra.sweep.dir))
+        # joblib needs the tracker, and starting it later would unblock SIGINT again
+        resource_tracker.ensure_running()
+        # before pandas is loaded: joblib's workers and the threads of libraries inherit it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with refusing():
             led.append(Led(folder))
         resume(led[-1].carry_out)
-        # joblib needs the tracker, and starting it later would unblock SIGINT again
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by joblib's workers
         threading.Thread(target=_await_ctrl_c, args=(folder,), daemon=True).start()
 
 
