@@ -486,7 +486,7 @@ def test_the_same_command_finishes_a_sweep(tmp_path):
     assert len(expected) == 4
 
     def job_runs():
-        return any("runs.job" in line for line in commands_about(disturbed))
+        return any("runs.job" in line for line in commands_about(disturbed).values())
 
     for who in ("job", "worker", "leader"):
         sweep = ("-m", "sweep=four", "cell=vanilla,gru", "seed=0,1", *NOTHING)
