@@ -12,8 +12,8 @@ from lstmlab.report import curves
 from lstmlab.results import Run
 from lstmlab.runs import train, trials
 from lstmlab.runs.build import reopen
+from lstmlab.runs.screen import job_line
 from lstmlab.runs.settings import check_plain
-from lstmlab.runs.sweep import job_line
 from lstmlab.runs.train import RunError
 
 pytest.importorskip("numba")
