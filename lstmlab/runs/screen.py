@@ -83,7 +83,9 @@ class Screen:
     def _say(self, line: str, row: dict, folder: Path) -> None:
         lines = [f"[{self.ended:>{len(str(self.jobs))}}/{self.jobs}] {line}"]
         if row["status"] in ("failed", "killed"):
-            lines += [f"    {last}" for last in last_lines(folder / "log.txt")]
+            # the reason is in the line of the job
+            told = last_lines(folder / "log.txt", without=row.get("reason"))
+            lines += [f"    {last}" for last in told]
         # above the live line, where there is one
         tqdm.write("\n".join(lines), file=sys.stdout)
         sys.stdout.flush()
@@ -98,15 +100,21 @@ def _stamp(folder: Path) -> tuple[int, int] | None:
     return about.st_ino, about.st_mtime_ns
 
 
-def last_lines(path: Path) -> list[str]:
-    """The last lines of a log that are not empty; none of a log that cannot be read."""
+def last_lines(path: Path, without: str | None = None) -> list[str]:
+    """The last lines of a log that are not empty; none of a log that cannot be read.
+
+    Args:
+        path: The log.
+        without: Lines with this text are left out.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-LINES:]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [line for line in lines if not without or without not in line][-LINES:]
 
 
 def job_line(row: dict, folder: Path, working: str | None = None) -> str:

@@ -41,6 +41,8 @@ TESTED_BY = {
     r"experiment=mine": "lstmlab/conformance/test_experiment.py",
     r"diagnostic=\[light,saturation\]": "lstmlab/conformance/test_diagnostic.py",
     r"pip install tensorflow$": "tests/docs/test_troubleshooting.py",
+    # the same plugin's launcher for one machine
+    r"hydra/launcher=submitit_slurm": "tests/test_app.py::test_other_launchers",
     r"^FILE=": "tests/docs/test_commands.py::test_a_table_of_statsmodels_is_where_the_page_says",
 }
 # pages whose commands need a folder that the page builds: a test of their own runs them

@@ -29,7 +29,9 @@ def test_a_line_for_each_job_that_ends(tmp_path, capsys, monkeypatch):
         screen.look()
         assert screen.count() == "0 done, 2 running, 0 failed, 2 waiting"
         row(folders[0], "solved", sequences_to_solution=1200, seconds=3.2)
-        (folders[1] / "log.txt").write_text("".join(f"line {k}\n\n" for k in range(9)))
+        (folders[1] / "log.txt").write_text(
+            "".join(f"line {k}\n\n" for k in range(9)) + "Error: no more\n"
+        )
         row(folders[1], "failed", reason="no more")
         screen.look()
         screen.look()
