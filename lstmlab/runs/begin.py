@@ -35,12 +35,12 @@ def _option(group: str) -> str:
     return HydraConfig.get().runtime.choices.get(group) or "custom"
 
 
-def _sweep_name(given: str | None) -> str:
+def _sweep_name(given: Any) -> str:
     """The name of a sweep's folder, see lstmlab.runs.identity."""
     about = HydraConfig.get()
     params = about.sweeper.get("params") or {}
     typed = [*about.overrides.task, *(f"{name}={value}" for name, value in params.items())]
-    return given or identity.sweep_name(typed)
+    return identity.sweep_name(typed) if given is None else str(given)
 
 
 def _identity(*, _root_: Any) -> str:

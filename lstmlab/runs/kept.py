@@ -22,6 +22,7 @@ from lstmlab.runs.identity import identity
 
 LOCK = ".lock"
 FOLDERS = ("tb", "trials")  # those that a run makes
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where it was built
 PATIENCE = 30.0  # seconds in which a job whose sweep was killed has written its end
 
 
@@ -55,7 +56,7 @@ def read(folder: Path) -> Kept:
     """
     path = folder / SETTINGS
     if path.exists():
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
         if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
             raise ValueError(f"{path}: not the settings of a run")
         return Kept(*(content.get(name) or {} for name in Kept._fields))

@@ -32,10 +32,11 @@ class Screen:
         self.jobs, self.ended, self.failed, self.running = len(folders), 0, 0, 0
         self.live = sys.stderr.isatty() if live is None else live
         self.working = os.getcwd()  # a launcher may change it
-        self._closing = threading.Event()
+        self._closing, self._looking = threading.Event(), threading.Lock()
 
     def __enter__(self) -> "Screen":
         self.bar = tqdm(
+            desc=self.count(),
             total=self.jobs,
             disable=not self.live,
             dynamic_ncols=True,
@@ -58,6 +59,10 @@ class Screen:
 
     def look(self) -> None:
         """Read the rows that have changed, and say which jobs have ended."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         self.running = 0
         for folder, before in list(self.waiting.items()):
             if _stamp(folder) in (before, None):
@@ -86,9 +91,8 @@ class Screen:
             # the reason is in the line of the job
             told = last_lines(folder / "log.txt", without=row.get("reason"))
             lines += [f"    {last}" for last in told]
-        # above the live line, where there is one
-        tqdm.write("\n".join(lines), file=sys.stdout)
-        sys.stdout.flush()
+        with tqdm.external_write_mode(file=sys.stdout):  # above the live line, where there is one
+            files.say("\n".join(lines))
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:

@@ -32,7 +32,7 @@ def check_plain(config: Mapping) -> None:
         raise refusal("outputs", expected, {"outputs": outputs})
 
     name, again = config.get("sweep"), config.get("again")
-    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[^/~.][^/]*", name)):
+    if name is not None and not re.fullmatch(r"[^/~.][^/]*", str(name)):
         expected = "a name without / for the folder of a sweep, or null"
         raise refusal("sweep", expected, {"sweep": name})
     if again not in (None, "older"):
