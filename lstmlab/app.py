@@ -40,6 +40,8 @@ def main() -> None:
         kept = "what was measured so far is in the run folder"
         wrote = begin.begun or sweep.led
         said = kept if wrote else "nothing was written yet"
+        if sweep.led:
+            said += "; the same command does the rest"
         print(f"lstmlab: interrupted; {said}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except (Exception, begin.Refused) as error:

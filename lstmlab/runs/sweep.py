@@ -1,6 +1,6 @@
-"""Sweeps: many runs, each in a process of its own, as many at a time as joblib has workers.
+"""Sweeps: many runs, each in a process of its own, as many at a time as the launcher has workers.
 
-A sweep has three layers of processes: the leader, joblib's workers, and one process for each job
+A sweep has three layers of processes: the leader, the launcher's workers, and one for each job
 (lstmlab.runs.job). It stops in an orderly way: Ctrl-C writes the file `stop` in the sweep's folder,
 each worker that sees it interrupts its job, and the job writes its row. joblib itself would kill
 all processes before any row is written.
