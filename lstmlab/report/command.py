@@ -9,8 +9,8 @@ from lstmlab.files import say
 def main() -> None:
     """Run the command: print the report on a folder of runs, and write it there."""
     about = (
-        "One table over all runs in a folder: printed, and written as Markdown, csv and PNG. "
-        "The folder of one run gets its picture, too."
+        "Tables over all runs in a folder: printed, and written as Markdown, csv, LaTeX, HTML, PNG "
+        "and SVG. The folder of one run gets its picture, too."
     )
     parser = argparse.ArgumentParser(prog="lstmlab-report", description=about)
     parser.add_argument(
@@ -20,10 +20,25 @@ def main() -> None:
         help="folder with runs, at any depth, or of one run (default: outputs)",
     )
 
-    folder = parser.parse_args().folder
+    parser.add_argument(
+        "--by",
+        metavar="COLUMN,...",
+        default="",
+        help="columns of the result rows: one line for each combination of their values, "
+        "such as cell,task.T (default: task, cell, learner and settings that differ)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="TEXT",
+        default="",
+        help="compare all lines with the first one that has this in its name",
+    )
+
+    given = parser.parse_args()
+    by = [name.strip() for name in given.by.split(",") if name.strip()]
     from lstmlab.report.page import write  # loads pandas and matplotlib, which --help does not need
 
     try:
-        say(write(folder))
+        say(write(given.folder, by, given.against))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-report: {error}")
