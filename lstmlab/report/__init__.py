@@ -14,6 +14,7 @@
     pictures     a run, and the trials of many settings, as PNG and SVG files
     curves       the learning curves of many trials, as a PNG file
     bands        learning curves of groups with bands, and the shares not solved yet
+    aggregate    mean and interval over seeds of every scalar, as runs for TensorBoard
     page         all files of the report on a folder of runs
     command      `lstmlab-report`
 

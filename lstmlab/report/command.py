@@ -33,12 +33,18 @@ def main() -> None:
         default="",
         help="compare all lines with the first one that has this in its name",
     )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write mean and interval over the trials of each line for TensorBoard, "
+        "as runs in FOLDER/aggregate",
+    )
 
     given = parser.parse_args()
     by = [name.strip() for name in given.by.split(",") if name.strip()]
     from lstmlab.report.page import write  # loads pandas and matplotlib, which --help does not need
 
     try:
-        say(write(given.folder, by, given.against))
+        say(write(given.folder, by, given.against, given.tensorboard))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-report: {error}")

@@ -4,12 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lstmlab.files import write as write_file
-from lstmlab.report import bands, formats, html, many_trials, one_run, pictures, statistics, tables
+from lstmlab.report import (
+    aggregate,
+    bands,
+    formats,
+    html,
+    many_trials,
+    one_run,
+    pictures,
+    statistics,
+    tables,
+)
 from lstmlab.report.sections import sections
 from lstmlab.results import Run, load
 
 
-def write(folder: str | Path, by: Sequence[str] = (), against: str = "") -> str:
+def write(
+    folder: str | Path, by: Sequence[str] = (), against: str = "", tensorboard: bool = False
+) -> str:
     """Write the report on all runs under a folder into that folder.
 
     Args:
@@ -19,6 +31,8 @@ def write(folder: str | Path, by: Sequence[str] = (), against: str = "") -> str:
             cell, learner, and every setting that differs within these.
         against: A piece of the name of the line with which all others are compared. Default: the
             first line, or each with each where they are few.
+        tensorboard: Whether mean and interval of every scalar are written for TensorBoard, too
+            (see `aggregate.write`).
 
     Returns:
         The tables, for a terminal of 100 columns, with notes and the names of the files.
@@ -55,5 +69,8 @@ def write(folder: str | Path, by: Sequence[str] = (), against: str = "") -> str:
         names.append("picture.png")
     if many_trials.many(folder) and many_trials.picture(folder):
         names.append(many_trials.PICTURE)
+    if tensorboard:
+        trials = [(line, statistics.trials(part)) for line, part in groups]
+        names.append(f"{aggregate.FOLDER}/ ({len(aggregate.write(folder, trials))} runs)")
     text = "\n\n".join(f"{formats.terminal(part)}\n\n{formats.note(part)}" for part in parts)
     return f"{text}\n\n{notes}\nwritten: {tables.short(folder)}/{', '.join(names)}"

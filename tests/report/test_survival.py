@@ -28,7 +28,14 @@ def made_up(seed, count=40, budget=1000.0):
     return Watched(np.minimum(times, ends), times <= ends)
 
 
-CASES = [of(PUBLISHED), *map(made_up, range(4)), of("5 3 9"), of("5 5+ 8"), of("4+ 4+ 7"), of("4+ 9+ 9+")]
+CASES = [
+    of(PUBLISHED),
+    *map(made_up, range(4)),
+    of("5 3 9"),
+    of("5 5+ 8"),
+    of("4+ 4+ 7"),
+    of("4+ 9+ 9+"),
+]
 
 
 def test_the_published_table():
