@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 from tabulate import tabulate
@@ -15,36 +16,56 @@ MOST = 60  # columns that one other column may take before its text is broken
 SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "%&_#$"})  # in LaTeX
 
 
+class _Narrow(NamedTuple):
+    """A section whose columns are parted so that each part has room in 100 columns.
+
+    Attributes:
+        above: What names all lines alike.
+        first: What names a line, under a heading of its own.
+        parts: The other columns; those that are empty are left out.
+        wide: How wide each of them is.
+    """
+
+    above: str
+    first: pd.Series
+    parts: list[pd.DataFrame]
+    wide: dict[str, int]
+
+
 def terminal(section: Section) -> str:
     """Return a section in tables of at most 100 columns.
 
     What names all lines alike stands above; where not all columns have room side by side, the
     others follow in a second table with the same names.
     """
+    narrow = _narrow(section)
+    title = section.title + (f" ({narrow.above})" if narrow.above else "")
+    drawn = [_simple(narrow.first, part, narrow.wide) for part in narrow.parts]
+    return "\n\n".join(["\n".join(textwrap.wrap(title, WIDTH)), *drawn])
+
+
+def _narrow(section: Section) -> _Narrow:
     table = section.table.astype(str)
     names = list(table.columns[: section.names])
     alike = [name for name in names if len(table) > 1 and table[name].nunique() == 1]
     above = ", ".join(f"{name} {table[name].iloc[0]}" for name in alike if table[name].iloc[0])
     names = [name for name in names if name not in alike] or names[:1]
     first = table[names].agg(lambda line: ", ".join(part for part in line if part), axis=1)
-    heading = ", ".join(names)
+    first = first.rename(", ".join(names))
     others = table.drop(columns=section.table.columns[: section.names])
     others = others[[name for name in others if (others[name] != "").any()]]
     wide = {name: min(max(len(name) + HEAD, *others[name].str.len()), MOST) for name in others}
 
-    room = min(max(len(heading) + HEAD, *first.str.len()), LEAST)
+    room = WIDTH - min(max(len(str(first.name)) + HEAD, *first.str.len()), LEAST)
     parts: list[list[str]] = [[]]
-    left = WIDTH - room
+    left = room
     for name, width in wide.items():
         if width + 2 > left and parts[-1]:
             parts.append([])
-            left = WIDTH - room
+            left = room
         parts[-1].append(name)
         left -= width + 2
-    title = section.title + (f" ({above})" if above else "")
-    drawn = [_simple(heading, first, others[part], wide) for part in parts]
-    wrapped = textwrap.wrap(title, WIDTH)
-    return "\n\n".join(["\n".join(wrapped), *drawn])
+    return _Narrow(above, first, [others[part] for part in parts], wide)
 
 
 def note(section: Section) -> str:
@@ -67,28 +88,38 @@ def latex(sections: Sequence[Section]) -> str:
     """
     drawn = []
     for section in sections:
-        table = section.table.astype(str)
-        table = table[[name for name in table if (table[name] != "").any()]]
-        body = tabulate(
-            table.to_dict("list"),
-            headers="keys",
-            tablefmt="latex_booktabs",
-            disable_numparse=True,
-        )
-        drawn.append(
-            f"\\begin{{table}}\n\\caption{{{section.note.translate(SPECIAL)}}}\n"
-            "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
-            f"{body}%\n}}\n\\end{{table}}\n"
-        )
+        narrow = _narrow(section)
+        note = f"{narrow.above}. {section.note}" if narrow.above else section.note
+        for number, part in enumerate(narrow.parts):
+            # each in a float of its own: all of them together may be longer than a page
+            caption = note.translate(SPECIAL) if number == 0 else f"{section.title}, continued."
+            body = _tabular(narrow.first, part)
+            drawn.append(
+                f"\\begin{{table}}\n\\caption{{{caption}}}\n\\centering\n{body}\n\\end{{table}}\n"
+            )
     head = "% \\usepackage{booktabs} \\usepackage{graphicx}\n"
     return head + "\n".join(drawn)
 
 
-def _simple(heading: str, first: pd.Series, others: pd.DataFrame, wide: dict[str, int]) -> str:
+def _tabular(first: pd.Series, others: pd.DataFrame) -> str:
+    """One tabular, made as narrow as the page if it is wider."""
+    body = tabulate(
+        {first.name: list(first), **others.to_dict("list")},
+        headers="keys",
+        tablefmt="latex_booktabs",
+        disable_numparse=True,
+    )
+    return (
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+        f"{body}%\n}}"
+    )
+
+
+def _simple(first: pd.Series, others: pd.DataFrame, wide: dict[str, int]) -> str:
     """One table whose first column gets what room the others leave."""
     rest = sum(wide[name] + 2 for name in others)
     limits = [WIDTH - rest, *[wide[name] for name in others]]
-    columns = {heading: first, **{name: others[name] for name in others}}
+    columns = {str(first.name): first, **{name: others[name] for name in others}}
     cells = {
         name: ["\n".join(textwrap.wrap(text, limit)) for text in column]
         for (name, column), limit in zip(columns.items(), limits, strict=True)
