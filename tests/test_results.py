@@ -1,6 +1,7 @@
 """Run folders: rows that are whole at every moment, and nothing dropped when they are read."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -90,6 +91,27 @@ def test_load_drops_nothing(tmp_path):
     assert "No such file" in rows["reason"][2]
     assert set(rows["status"]) <= set(STATUSES)
     assert set(FINISHED) < set(STATUSES)
+
+
+def test_numbers_in_paths_by_their_value(tmp_path):
+    names = ["10-a", "9-a", "9-a/trials/10", "9-a/trials/2", "b"]
+    for name in names:
+        write(tmp_path / name)
+    found = [str(Path(run).relative_to(tmp_path)) for run in load(tmp_path)["run"]]
+    assert found == ["9-a", "9-a/trials/2", "9-a/trials/10", "10-a", "b"]
+
+
+def test_whole_numbers_stay_whole_beside_rows_without_them(tmp_path):
+    """A lag of 100 is no lag of 100.0 because another row is broken; floats remain floats."""
+    write(tmp_path / "1", **{"task.T": 100, "rate": 1.0, "seed": 2**60})
+    write(tmp_path / "2", **{"task.T": None, "rate": None, "seed": 2**60 + 1})
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "result.json").write_text("{")
+    rows = load(tmp_path)
+    assert [str(value) for value in rows["task.T"]] == ["100", "<NA>", "<NA>"]
+    assert rows["rate"].dtype == float
+    assert rows["seed"].tolist()[:2] == [2**60, 2**60 + 1]
+    assert rows["sequences_to_solution"].tolist()[:2] == [5, 5]
 
 
 def test_load_of_nothing(tmp_path):

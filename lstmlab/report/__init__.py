@@ -3,10 +3,19 @@
     one_run      the summary and the picture of one run
     many_trials  the summary and the picture of many trials of one setting
     statistics   from the rows of many runs to one line for each group of trials
-    tables       these lines as Markdown, and numbers and paths as text
-    pictures     a run, and the trials of many settings, as PNG files
+    survival     sequences to solution, trials that used up their budget being censored
+    paired       two settings compared on equal seeds
+    ladders      the largest lag that each setting solves
+    unlike       the settings in which lines differ beyond the swept ones
+    tables       lines of statistics, numbers and paths as text
+    sections     the parts of a report: tables in words, and how to read them
+    formats      sections for a terminal, in Markdown and in LaTeX
+    html         sections, pictures and all runs as one page that sorts and filters
+    pictures     a run, and the trials of many settings, as PNG and SVG files
     curves       the learning curves of many trials, as a PNG file
-    page         report.md, report.csv and report.png of a folder of runs
+    bands        learning curves of groups with bands, and the shares not solved yet
+    aggregate    mean and interval over seeds of every scalar, as runs for TensorBoard
+    page         all files of the report on a folder of runs
     command      `lstmlab-report`
 
 Other rooms may import the names below.

@@ -6,24 +6,49 @@ import sys
 from lstmlab.files import say
 
 
-def main() -> None:
-    """Run the command: print the report on a folder of runs, and write it there."""
+def _parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     about = (
-        "One table over all runs in a folder: printed, and written as Markdown, csv and PNG. "
-        "The folder of one run gets its picture, too."
+        "Tables over all runs in a folder: printed, and written as Markdown, csv, LaTeX, HTML, PNG "
+        "and SVG. The folder of one run gets its picture, too."
     )
-    parser = argparse.ArgumentParser(prog="lstmlab-report", description=about)
-    parser.add_argument(
+    made = argparse.ArgumentParser(prog="lstmlab-report", description=about)
+    made.add_argument(
         "folder",
         nargs="?",
         default="outputs",
         help="folder with runs, at any depth, or of one run (default: outputs)",
     )
 
-    folder = parser.parse_args().folder
+    made.add_argument(
+        "--by",
+        metavar="COLUMN,...",
+        default="",
+        help="columns of the result rows: one line for each combination of their values, "
+        "such as cell,task.T (default: task, cell, learner and settings that differ)",
+    )
+    made.add_argument(
+        "--against",
+        metavar="TEXT",
+        default="",
+        help="compare all lines with the first one that has this in its name",
+    )
+    made.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write mean and interval over the trials of each line for TensorBoard, "
+        "as runs in FOLDER/aggregate",
+    )
+    return made
+
+
+def main() -> None:
+    """Run the command: print the report on a folder of runs, and write it there."""
+    given = _parser().parse_args()
+    by = [name.strip() for name in given.by.split(",") if name.strip()]
     from lstmlab.report.page import write  # loads pandas and matplotlib, which --help does not need
 
     try:
-        say(write(folder))
+        say(write(given.folder, by, given.against, given.tensorboard))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-report: {error}")

@@ -1,6 +1,7 @@
 """The picture of many trials of one setting: all their learning curves."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from lstmlab.report.pictures import WHOLE, save
 
+WORST = 1e300  # the error of a trial that failed: infinity cannot be interpolated
 SOURCE = 125  # characters of a line of the picture
 WIDE = 10  # a log scale of sequences, where the longest trial is so many times the typical one
 ENDS: dict[str, tuple[str, str]] = {  # how a trial ended -> colour of its curve, mark at its end
@@ -56,18 +58,32 @@ def median(curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:
     ends where a trial was not finished: what came then is not known. A trial that did not finish
     its first window is left out, unless it failed.
     """
+    sequences, [middle] = quantiles(curves, (0.5,))
+    return sequences, middle
+
+
+def quantiles(curves: list[Curve], shares: Sequence[float]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return quantiles of the error over all trials, against sequences; see `median`.
+
+    A quantile between a trial that failed and one that did not is NaN.
+
+    Args:
+        curves: One for each trial; at least one came to the end of its first window.
+        shares: The shares of trials below each quantile.
+    """
     lost = sum(one.end == "failed" and not len(one.sequences) for one in curves)
     curves = [one for one in curves if len(one.sequences)]
     known = [one.sequences[-1] for one in curves if one.end in ("not solved", "not finished")]
     grid = np.unique(np.concatenate([one.sequences for one in curves]))
     grid = grid[grid <= min(known, default=np.inf)]
-    beyond = {"failed": np.inf}
+    beyond = {"failed": WORST}
     values = [
         np.interp(grid, one.sequences, one.errors, right=beyond.get(one.end)) for one in curves
     ]
-    values += [np.full(len(grid), np.inf)] * lost
-    middle = np.median(values, axis=0)
-    return grid, np.where(np.isfinite(middle), middle, np.nan)
+    values += [np.full(len(grid), WORST)] * lost
+    highest = np.nanmax(np.concatenate([one.errors for one in curves]), initial=0.0)
+    found = np.quantile(values, shares, axis=0)
+    return grid, [np.where(one <= highest, one, np.nan) for one in found]
 
 
 def draw(curves: list[Curve], title: str, row: dict, path: Path) -> Path | None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
@@ -65,7 +67,7 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
 
     Args:
         lines: For each line a label, the rows that are trials, and the published means.
-        path: The PNG file.
+        path: The PNG file; an SVG file is written beside it.
 
     Returns:
         The path.
@@ -92,7 +94,7 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
 
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # one for each label
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
-    return save(figure, path)
+    return save_both(figure, path)
 
 
 def _points(
@@ -290,3 +292,11 @@ def save(figure: Figure, path: Path) -> Path:
     with whole(path) as draft:
         FigureCanvasAgg(figure).print_png(draft)
     return path
+
+
+def save_both(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, and as SVG beside it; returns the path. Raises WriteError."""
+    # equal results are equal files: no date, and names of parts that are not drawn by chance
+    with rc_context({"svg.hashsalt": "lstmlab"}), whole(path.with_suffix(".svg")) as draft:
+        FigureCanvasSVG(figure).print_svg(draft, metadata={"Date": None})
+    return save(figure, path)

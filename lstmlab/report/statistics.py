@@ -1,12 +1,15 @@
 """From the rows of many runs to one line of statistics for each group of trials."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
+from lstmlab.errors import refusal
+from lstmlab.report import survival
 from lstmlab.results import FINISHED
 
 NAMES = ["task", "cell", "learner"]
@@ -23,7 +26,7 @@ NUMBERS = (
 )
 
 
-def table(rows: pd.DataFrame) -> pd.DataFrame:
+def table(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Return one line for each task, cell and learner, and for each setting that differs within.
 
     A trial is a run that was solved, used up its budget, or failed in training; `unfinished`
@@ -31,32 +34,67 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         rows: One row for each run, as `lstmlab.results.load` returns them.
+        by: One line for each combination of values in these columns instead.
 
     Returns:
         The names and the differing settings of each group, and its statistics. share, low, high:
         the share solved and its 95 % Wilson interval. sequences_*: over the solved trials.
-        test_wrong_mean: over the trials that were tested. *_loss_mean: over the trials with a test
-        loss, of the network ('test') and of what it has to beat; NaN where a task has no such loss.
+        spent_* and time_*: over all trials, see `survival.line`. test_wrong_mean: over the trials
+        that were tested. *_loss_mean: over the trials with a test loss, of the network ('test') and
+        of what it has to beat; NaN where a task has no such loss.
+
+    Raises:
+        ValueError: There is no such column.
     """
-    return pd.DataFrame([{**names, **_line(part)} for names, part in groups(rows)])
+    return lines(groups(rows, by))
+
+
+def lines(found: list[tuple[dict, pd.DataFrame]]) -> pd.DataFrame:
+    """Return the statistics that `table` has, of `groups`."""
+    return pd.DataFrame([{**names, **_line(part)} for names, part in found])
 
 
 def summed(rows: pd.DataFrame) -> dict:
     """Return the statistics that `table` has, over all rows as one group of trials."""
-    return _line(_completed(rows))
+    return _line(completed(rows))
 
 
-def groups(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
-    """Return the rows that belong together: [(names and differing settings, their rows)]."""
+def groups(rows: pd.DataFrame, by: Sequence[str] = ()) -> list[tuple[dict, pd.DataFrame]]:
+    """Return the rows that belong together: [(names and differing settings, their rows)].
+
+    Args:
+        rows: As `results.load` returns them.
+        by: Columns that make a group. Default: task, cell, learner, and within these every setting
+            that differs.
+
+    Raises:
+        ValueError: There is no such column.
+    """
+    rows, names = completed(rows, by), list(by) or NAMES
     found = []
-    for names, group in _completed(rows).groupby(NAMES):
-        settings = _differing(group)
+    for values, group in rows.groupby(names, dropna=False):
+        named = dict(zip(names, values, strict=True))
+        settings = [] if by else differing(group)
         parts = group.groupby(settings, dropna=False) if settings else [((), group)]
-        for values, part in parts:
-            pairs = zip(settings, values, strict=True)
+        for chosen, part in parts:
+            pairs = zip(settings, chosen, strict=True)
             label = ", ".join(f"{name}={value}" for name, value in pairs)
-            found.append(({**dict(zip(NAMES, names, strict=True)), "settings": label}, part))
+            found.append(({**named, "settings": label}, part))
     return found
+
+
+def check_columns(rows: pd.DataFrame, by: Sequence[str]) -> None:
+    """Raise ValueError for a column that the rows do not have, with the nearest names."""
+    known = [str(name) for name in rows.columns]
+    for name in by:
+        if name not in known:
+            ends = {column.rpartition(".")[2]: column for column in known}
+            near = get_close_matches(name, known, 3) or [
+                ends[end] for end in get_close_matches(name, list(ends), 3)
+            ]
+            hint = f" (nearest: {', '.join(near)})" if near else ""
+            expected = f"a column of the result rows{hint}"
+            raise refusal("lstmlab.report", expected, {"by": name})
 
 
 def trials(part: pd.DataFrame) -> pd.DataFrame:
@@ -90,8 +128,13 @@ def wilson(successes: int, among: int) -> tuple[float, float]:
     return max(float(low), 0.0), min(float(high), 1.0)
 
 
-def _completed(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with all columns that statistics need, numbers being numbers."""
+def completed(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the rows with all columns that statistics need, numbers being numbers.
+
+    Raises:
+        ValueError: There is no column that `by` names.
+    """
+    check_columns(rows, by)
     columns = dict.fromkeys([*rows.columns, *NAMES, *NUMBERS])
     # rows of runs that never began lack most columns
     rows = rows.reindex(columns=list(columns))
@@ -99,12 +142,15 @@ def _completed(rows: pd.DataFrame) -> pd.DataFrame:
     rows[NAMES] = rows[NAMES].astype(object).fillna("?")
     # a figure that cannot be read as a number counts as unknown
     numbers = [*NUMBERS, *yardsticks(rows)]
-    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
+    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
     return rows
 
 
-def _differing(group: pd.DataFrame) -> list[str]:
-    """The settings (columns with a dot) that differ between rows; rows without settings aside."""
+def differing(group: pd.DataFrame) -> list[str]:
+    """Return the settings that differ between rows; rows without settings aside.
+
+    Settings are the columns with a dot.
+    """
     settings = [c for c in group.columns if "." in c and not NOT_SETTINGS.match(c)]
     known = group[group[settings].notna().any(axis=1)]
     # null in head.activation means the task's own; a run that was never built still has it
@@ -131,6 +177,7 @@ def _line(part: pd.DataFrame) -> dict:
         "sequences_median": sequences.median(),
         "sequences_min": sequences.min(),
         "sequences_max": sequences.max(),
+        **survival.line(counted),
         "test_wrong_mean": tested["test_wrong"].mean(),
         "test_size": tested["test_size"].max(),
         **losses.add_suffix("_mean"),

@@ -11,6 +11,12 @@ from lstmlab.results import FINISHED
 
 def markdown(lines: pd.DataFrame) -> str:
     """Return the lines of `statistics.table` as a Markdown table."""
+    # no numparse: the numbers are written out, and tabulate would write them anew
+    return in_words(lines).to_markdown(index=False, disable_numparse=True)
+
+
+def in_words(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `statistics.table` as text, in the columns that people read."""
     with_settings, with_losses = lines["settings"].any(), lines["test_loss_mean"].notna().any()
     to_beat = yardsticks(name.removesuffix("_mean") for name in lines)
 
@@ -18,10 +24,12 @@ def markdown(lines: pd.DataFrame) -> str:
     for line in lines.to_dict("records"):
         shown.append(
             {
-                **{name: line[name] for name in NAMES},
+                **{name: str(line[name]) for name in names_in(lines)},
                 **({"settings": line["settings"]} if with_settings else {}),
-                "trials": line["trials"],
+                "trials": f"{line['trials']:,}",
                 "solved (95 % Wilson)": _solved(line),
+                "mean to horizon (95 %)": _spent(line),
+                "median (95 %)": _time(line),
                 "sequences, mean": _number(line, "sequences_mean"),
                 "median": _number(line, "sequences_median"),
                 "range": _range(line),
@@ -31,8 +39,12 @@ def markdown(lines: pd.DataFrame) -> str:
                 "published": _published(line),
             }
         )
-    # no numparse: the numbers are written out, and tabulate would write them anew
-    return pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)
+    return pd.DataFrame(shown)
+
+
+def names_in(lines: pd.DataFrame) -> list[str]:
+    """Return the columns that name the lines of `statistics.table`, settings aside."""
+    return list(lines.columns[: list(lines.columns).index("settings")])
 
 
 def notes(rows: pd.DataFrame) -> str:
@@ -62,7 +74,12 @@ def to_beat(losses: dict) -> str:
 def label(names: dict) -> str:
     """Return the names of a group, its settings in a second line."""
     settings = f"\n{names['settings']}" if names["settings"] else ""
-    return ", ".join(names[name] for name in NAMES) + settings
+    told = (
+        str(value) if name in NAMES else f"{name}={value}"
+        for name, value in names.items()
+        if name != "settings"
+    )
+    return ", ".join(told) + settings
 
 
 def short(path: Path) -> Path:
@@ -79,6 +96,29 @@ def _solved(line: dict) -> str:
     if pd.isna(line["share"]):
         return f"{line['solved']}"
     return f"{line['solved']} ({line['share']:.0%}; {line['low']:.0%}-{line['high']:.0%})"
+
+
+def _spent(line: dict) -> str:
+    """The restricted mean over all trials, its interval, and what it is restricted to."""
+    mean, horizon = _number(line, "spent_mean"), _number(line, "spent_horizon")
+    return mean and f"{mean}{between(line['spent_low'], line['spent_high'])} of {horizon}"
+
+
+def _time(line: dict) -> str:
+    """The median by Kaplan and Meier; 'open' where it is beyond what was watched."""
+    if pd.isna(line["spent_mean"]):
+        return ""
+    middle, low, high = (_number(line, f"time_{name}") for name in ("median", "low", "high"))
+    return f"{middle or 'open'} ({low or 'open'}-{high or 'open'})"
+
+
+def between(low: float, high: float, digits: int = 0) -> str:
+    """Return an interval in brackets, after a space; '' if it is not known."""
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    if min(low, high) < 0:
+        return f" ({low:,.{digits}f} to {high:,.{digits}f})"
+    return f" ({low:,.{digits}f}-{high:,.{digits}f})"
 
 
 def _range(line: dict) -> str:

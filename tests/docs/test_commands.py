@@ -24,6 +24,7 @@ from pages import PAGES, ROOT, Block, blocks, commands
 from lstmlab import config, describe
 from lstmlab.bench.command import _parser as bench_parser
 from lstmlab.explain.command import _parser as explain_parser
+from lstmlab.report.command import _parser as report_parser
 from lstmlab.runs.build import build
 
 Words = list[str]
@@ -93,9 +94,8 @@ def check_explain(words: Words, folder: Path) -> None:
 
 
 def check_report(words: Words, folder: Path) -> None:
-    """One folder; test_evening.py runs it."""
-    assert len(words) == 1
-    assert not words[0].startswith("-")
+    """Known options; test_evening.py runs it, and tests/report with each option."""
+    assert report_parser().parse_args(words).folder == words[0]
 
 
 def check_bench(words: Words, folder: Path) -> None:
