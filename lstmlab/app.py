@@ -25,6 +25,16 @@ from lstmlab.runs.identity import of_the_run
 from lstmlab.runs.settings import check_read
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+def _cores() -> int:
+    """The cores for trials side by side: those of this process, or fewer if the user says so."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    said = [os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")]
+    return min([here or 1, *(int(one) for one in said if one.isdecimal() and int(one))])
+
+
+CORES = _cores()  # before a run sets these variables for TensorFlow
 _failures: list[BaseException] = []  # of the run, kept for main
 
 
@@ -141,8 +151,7 @@ def _run_here(begun: begin.Begun, settings: dict, choices: dict) -> None:
 
     folder = begun.run.folder
     try:
-        cores = len(os.sched_getaffinity(0))
-        trials.run(settings, folder, choices, prepared=begun.prepared, cores=cores)
+        trials.run(settings, folder, choices, prepared=begun.prepared, cores=CORES)
     finally:
         from lstmlab import report
 

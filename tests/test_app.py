@@ -18,6 +18,8 @@ from composed import SMALL
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 
+from lstmlab import app
+
 PROGRAM = str(Path(sys.executable).parent / "lstmlab")
 ENDLESS = (
     "trainer.budget=10000000",
@@ -228,6 +230,17 @@ def test_bad_command_lines_are_one_line(arguments, words, tmp_path):
     assert out == ""
     assert json.loads((tmp_path / "used" / "result.json").read_text())["sequences"] == 5
     assert len(rows(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
+def test_the_usual_variables_bound_the_cores(name, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    for other in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(other, raising=False)
+    assert app._cores() == 4
+    for value, cores in (("1", 1), ("3", 3), ("99", 4), ("0", 4), ("many", 4)):
+        monkeypatch.setenv(name, value)
+        assert app._cores() == cores
 
 
 def test_flags_may_stand_among_the_settings(tmp_path):

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,18 +17,39 @@ from typing import Any
 SOURCES = ("simd.py", "functions.py")  # what kernels are compiled together with
 
 
+@functools.cache
 def folder() -> Path:
-    """Where kernels are kept: LSTMLAB_CACHE, else the user's cache folder, else a temporary one."""
+    """Where kernels are kept: LSTMLAB_CACHE, else the user's cache folder, else a temporary one.
+
+    The temporary one is taken only if nobody else can write to it: what it holds is run.
+
+    Raises:
+        OSError: There is none.
+    """
     own = os.environ.get("LSTMLAB_CACHE")
     base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for place in (base / "lstmlab", Path(tempfile.gettempdir()) / f"lstmlab-{os.getuid()}"):
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
-                return place
-        except OSError:
-            continue
-    raise OSError("native: no folder in which kernels can be kept; LSTMLAB_CACHE names one")
+    first, second = base / "lstmlab", Path(tempfile.gettempdir()) / f"lstmlab-{os.getuid()}"
+    if _writable(first):
+        return first
+    if not _writable(second, mode=0o700) or not _private(second):
+        raise OSError(f"no folder for it, neither {first} nor {second}; LSTMLAB_CACHE names one")
+    print(f"native: {first} cannot be written, kernels are kept in {second}", file=sys.stderr)
+    return second
+
+
+def _writable(place: Path, mode: int = 0o777) -> bool:
+    try:
+        place.mkdir(mode=mode, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return True
+    except OSError:
+        return False
+
+
+def _private(place: Path) -> bool:
+    """Whether a folder is the user's own, and nobody else can write to it."""
+    about = place.lstat()
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
 
 
 @functools.cache
@@ -37,7 +59,9 @@ def missing() -> str:
         importlib.import_module("lstmlab.native.functions")
     except Exception as error:  # no Numba, or one that this Python or NumPy does not suit
         return " ".join(str(error).split()) or type(error).__name__
-    return ""
+    import numba
+
+    return "NUMBA_DISABLE_JIT is set" if getattr(numba.config, "DISABLE_JIT", 0) else ""
 
 
 @functools.cache
@@ -78,7 +102,7 @@ def compiled(source: str) -> Callable:
 def _kept(name: str, source: str) -> Any:
     """The kernel, from a file in the cache."""
     path = folder() / f"{name}.py"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != source.encode():  # or it is damaged
         draft = path.with_suffix(f".{os.getpid()}")
         try:
             draft.write_text(source)

@@ -5,7 +5,7 @@ of vectors. + - * / act on two vectors, and on a vector and a number. `spread` m
 number, `stack` an array of vectors in fast memory, and `gather` a vector of L numbers that lie
 elsewhere.
 
-No index is checked. Check shapes before a kernel is entered (see lstmlab.native.doors).
+No index is checked. Check shapes before a kernel is entered (see lstmlab.native.engine).
 """
 
 import operator

@@ -1,6 +1,6 @@
 """Write the source of a kernel: many trials, one in each lane, over a number of sequences.
 
-`source` puts the parts together. What a learner does is in `rules`; the sums, the blocks and the
+`kernel` puts the parts together. What a learner does is in `rules`; the sums, the blocks and the
 readout, which all share, are here. All sizes are literals in the text, so that the compiler knows
 them.
 """

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from lstmlab.checks import integer
 from lstmlab.errors import refusal
 from lstmlab.heads import Head
 from lstmlab.learners.base import Learner
@@ -122,7 +123,8 @@ class Auto(_SideBySide):
 
     Args:
         window, budget, batch_size, training_set, chunk: See KerasFit.
-        steps_per_execution, jit_compile: See KerasFit; for Keras only.
+        steps_per_execution: See KerasFit; here the most, as far as windows are multiples.
+        jit_compile: See KerasFit; for Keras only.
 
     Attributes:
         side_by_side: Whether it is native, known after `prepare`.
@@ -131,6 +133,24 @@ class Auto(_SideBySide):
     Raises:
         ValueError: As KerasFit.
     """
+
+    def __init__(
+        self,
+        window: int = 1000,
+        budget: int = 300_000,
+        batch_size: int = 1,
+        steps_per_execution: int = 50,
+        jit_compile: bool = True,
+        training_set: int | None = None,
+        chunk: int | None = None,
+    ):
+        super().__init__(window, budget, batch_size, 1, jit_compile, training_set, chunk)
+        integer("Auto", "trainer.steps_per_execution", steps_per_execution)
+        self.steps_per_execution = max(
+            steps
+            for steps in range(1, min(steps_per_execution, window // batch_size) + 1)
+            if window % (batch_size * steps) == 0
+        )
 
     def prepare(
         self, task: Task, cell: Any, head: Head, learner: Learner, optimizer: Any

@@ -82,7 +82,53 @@ def test_a_folder_that_cannot_be_written_falls_back(tmp_path):
     hits, misses, folder = ended(start(tmp_path, TMPDIR=str(other)))
     assert (hits, misses) == (0, 1)
     assert folder.startswith(str(other))
-    assert ended(start(tmp_path, TMPDIR=str(other)))[:2] == (1, 0)
+    again = start(tmp_path, TMPDIR=str(other))
+    out, error = again.communicate()
+    assert out.split()[:2] == ["1", "0"]
+    assert error == (
+        f"native: {tmp_path / 'lstmlab'} cannot be written, kernels are kept in {folder}\n"
+    )
+
+
+@pytest.mark.parametrize("who", ["others write", "another place"])
+def test_a_temporary_folder_that_others_can_write_is_not_used(who, tmp_path):
+    """What it holds would be run."""
+    (tmp_path / "lstmlab").write_text("")
+    other = tmp_path / "other"
+    other.mkdir()
+    shared = other / f"lstmlab-{os.getuid()}"
+    if who == "others write":
+        shared.mkdir()
+        shared.chmod(0o777)
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        shared.symlink_to(tmp_path / "elsewhere")
+    process = start(tmp_path, TMPDIR=str(other))
+    out, error = process.communicate()
+    assert (out, process.returncode) == ("", 1)  # the program asks for the folder at its end
+    told, _, rest = error.partition("\n")
+    assert told.startswith("native: the kernel is compiled but cannot be kept: no folder for it,")
+    assert told.endswith("LSTMLAB_CACHE names one")
+    assert "OSError: no folder for it" in rest
+    assert not list(shared.iterdir())
+
+
+def test_a_damaged_kernel_is_written_again(tmp_path):
+    ended(start(tmp_path))
+    [path] = (tmp_path / "lstmlab").glob("kernel_*.py")
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    assert sum(ended(start(tmp_path))[:2]) == 1
+    assert path.read_text() == whole
+
+
+def test_a_compiler_that_is_turned_off():
+    told = "from lstmlab.native.compiled import missing; print(missing())"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "NUMBA_DISABLE_JIT is set\n"
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="nothing is read-only for an administrator")

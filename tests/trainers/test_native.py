@@ -270,3 +270,16 @@ def test_auto_takes_kernels_where_it_can(monkeypatch):
     assert (auto.side_by_side, "No module named 'numba'" in auto.note) == (False, True)
     with pytest.raises(ValueError, match="No module named 'numba'"):
         prepared(Native)
+
+
+@pytest.mark.parametrize(
+    ("window", "batch", "asked", "taken"),
+    [(1000, 1, 50, 50), (1000, 40, 50, 25), (500, 1, 300, 250), (21, 3, 50, 7), (7, 7, 50, 1)],
+)
+def test_auto_executes_as_many_steps_at_once_as_fit_into_a_window(window, batch, asked, taken):
+    auto = Auto(window=window, batch_size=batch, steps_per_execution=asked)
+    assert auto.steps_per_execution == taken
+    with pytest.raises(ValueError, match="a multiple of"):
+        Auto(window=1000, batch_size=7)
+    with pytest.raises(ValueError, match=r"trainer\.steps_per_execution=0"):
+        Auto(steps_per_execution=0)
