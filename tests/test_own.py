@@ -389,7 +389,8 @@ def test_one_run_a_sweep_and_the_page_of_a_run_elsewhere(place, monkeypatch):
         done = run("lstmlab", flag, "task=echo", *SMALL, cwd=place / working)
         assert done.returncode == 0, done.stderr
         jobs = ("task=echo", "seed=0,1", "hydra.launcher.n_jobs=2", *SMALL)
-        done = run("lstmlab", "-m", flag, *jobs, cwd=place / working)
+        # of its own name, or it would find the runs of the sweep before
+        done = run("lstmlab", "-m", flag, *jobs, f"sweep=by{len(flag)}", cwd=place / working)
         assert done.returncode == 0, done.stderr
     assert statuses(place / "mylab") == ["budget"] * 3
     assert statuses(place / "elsewhere") == ["budget"] * 6
