@@ -31,6 +31,8 @@ def unlike(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     named = {*by} | {
         part.partition("=")[0] for names, _ in found for part in names["settings"].split(", ")
     }
+    # the name of an option tells its class
+    named |= {f"{name}._target_" for name in by or ("task", "cell", "learner")}
     mixed = {setting for _, part in found for setting in differing(part)} if by else set()
     lines = []
     for task, group in completed(rows, by).groupby("task"):

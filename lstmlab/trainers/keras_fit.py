@@ -48,25 +48,34 @@ class KerasFit:
         training_set: int | None = None,
         chunk: int | None = None,
     ):
+        owner = type(self).__name__
+
         def count(name: str, value: int | None, optional: bool = False) -> Any:
-            return checks.integer("KerasFit", f"trainer.{name}", value, optional=optional)
+            return checks.integer(owner, f"trainer.{name}", value, optional=optional)
 
         self.window = count("window", window)
         self.budget = -(-count("budget", budget) // window) * window
         self.batch_size = count("batch_size", batch_size)
-        self.steps_per_execution = count("steps_per_execution", steps_per_execution)
         self.training_set = count("training_set", training_set, optional=True)
         self.chunk = count("chunk", chunk, optional=True)
-        self.jit_compile = checks.flag("KerasFit", "trainer.jit_compile", jit_compile)
-
-        at_once = batch_size * steps_per_execution
-        if window % at_once:
-            expected = f"a multiple of trainer.batch_size * trainer.steps_per_execution = {at_once}"
-            raise refusal("KerasFit", expected, {"trainer.window": window})
+        self.jit_compile = checks.flag(owner, "trainer.jit_compile", jit_compile)
+        if window % batch_size:
+            expected = f"a multiple of trainer.batch_size={batch_size}"
+            raise refusal(owner, expected, {"trainer.window": window})
+        self.steps_per_execution = self._at_once(count("steps_per_execution", steps_per_execution))
         if training_set is not None and (chunk is not None or training_set % batch_size):
             expected = f"a multiple of trainer.batch_size={batch_size}, and trainer.chunk=null"
             received = {"trainer.training_set": training_set, "trainer.chunk": chunk}
-            raise refusal("KerasFit", expected, received)
+            raise refusal(owner, expected, received)
+
+    def _at_once(self, steps: int) -> int:
+        """Weight changes in one call of the compiled training."""
+        if self.window % (self.batch_size * steps):
+            together = self.batch_size * steps
+            expected = "a multiple of trainer.batch_size * trainer.steps_per_execution = "
+            received = {"trainer.window": self.window}
+            raise refusal(type(self).__name__, f"{expected}{together}", received)
+        return steps
 
     def prepare(
         self, task: Task, cell: Any, head: Head, learner: Learner, optimizer: Any
@@ -86,7 +95,7 @@ class KerasFit:
                 "trainer.training_set": self.training_set,
                 "trainer.batch_size": self.batch_size,
             }
-            raise refusal("KerasFit", expected, received)
+            raise refusal(type(self).__name__, expected, received)
 
         readouts = task.readouts if self.chunk is None else min(task.readouts, self.chunk)
         log = SequenceLog(self.window, readouts, task.outputs)

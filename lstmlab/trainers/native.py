@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from lstmlab.checks import integer
 from lstmlab.errors import refusal
 from lstmlab.heads import Head
 from lstmlab.learners.base import Learner
@@ -134,23 +133,9 @@ class Auto(_SideBySide):
         ValueError: As KerasFit.
     """
 
-    def __init__(
-        self,
-        window: int = 1000,
-        budget: int = 300_000,
-        batch_size: int = 1,
-        steps_per_execution: int = 50,
-        jit_compile: bool = True,
-        training_set: int | None = None,
-        chunk: int | None = None,
-    ):
-        super().__init__(window, budget, batch_size, 1, jit_compile, training_set, chunk)
-        integer("Auto", "trainer.steps_per_execution", steps_per_execution)
-        self.steps_per_execution = max(
-            steps
-            for steps in range(1, min(steps_per_execution, window // batch_size) + 1)
-            if window % (batch_size * steps) == 0
-        )
+    def _at_once(self, steps: int) -> int:
+        batches = self.window // self.batch_size
+        return max(k for k in range(1, min(steps, batches) + 1) if batches % k == 0)
 
     def prepare(
         self, task: Task, cell: Any, head: Head, learner: Learner, optimizer: Any

@@ -119,6 +119,15 @@ def test_settings_that_follow_a_cell_are_told():
     }
 
 
+def test_the_class_of_an_option_goes_without_saying():
+    one = {"learner": "truncated1997", "learner._target_": "lstmlab.learners.Truncated1997"}
+    other = {"learner": "bptt", "learner._target_": "lstmlab.learners.BPTT"}
+    assert unlike(rows(one, other)).empty
+    mixed = unlike(rows(one, other), ["cell"])
+    assert mixed["setting"].tolist() == ["learner._target_"]
+    assert mixed["within"].tolist() == [True]
+
+
 def test_swept_settings_stand_in_the_names():
     assert unlike(rows({}, {"task.T": 200})).empty
 

@@ -279,7 +279,7 @@ def test_auto_takes_kernels_where_it_can(monkeypatch):
 def test_auto_executes_as_many_steps_at_once_as_fit_into_a_window(window, batch, asked, taken):
     auto = Auto(window=window, batch_size=batch, steps_per_execution=asked)
     assert auto.steps_per_execution == taken
-    with pytest.raises(ValueError, match="a multiple of"):
+    with pytest.raises(ValueError, match=r"^Auto: expected a multiple of trainer\.batch_size=7"):
         Auto(window=1000, batch_size=7)
     with pytest.raises(ValueError, match=r"trainer\.steps_per_execution=0"):
         Auto(steps_per_execution=0)
