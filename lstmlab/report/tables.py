@@ -1,10 +1,10 @@
 """Statistics as Markdown; numbers, losses and paths as text."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
+from lstmlab import files
 from lstmlab.report.statistics import NAMES, yardsticks
 from lstmlab.results import FINISHED
 
@@ -84,8 +84,7 @@ def label(names: dict) -> str:
 
 def short(path: Path) -> Path:
     """Return the path as seen from the working directory, if it is inside it."""
-    relative = os.path.relpath(path)
-    return Path(relative) if not relative.startswith("..") else path
+    return Path(files.shown(path))
 
 
 def _number(line: dict, name: str, digits: int = 0) -> str:
