@@ -146,6 +146,7 @@ def draw(raw: pd.DataFrame, path: str) -> None:
         axis.set(title=f"Time of a step of one trial, nanoseconds ({learner})", yscale="log")
         axis.set_xticks(range(len(names)), names)
         axis.margins(y=0.2)
+        axis.set_ylim(top=8 * axis.get_ylim()[1])  # room for the legend
         axis.legend(fontsize=7, ncols=3)
     if len(lengths):
         left = axes[-1]

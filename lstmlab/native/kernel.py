@@ -67,15 +67,10 @@ class _Kernel:
         self.block = Block(cell, cut=back and plan.scope == "all")
         # sensitivities need the inputs as columns
         self.symbols = plan.symbols and plan.rule != "sensitivities"
-        made = RULES[plan.rule]
-        if back:
-            made = type("Scoped", (Backward,), {"scope": plan.scope})
-        self.rule = made(self.layout, self.block, self.symbols)
-        self.back = back
-        self.last = self.rule.last
-        self.names = Names("tape[zu + ", f"tape[zn + {self.layout.features} + ", "kept[ku + ")
-        if not back:
-            self.names = Names()
+        self.rule = RULES[plan.rule](self.layout, self.block, self.symbols, plan.scope)
+        self.back, self.last, self.names = back, self.rule.last, Names()
+        if back:  # through steps that are kept
+            self.names = Names("tape[zu + ", f"tape[zn + {self.layout.features} + ", "kept[ku + ")
         self.phases = Phases(self.block.program, self._reads, self._stores())
 
     def written(self) -> Written:

@@ -14,8 +14,6 @@ class Backward(OneStep):
     scope: 'none' cuts nothing (BPTT); 'all' and 'gates' as in learners/truncated1997.py.
     """
 
-    scope = "none"
-
     def make(self) -> None:
         cell = self.layout.cell
         self.cut = self.scope != "none"

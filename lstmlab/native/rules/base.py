@@ -23,8 +23,8 @@ class Rule:
     learns = False
     carried = 0
 
-    def __init__(self, layout: Layout, block: Block, symbols: bool):
-        self.layout, self.block, self.symbols = layout, block, symbols
+    def __init__(self, layout: Layout, block: Block, symbols: bool, scope: str = "none"):
+        self.layout, self.block, self.symbols, self.scope = layout, block, symbols, scope
         self.program = block.program
         self.last = max(layout.stages, default=0)
         self.stores: list[Store] = []
