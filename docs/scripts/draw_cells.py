@@ -274,7 +274,14 @@ class _Wiring:
             or (name == "candidate" and cell.reset_gate is not None)
         ):
             return "$x_t$"
-        whose = {"full": "", "by_element": " (own cell)", "block_diagonal": " (own head)"}[kind]
+        if kind == "gates":
+            return "$x_t$, all gates$_{\\,t-1}$"
+        whose = {
+            "full": "",
+            "cells": "",
+            "by_element": " (own cell)",
+            "block_diagonal": " (own head)",
+        }[kind]
         gates = kind == "full" and (
             cell.feedback == "all" or (cell.feedback == "gates_to_gates" and name != "candidate")
         )

@@ -25,7 +25,13 @@ FUNCTIONS = {
     "g1997": "[-2, 2]",
     "h1997": "[-1, 1]",
 }
-READS = {"full": "cells", "by_element": "own cell", "block_diagonal": "own head", "none": "nothing"}
+READS = {
+    "full": "cells",
+    "cells": "cells",
+    "by_element": "own cell",
+    "block_diagonal": "own head",
+    "none": "nothing",
+}
 
 
 def table() -> str:

@@ -133,6 +133,9 @@ def _recurrence(cell: Any) -> None:
         if cell.feedback == "none" and kind not in ("full", "none"):
             expected = "'none', or 'full' as by default, because feedback='none' reads nothing back"
             raise refusal(HERE, expected, {argument: kind})
+        if kind == "gates" and cell.feedback != "all":
+            expected = "another kind without feedback='all', where no gate is fed back to it"
+            raise refusal(HERE, expected, {argument: kind, "feedback": cell.feedback})
     if cell.heads > 1 and "block_diagonal" not in kinds.values():
         expected = "1 where nothing is read back by recurrent='block_diagonal'"
         raise refusal(HERE, expected, {"heads": cell.heads})

@@ -62,7 +62,7 @@ LETTERS = {net.name: net.letter for net in NETS}
 
 LOGARITHMS = ("sigmoid", "exponential")  # their logarithm is finite wherever the pre-activation is
 PEEPHOLES = (None, "previous", "current")
-RECURRENCES = ("full", "block_diagonal", "by_element", "none")
+RECURRENCES = ("full", "cells", "gates", "block_diagonal", "by_element", "none")
 
 
 def mover(gates: Any, moved: str) -> Entry | None:
@@ -196,9 +196,9 @@ class Gate:
             name), or None for no bias weight.
         peephole: None, or the cell state that the gate sees through one weight per cell of its
             block: 'previous' s_tm1, or 'current' s_t (only the output gate).
-        recurrent: The part of y_tm1 that it has as recurrent input: 'full', 'block_diagonal' (the
-            cells of its head), 'by_element' (the cells of its block) or 'none'. Only 'full' gates
-            also have the fed-back gates as input.
+        recurrent: Its recurrent inputs: 'full' (all that is fed back), 'cells' (y_tm1 alone),
+            'gates' (the gates that are fed back alone, with feedback='all'), 'block_diagonal' (the
+            cells of its head), 'by_element' (the cells of its block) or 'none'.
 
     Raises:
         ValueError: For any other value. The cell rejects a list whose length is not the number of

@@ -18,7 +18,7 @@ class Product(NamedTuple):
 
     Attributes:
         weight: Its name in the cell.
-        kind: As Gate.recurrent, or 'gates': only from gates that are fed back.
+        kind: As Gate.recurrent; 'gates' also with feedback='gates_to_gates'.
         nets: {name: size} of the pre-activations, in the order of its columns.
         alone: Whether it is only the candidate's, behind a reset gate.
     """
@@ -33,9 +33,10 @@ class Recurrence:
     """The recurrent weights of a GatedCell, by their shapes.
 
         full            [hidden, nets]                reads every hidden value that is fed back
+        cells           [n, nets]                     reads the outputs alone
+        gates           [gates, nets]                 reads the gates that are fed back
         block_diagonal  [heads, n/heads, nets/heads]  reads the cells of the own head
         by_element      [pre-activations, n]          reads the own cells, through one weight each
-        gates           [gates, gates]                feedback 'gates_to_gates': gates read gates
 
     Args:
         nets: {name: size} of the pre-activations.
@@ -46,6 +47,8 @@ class Recurrence:
 
     WEIGHTS = {
         "full": "recurrent_kernel",
+        "cells": "cell_recurrent_kernel",
+        "gates": "gate_recurrent_kernel",
         "block_diagonal": "recurrent_blocks",
         "by_element": "recurrent_elements",
     }
@@ -80,13 +83,15 @@ class Recurrence:
 
         gates = {name: size for name, size in nets.items() if name != "candidate"}
         if feedback == "gates_to_gates" and gates:
-            self.products.append(Product("gate_recurrent_kernel", "gates", gates, False))
+            self.products.append(Product(self.WEIGHTS["gates"], "gates", gates, False))
 
     def shape(self, product: Product, hidden: int) -> tuple[int, ...]:
         """The shape of a product's weight, the hidden layer being `hidden` values wide."""
         width = sum(product.nets.values())
         if product.kind == "full":
             return self.units if self.feedback == "gates_to_gates" else hidden, width
+        if product.kind == "cells":
+            return self.units, width
         if product.kind == "gates":
             return hidden - self.units, width
         if product.kind == "block_diagonal":
@@ -99,7 +104,7 @@ class Recurrence:
             return ops.matmul(hidden[:, self.units :], weight)
         if product.kind != "full" or self.feedback == "gates_to_gates":
             hidden = first(hidden, self.units)
-        if product.kind == "full":
+        if product.kind in ("full", "cells"):
             return ops.matmul(hidden, weight)
         if product.kind == "by_element":
             rows = zip(product.nets.values(), ops.unstack(weight), strict=True)

@@ -132,7 +132,7 @@ def _shared(cell: Any) -> dict[int, dict[str, int]]:
     if not hasattr(cell, "nets"):
         return {}
     # only these have a column for each pre-activation: the others are cut by head or by row
-    recurrent = [p for p in cell.recurrence.products if p.kind in ("full", "gates")]
+    recurrent = [p for p in cell.recurrence.products if p.kind in ("full", "cells", "gates")]
     found = {id(getattr(cell, product.weight)): product.nets for product in recurrent}
     found |= {id(cell.kernel): cell.nets, id(cell.bias): cell._biased}
     return {weight: nets for weight, nets in found.items() if len(nets) > 1}

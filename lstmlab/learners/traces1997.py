@@ -182,7 +182,7 @@ def to_weights(cell: Any, layout: Layout, rows: dict) -> list:
         )
     for product in cell.recurrence.products:
         weight, of_nets = getattr(cell, product.weight), columns_of("hidden", product.nets)
-        if product.kind == "full":
+        if product.kind in ("full", "cells"):
             of_weight = of_nets[: weight.shape[0]]
         elif product.kind == "gates":
             of_weight = of_nets[cell.units :]

@@ -188,7 +188,7 @@ class Layout:
             first = sum(product.nets[other] for other in before)
             part = "kept" if product.alone else "hidden"
             start = self.start(part)
-            if product.kind == "full":
+            if product.kind in ("full", "cells"):
                 segment = Segment(part, start, entries.shape[0])
                 places = entries[:, first : first + size].T
             elif product.kind == "gates":

@@ -1,12 +1,9 @@
-"""One job of a sweep, as a program: `python -m lstmlab.runs.job FOLDER [PARENT]`.
-
-It runs the settings in FOLDER/run.yaml in this process, and stops, as on Ctrl-C, when the process
-PARENT that started it is gone.
-"""
+"""One job of a sweep, in the process that was forked for it."""
 
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 from lstmlab import files
@@ -16,22 +13,36 @@ from lstmlab.runs.signals import stop_without
 from lstmlab.runs.train import RunError
 from lstmlab.runs.trials import run
 
+INTERRUPTED = 130
 
-def main() -> None:
-    """Entry point of the program; exit code 0, 1 (failed) or 130 (interrupted)."""
-    folder, parents = Path(sys.argv[1]), sys.argv[2:]
-    made_from = kept.read(folder)
+
+def carry_out(folder: Path, parent: int) -> int:
+    """Run the settings in FOLDER/run.yaml in this process.
+
+    Args:
+        folder: The folder of the run.
+        parent: The process that started this one; when it is gone, the job stops as on Ctrl-C.
+
+    Returns:
+        The exit code of the process: 0, 1 (failed) or 130 (interrupted).
+    """
     try:
-        _listen(parents)
+        _listen(parent)
+        made_from = kept.read(folder)
         import_as(made_from.settings, made_from.runtime)
         try:
             run(made_from.settings, folder, made_from.choices, progress=False)
         finally:
             _say_trials(folder)
     except RunError as error:
-        sys.exit(f"lstmlab: {error}")
+        print(f"lstmlab: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def _say_trials(folder: Path) -> None:
@@ -42,15 +53,10 @@ def _say_trials(folder: Path) -> None:
         files.say(report.summary_of_trials(folder))
 
 
-def _listen(parents: list[str]) -> None:
+def _listen(parent: int) -> None:
     """Let signals, and the end of the parent, interrupt this process."""
     for stop in (signal.SIGINT, signal.SIGTERM):  # a sweep in the background ignores SIGINT
         signal.signal(stop, signal.default_int_handler)
-    for parent in parents:
-        threading.Thread(target=stop_without, args=(int(parent),), daemon=True).start()
+    threading.Thread(target=stop_without, args=(parent,), daemon=True).start()
     # a sweep starts its jobs with SIGINT blocked
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-if __name__ == "__main__":
-    main()

@@ -1,17 +1,19 @@
 """Sweeps: many runs, each in a process of its own, as many at a time as the launcher has workers.
 
-A sweep has three layers of processes: the leader, the launcher's workers, and one for each job
-(lstmlab.runs.job). It stops in an orderly way: Ctrl-C writes the file `stop` in the sweep's folder,
-each worker that sees it interrupts its job, and the job writes its row. joblib itself would kill
-all processes before any row is written.
+A sweep has four layers of processes: the leader, the launcher's workers, for each of them one that
+has loaded TensorFlow (lstmlab.runs.warm), and one for each job (lstmlab.runs.job). It stops in an
+orderly way: Ctrl-C writes the file `stop` in the sweep's folder, each worker that sees it
+interrupts its job, and the job writes its row. joblib itself would kill all processes before any
+row is written.
 """
 
 import os
 import signal
-import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,13 +26,16 @@ from lstmlab.config import one_line
 from lstmlab.errors import refusal
 from lstmlab.runs.begin import refusing
 from lstmlab.runs.launch import Sorted, resume
+from lstmlab.runs.warm import Warm
 
 if TYPE_CHECKING:
     from lstmlab.results import Run  # loads pandas
 
 EXIT_INTERRUPTED = 130
 STOP = "stop"  # the file that tells all workers of a sweep to stop
+PATIENCE = 30.0  # seconds in which a job that is to stop has written its end
 led: list["Led"] = []  # the sweeps that this process leads
+warmed: dict[str, Warm] = {}  # threads of a run -> the process that forks runs for this worker
 
 
 class Leader:
@@ -59,7 +64,7 @@ def run_in_own_process(run: "Run", leader: Leader, lock: int) -> None:
     if leader.stops():
         run.end_if_running("interrupted", "the sweep was stopped before this job began")
     else:
-        code = _wait(_start(run.folder, lock), leader)
+        code = _carry_out(run.folder, lock, leader)
         if leader.stops():
             reason = f"the sweep was stopped; the process ended with exit code {code}"
             run.end_if_running("interrupted", reason)
@@ -70,31 +75,47 @@ def run_in_own_process(run: "Run", leader: Leader, lock: int) -> None:
         os._exit(EXIT_INTERRUPTED)  # otherwise this worker would go on with the waiting jobs
 
 
-def _start(folder: Path, lock: int) -> subprocess.Popen:
-    """Start the job in its own session, which no Ctrl-C and no signal to the group reaches."""
-    # -P: the working folder comes last in sys.path here too, see lstmlab.config.import_as
-    command = [sys.executable, "-P", "-m", "lstmlab.runs.job", str(folder), str(os.getpid())]
+def _carry_out(folder: Path, lock: int, leader: Leader) -> int:
+    """Fork the job and return its exit code; once the sweep stops, interrupt the job."""
     with open(folder / "log.txt", "ab") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=(lock,),
-        )
-
-
-def _wait(job: subprocess.Popen, leader: Leader) -> int:
-    """Return the job's exit code; once the sweep stops, interrupt the job, which writes its row."""
+        warm = _warm(log)
+        job = warm.fork(folder, log, lock)
     asked = False
-    while True:
+    while job:
         try:
-            return job.wait(timeout=0.3)
-        except subprocess.TimeoutExpired:
-            if not asked and leader.stops():
-                job.send_signal(signal.SIGINT)
-                asked = True
+            code = warm.wait(0.3)
+        except ChildProcessError:
+            _wait_until_gone(job)
+            break
+        if code is not None:
+            return code
+        if not asked and leader.stops():
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(job, signal.SIGINT)
+            asked = True
+    warmed.clear()
+    return warm.end()
+
+
+def _warm(log: Any) -> Warm:
+    """The process that forks for this worker, started anew where runs have other threads."""
+    threads = os.environ["OMP_NUM_THREADS"]  # see begin.environment; read when libraries are loaded
+    if threads not in warmed:
+        for other in warmed.values():
+            other.end()
+        warmed.clear()
+        warmed[threads] = Warm(log)
+    return warmed[threads]
+
+
+def _wait_until_gone(job: int) -> None:
+    """Wait for a job that has lost its parent, and so writes its row and ends."""
+    end = time.monotonic() + PATIENCE
+    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.kill(job, 0)
+            time.sleep(0.1)
+        os.kill(job, signal.SIGKILL)
 
 
 class Sweep(Callback):

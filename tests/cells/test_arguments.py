@@ -26,7 +26,7 @@ GATE = (
     "expected a Gate, the name of an activation, None (no gate: the constant 1), "
     "'closed' (the constant 0)"
 )
-KINDS = "('full', 'block_diagonal', 'by_element', 'none')"
+KINDS = "('full', 'cells', 'gates', 'block_diagonal', 'by_element', 'none')"
 PARTNER = "expected the name of another gate with a Gate of its own, here one of"
 BIASED = "expected the name of another gate with a bias of its own, here one of"
 
@@ -328,6 +328,16 @@ CELLS = {
         {"forget_gate": Gate(recurrent="by_element"), "feedback": "none"},
         "expected 'none', or 'full' as by default, because feedback='none' reads nothing back",
         "forget_gate.recurrent='by_element'",
+    ),
+    "gates alone where none is fed back": (
+        {"candidate_recurrent": "gates"},
+        "expected another kind without feedback='all', where no gate is fed back to it",
+        "candidate_recurrent='gates', feedback='cells'",
+    ),
+    "gates alone where gates read gates anyway": (
+        {"forget_gate": Gate(recurrent="gates"), "feedback": "gates_to_gates"},
+        "expected another kind without feedback='all', where no gate is fed back to it",
+        "forget_gate.recurrent='gates', feedback='gates_to_gates'",
     ),
     "heads without recurrence": (
         {"candidate_recurrent": "block_diagonal", "heads": 2, "feedback": "none"},

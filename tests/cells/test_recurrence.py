@@ -12,13 +12,19 @@ from oracles import assert_gradients, randomize
 from lstmlab import Gate, GatedCell, GatedRNN
 
 B, T, F, N = 2, 4, 3, 8
-KINDS = ("full", "block_diagonal", "by_element", "none")
+KINDS = ("full", "block_diagonal", "by_element", "none", "cells")
 ALIKE = [{"input": k, "forget": k, "candidate": k, "output": k} for k in KINDS]
 MIXED = [
     {"input": "by_element", "forget": "full", "candidate": "block_diagonal", "output": "none"},
     {"input": "block_diagonal", "forget": "by_element", "candidate": "none", "output": "full"},
     {"input": "none", "forget": "block_diagonal", "candidate": "full", "output": "by_element"},
     {"input": "full", "forget": "none", "candidate": "by_element", "output": "block_diagonal"},
+    {"input": "full", "forget": "cells", "candidate": "cells", "output": "full"},
+]
+OF_GATES = [
+    {"input": "gates", "forget": "gates", "candidate": "gates", "output": "gates"},
+    {"input": "gates", "forget": "full", "candidate": "cells", "output": "gates"},
+    {"input": "cells", "forget": "by_element", "candidate": "gates", "output": "none"},
 ]
 
 
@@ -48,7 +54,7 @@ def as_one_matrix(cell, kinds: dict) -> np.ndarray:
     fed_back = 3 * m if cell.feedback in ("all", "gates_to_gates") else 0
     whole, left = (
         np.zeros((N + fed_back, 3 * m + N)),
-        dict.fromkeys(KINDS, 0),
+        dict.fromkeys([*KINDS, "gates"], 0),
     )  # left: columns or rows that are used up
     column = 0
     for net in ("input", "forget", "candidate", "output"):
@@ -57,6 +63,10 @@ def as_one_matrix(cell, kinds: dict) -> np.ndarray:
             if kind == "full":
                 rows = cell.recurrent_kernel.shape[0]
                 whole[:rows, column + k] = cell.recurrent_kernel.numpy()[:, left[kind] + k]
+            if kind == "cells":
+                whole[:N, column + k] = cell.cell_recurrent_kernel.numpy()[:, left[kind] + k]
+            if kind == "gates":
+                whole[N:, column + k] = cell.gate_recurrent_kernel.numpy()[:, left[kind] + k]
             if kind == "block_diagonal":  # cells of head h drive the nets of head h
                 h, place = divmod(k, columns // cell.heads)
                 rows = slice(h * N // cell.heads, (h + 1) * N // cell.heads)
@@ -67,6 +77,8 @@ def as_one_matrix(cell, kinds: dict) -> np.ndarray:
                     whole[n, column + k] = cell.recurrent_elements.numpy()[left[kind], n]
         left[kind] += {
             "full": columns,
+            "cells": columns,
+            "gates": columns,
             "block_diagonal": columns // cell.heads,
             "by_element": 1,
             "none": 0,
@@ -93,8 +105,14 @@ def label(kinds: dict) -> str:
     return " ".join(kinds.values())
 
 
-@pytest.mark.parametrize("feedback", ["cells", "all", "gates_to_gates"])
-@pytest.mark.parametrize("kinds", [*ALIKE, *MIXED], ids=label)
+@pytest.mark.parametrize(
+    ("kinds", "feedback"),
+    [
+        *((k, f) for k in (*ALIKE, *MIXED) for f in ("cells", "all", "gates_to_gates")),
+        *((kinds, "all") for kinds in OF_GATES),
+    ],
+    ids=lambda value: label(value) if isinstance(value, dict) else value,
+)
 def test_outputs_states_and_input_gradients_against_one_full_matrix(kinds, feedback, rng):
     cell = built(rng, kinds, feedback)
     x, states = (
@@ -155,6 +173,14 @@ def test_weights_and_their_shapes():
     }
     assert shapes == {**expected, "recurrent_elements": (2, N), "bias": (4 * N,)}
     assert [w.name for w in built(rng, ALIKE[3]).weights] == ["kernel", "bias"]
+    shapes = {w.name: tuple(w.shape) for w in built(rng, OF_GATES[1], "all").weights}
+    assert shapes == {
+        "kernel": (F, 3 * N // 2 + N),
+        "recurrent_kernel": (N + 3 * N // 2, N // 2),
+        "cell_recurrent_kernel": (N, N),
+        "gate_recurrent_kernel": (3 * N // 2, N),
+        "bias": (3 * N // 2 + N,),
+    }
     names = [w.name for w in built(rng, ALIKE[3], "gates_to_gates").weights]
     assert names == ["kernel", "gate_recurrent_kernel", "bias"]
     assert [w.name for w in built(rng, ALIKE[0], "none").weights] == ["kernel", "bias"]
@@ -164,7 +190,7 @@ def test_weights_and_their_shapes():
     assert shapes["candidate_recurrent_kernel"] == (N, N)
 
 
-@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize("kind", ["full", "block_diagonal", "by_element", "cells"])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("block_size", [1, 2])
 def test_reset_gate_before_and_after_the_recurrent_product(kind, after, block_size, rng):
@@ -180,9 +206,11 @@ def test_reset_gate_before_and_after_the_recurrent_product(kind, after, block_si
     weight = getattr(
         cell,
         prefix
-        + {"full": "recurrent_kernel", "by_element": "recurrent_elements"}.get(
-            kind, "recurrent_blocks"
-        ),
+        + {
+            "full": "recurrent_kernel",
+            "by_element": "recurrent_elements",
+            "cells": "cell_recurrent_kernel",
+        }.get(kind, "recurrent_blocks"),
     )
     matrix = weight.numpy()
     if kind == "by_element":
@@ -199,17 +227,20 @@ def test_reset_gate_before_and_after_the_recurrent_product(kind, after, block_si
     assert (cell.recurrent_bias is not None) == after
 
 
-def test_only_full_nets_read_gates_that_are_fed_back(rng):
-    cell = built(rng, MIXED[0], "all", block_size=1)
+@pytest.mark.parametrize("kinds", [MIXED[0], *OF_GATES], ids=label)
+def test_which_nets_read_cells_and_which_gates(kinds, rng):
+    cell = built(rng, kinds, "all", block_size=1)
     hidden, s = (tf.constant(rng.normal(size=(B, size))) for size in cell.state_size)
     x = tf.constant(rng.normal(size=(B, F)))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(hidden)
         values, _ = cell.step(x, [hidden, s])
-    for name, kind in MIXED[0].items():
+    for name, kind in kinds.items():
         name = name if name == "candidate" else f"{name}_gate"
         slope = tape.gradient(values[name], hidden)
-        assert (slope is not None and bool(np.any(slope[:, N:]))) == (kind == "full"), name
+        slope = np.zeros(hidden.shape) if slope is None else slope.numpy()
+        assert np.any(slope[:, :N]) == (kind not in ("gates", "none")), name
+        assert np.any(slope[:, N:]) == (kind in ("full", "gates")), name
 
 
 def test_every_head_and_kind_draws_its_own_initial_values():

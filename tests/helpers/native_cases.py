@@ -75,6 +75,15 @@ FURTHER: dict[str, tuple[str, int, dict[str, Any]]] = {
         },
     ),
     "elements before a reset gate": ("gru_reset_after", 4, {"candidate_recurrent": "by_element"}),
+    "cells alone and gates alone": (
+        "lstm1997",
+        4,
+        {
+            "block_size": 2,
+            "candidate_recurrent": "cells",
+            "input_gate": Gate(recurrent="gates"),
+        },
+    ),
     "candidates that read nothing": ("vanilla", 4, {"candidate_recurrent": "none"}),
     "closed input gate": ("vanilla", 4, {"input_gate": "closed"}),
     "closed forget gate": ("vanilla", 4, {"forget_gate": "closed"}),

@@ -52,6 +52,13 @@ SWITCHES = {
         "candidate_recurrent": "block_diagonal",
         "heads": 2,
     },
+    "cells alone and gates alone": {
+        "input_gate": Gate(recurrent="gates"),
+        "forget_gate": Gate(recurrent="cells"),
+        "candidate_recurrent": "gates",
+        "feedback": "all",
+        "block_size": 2,
+    },
     "by element, blocks": {
         "input_gate": Gate(recurrent="by_element"),
         "block_size": 2,

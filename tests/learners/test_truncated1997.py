@@ -159,6 +159,13 @@ CELLS = {
         heads=2,
         block_size=2,
     ),
+    "cells alone and gates alone": dict(
+        input_gate=Gate(recurrent="gates"),
+        forget_gate=Gate(recurrent="cells"),
+        candidate_recurrent="cells",
+        feedback="all",
+        block_size=2,
+    ),
     "an output that mixes cells": dict(
         output_activation="softmax", output_gate="softmax", block_size=2
     ),
