@@ -5,20 +5,30 @@ Tasks, result rows, cards and docs take their figures from here. Columns of the 
 (learning rate of plain gradient descent), each one value or several, and `where`, other settings,
 by which a run is recognised; `departure`, settings that a run may have instead, and `departs`, what
 its source then says; `weights`, `trials`, `solved` (share), `sequences` (mean, `lowest`, `highest`;
-`unit` where it is not sequences), `test_wrong` (of the test set) or `test_share`, `remark`, and
-`commands`, the experiments of conf/experiment/ with their settings.
+`unit` where it is not sequences), `test_wrong` (of the test set) or `test_share`, `remark`;
+`commands`, the experiments of conf/experiment/ with their settings, and `readings`, what each of
+them makes of the text where it is not 'as written'. '; ' separates several departures, commands
+and readings.
 """
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from lstmlab import config
 
 TESTED = 2560  # sequences in the test sets of which `test_share` is the share
+AS_WRITTEN = "as written"
 FIGURES = ("weights", "trials", "solved", "sequences", "lowest", "highest", "test_wrong")
+
+
+class Reading(NamedTuple):
+    """One way to read the text of a published row: what it is called, and its command."""
+
+    name: str
+    command: str
 
 
 @cache
@@ -35,15 +45,18 @@ def entries(task: str) -> list[dict[str, Any]]:
         setting -> value or list of values; `sequences`, `solved`, `test_wrong`, `trials`,
         `weights`, `method` and `source`.
     """
+    return [entry for row in results() if row["task"] == task for entry in entries_of(row)]
+
+
+def entries_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of `entries` that one row of the file makes; none without a cell and a learner."""
     found = []
-    for row in results():
-        if row["task"] != task or not (row["cell"] and row["learner"]):
-            continue
+    if row["cell"] and row["learner"]:
         where = _where(row)
         found.append({**_figures(row), "where": where, "source": source(row)})
-        if row["departure"]:
-            differing = {**where, **_settings(row["departure"])}
-            departing = f"{source(row)}, {row['departs']}"
+        for departure, departs in zip(parts(row["departure"]), parts(row["departs"]), strict=True):
+            departing = f"{source(row)}, {departs}"
+            differing = {**where, **_settings(departure)}
             found.append({**_figures(row), "where": differing, "source": departing})
     return found
 
@@ -54,6 +67,29 @@ def matching(published: Iterable[dict[str, Any]], row: dict[str, Any]) -> dict[s
         if all(row.get(name) in _several(value) for name, value in entry["where"].items()):
             return entry
     return None
+
+
+def readings(row: dict[str, Any]) -> list[Reading]:
+    """The commands of a row of the file, each with the reading of the text that it is."""
+    names, commands = parts(row["readings"]), parts(row["commands"])
+    names = names or [AS_WRITTEN] * len(commands)
+    return [Reading(*both) for both in zip(names, commands, strict=True)]
+
+
+def parts(text: str | None) -> list[str]:
+    """The parts of a field with several."""
+    return text.split("; ") if text else []
+
+
+def settings(row: dict[str, Any]) -> str:
+    """The settings of a row of the file, for people: 'rate 0.5, T=10'."""
+    told = [f"rate {' to '.join(row['rate'].split())}"] if row["rate"] else []
+    told += [
+        f"{name.removeprefix('task.')}={value}"
+        for name, value in _settings(row["where"]).items()
+        if name != "weights"
+    ]
+    return ", ".join(told)
 
 
 def source(row: dict[str, Any]) -> str:
@@ -133,18 +169,12 @@ def _several(value: Any) -> list:
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
     """The row by the heads of `table`."""
-    settings = [f"rate {' to '.join(row['rate'].split())}"] if row["rate"] else []
-    settings += [
-        f"{name.removeprefix('task.')}={value}"
-        for name, value in _settings(row["where"]).items()
-        if name != "weights"
-    ]
-    runs = [f"experiment={command}" for command in (row["commands"] or "").split("; ") if command]
+    runs = [f"experiment={command}" for command in parts(row["commands"])]
 
     return {
         "experiment": row["experiment"] or "",
         "method": row["method"],
-        "settings": ", ".join(settings),
+        "settings": settings(row),
         "weights": _count(row["weights"]),
         "trials": _count(row["trials"]),
         "solved": "" if row["solved"] is None else f"{100 * row['solved']:g} %",

@@ -1,11 +1,12 @@
 """A long lag without local regularities (experiment 2b)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from lstmlab.tasks.noise_free_lag import TOLERANCE, NoiseFreeLag
 from numpy.random import Generator
 
+from lstmlab.checks import one_of
 from lstmlab.task import Drawn, Sequences
 
 
@@ -16,12 +17,12 @@ class NoLocalRegularities(NoiseFreeLag):
             probability 1/2, then p - 1 symbols of a_1 ... a_{p-1}, each of them equally likely at
             each step. There are always p steps.
     Asked   At every step the symbol that follows; at the last one x or y, whichever came first.
-            Nothing tells the others.
+            Nothing tells the others. asked='last': at the last step alone.
     Lag     p - 1 steps from the first symbol to the answer that needs it (the paper counts to the
             symbol itself: p).
     Right   |error| < 0.25 at every output at the last step.
     Chance  Squared error 0.0098 for always answering the mean target; the same, to four digits, for
-            the best answer to the present symbol (p = 100).
+            the best answer to the present symbol (p = 100). asked='last': 0.5 / (p + 1) for both.
     Solved  All of 10,000 random sequences are right.
 
     Decisions where the text leaves a choice:
@@ -33,10 +34,11 @@ class NoLocalRegularities(NoiseFreeLag):
 
     Args:
         p: The delay, at least 2. It sets the lag.
+        asked: 'all' or 'last': the steps at which there is an error. 'all' is the text's.
         criterion: Settings of the criterion to change.
 
     Raises:
-        ValueError: For a smaller p.
+        ValueError: For a smaller p, or for another `asked`.
 
     References:
         Hochreiter & Schmidhuber 1997, section 5.2.
@@ -44,8 +46,20 @@ class NoLocalRegularities(NoiseFreeLag):
 
     test_size = 10_000
 
-    def __init__(self, p: int = 100, criterion: dict | None = None):
+    def __init__(self, p: int = 100, asked: str = "all", criterion: dict | None = None):
         super().__init__(p, {"redraw": False, **(criterion or {})})
+        self.asked = one_of(type(self).__name__, "task.asked", asked, ("all", "last"))
+        if asked == "last":
+            self.readouts = 1
+            self.chance = self.memoryless = 0.5 / self.outputs
+
+    def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
+        end = 0
+        for x, y, w in super().pieces(rng, n, lengths):
+            end += w.shape[1]
+            if self.asked == "last":
+                w[:, : -1 if end == self.steps else None] = 0
+            yield x, y, w
 
     def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:
         return {

@@ -39,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         help="also write mean and interval over the trials of each line for TensorBoard, "
         "as runs in FOLDER/aggregate",
     )
+    made.add_argument(
+        "--published",
+        action="store_true",
+        help="instead, our trials beside the rows of Hochreiter & Schmidhuber 1997 "
+        "(experiment=hs97/all), as FOLDER/published.md; their rows alone as published_rows.csv",
+    )
     return made
 
 
@@ -46,9 +52,13 @@ def main() -> None:
     """Run the command: print the report on a folder of runs, and write it there."""
     given = _parser().parse_args()
     by = [name.strip() for name in given.by.split(",") if name.strip()]
-    from lstmlab.report.page import write  # loads pandas and matplotlib, which --help does not need
+    # these load pandas and matplotlib, which --help does not need
+    from lstmlab.report import page, reproduction
 
     try:
-        say(write(given.folder, by, given.against, given.tensorboard))
+        if given.published:
+            say(reproduction.write(given.folder))
+        else:
+            say(page.write(given.folder, by, given.against, given.tensorboard))
     except (OSError, ValueError) as error:
         sys.exit(f"lstmlab-report: {error}")

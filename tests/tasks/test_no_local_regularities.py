@@ -141,3 +141,20 @@ def test_bad_settings(p):
         ValueError, match=r"NoLocalRegularities: expected an integer >= 2.*Received: task.p="
     ):
         NoLocalRegularities(p)
+
+
+def test_asked_at_the_last_step_alone():
+    """The same sequences; two of the p + 1 outputs have a target of 1/2 on average."""
+    every, last = NoLocalRegularities(5), NoLocalRegularities(5, asked="last")
+    drawn = [task.sample(np.random.default_rng(1), N) for task in (every, last)]
+    np.testing.assert_array_equal(drawn[0][0], drawn[1][0])
+    np.testing.assert_array_equal(drawn[0][1], drawn[1][1])
+    _, y, w = drawn[1]
+    assert np.array_equal(w, np.broadcast_to([0, 0, 0, 0, 1], (N, 5)))
+    assert last.readouts == w[0].sum()
+    asked = y[:, -1]
+    assert last.chance == pytest.approx(np.mean((asked - asked.mean(axis=0)) ** 2), rel=3e-3)
+    pieces = list(last.pieces(np.random.default_rng(1), N, [2, 3]))
+    np.testing.assert_array_equal(np.concatenate([part[2] for part in pieces], axis=1), w)
+    with pytest.raises(ValueError, match=r"expected one of \('all', 'last'\).*task.asked='first'"):
+        NoLocalRegularities(5, asked="first")

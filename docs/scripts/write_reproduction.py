@@ -1,0 +1,135 @@
+"""The tables and the picture of docs/reproduction.md, from the rows in docs/data/reproduction.csv.
+
+    python docs/scripts/write_reproduction.py           the page and its picture, from the file
+    python docs/scripts/write_reproduction.py FOLDER    first the file, from the runs in a folder
+
+tests/docs/test_reproduction.py compares the page with the file.
+"""
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from tabulate import tabulate
+from tabulate_cells import LAST
+
+from lstmlab.report import reproduction
+from lstmlab.report.reproduction import LSTM, PAPER, lines, section, summary
+from lstmlab.results import load
+
+DOCS = Path(__file__).parents[1]
+DATA, PAGE = DOCS / "data" / "reproduction.csv", DOCS / "reproduction.md"
+PICTURE = DOCS / "images" / "reproduction.png"
+MARK = "<!-- made by docs/scripts/write_reproduction.py: {} -->"
+GOOD = ("reproduced", "as published, none")
+COLOURS = ("#0072b2", "#d55e00", "#009e73")  # first, second, third reading
+
+
+def blocks(found: pd.DataFrame) -> dict[str, str]:
+    """What stands between each pair of marks."""
+    lstm = found[found["method"] == LSTM]
+    return {
+        "summary": f"**{summary(found)}.**",
+        "glance": glance(lstm),
+        "lstm": table(lstm),
+        "rivals": table(found[found["method"] != LSTM]),
+        "time": time(found),
+    }
+
+
+def glance(found: pd.DataFrame) -> str:
+    """One line per experiment: how many rows are reproduced, and by which readings."""
+    told = []
+    for experiment, part in found.groupby("experiment", sort=False):
+        rows = list(part.groupby("settings", sort=False))
+        by = {
+            reading: sum(
+                one.set_index("reading")["verdict"].get(reading) in GOOD for _, one in rows
+            )
+            for reading in dict.fromkeys(part["reading"])
+        }
+        told.append(
+            {
+                "experiment": experiment,
+                "rows": len(rows),
+                "reproduced": sum(one["verdict"].isin(GOOD).any() for _, one in rows),
+                "by which reading": "; ".join(f"{name}: {count}" for name, count in by.items()),
+            }
+        )
+    return markdown(pd.DataFrame(told))
+
+
+def table(found: pd.DataFrame) -> str:
+    return markdown(section(found).table) if len(found) else ""
+
+
+def time(found: pd.DataFrame) -> str:
+    """Seconds of training, summed over trials, of the method and of its rivals."""
+    of_lstm = found["method"] == LSTM
+    parts = [
+        f"{name}: {part['trials'].sum():,.0f} trials, {part['seconds'].sum() / 60:,.0f} minutes"
+        for name, part in (("LSTM", found[of_lstm]), ("rivals", found[~of_lstm]))
+    ]
+    return "; ".join(parts) + " (seconds of each trial, those side by side shared between them)."
+
+
+def markdown(shown: pd.DataFrame) -> str:
+    return tabulate(shown.to_dict("list"), headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def with_blocks(text: str, made: dict[str, str]) -> str:
+    """The page with what was made between its marks."""
+    for name, block in made.items():
+        before, rest = text.split(MARK.format(name))
+        text = f"{before}{MARK.format(name)}\n\n{block}\n\n{LAST}{rest.split(LAST, 1)[1]}"
+    return text
+
+
+def draw(found: pd.DataFrame, path: Path) -> None:
+    """Ours by the published mean, a line for each row, a colour for each reading."""
+    lstm = found[(found["method"] == LSTM) & found["published"].notna()]
+    rows = list(lstm.groupby(["experiment", "settings"], sort=False))
+    figure, axes = plt.subplots(figsize=(9, 0.24 * len(rows) + 1.6), layout="constrained")
+    axes.axvspan(0.5, 2, color="0.9", zorder=0)
+    axes.axvline(1, color="0.4", linewidth=1)
+    names = []
+    for place, ((experiment, settings), part) in enumerate(rows):
+        names.append(f"{experiment}  {settings.partition(', ')[2] or settings}")
+        for k, (_, line) in enumerate(part.iterrows()):
+            at, theirs = place + 0.22 * (k - (len(part) - 1) / 2), line["published"]
+            if line["solved"]:
+                span = [line["mean_low"] / theirs, line["mean_high"] / theirs]
+                axes.plot(span, [at, at], color=COLOURS[k], linewidth=1.5)
+                whole = line["solved"] == line["trials"]
+                face = COLOURS[k] if whole else "white"
+                axes.plot(line["ratio"], at, "o", color=COLOURS[k], mfc=face, markersize=4.5)
+            else:
+                axes.plot(line["budget"] / theirs, at, ">", color=COLOURS[k], mfc="white")
+    for place, (one, other) in enumerate(pairwise(key[0] for key, _ in rows)):
+        if one != other:
+            axes.axhline(place + 0.5, color="0.85", linewidth=0.8)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set(xscale="log", xlabel="sequences to solution, ours by the published mean")
+    axes.set_title(
+        "Filled: all trials solved; open: some; arrow: none within the budget.\n"
+        "Blue: as written; orange, green: other readings. Grey: within a factor of two.",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    for folder in sys.argv[1:]:
+        DATA.parent.mkdir(exist_ok=True)
+        reproduction.kept(load(folder), PAPER).to_csv(DATA, index=False)
+    found = lines(pd.read_csv(DATA), PAPER)
+    draw(found, PICTURE)
+    PAGE.write_text(with_blocks(PAGE.read_text(encoding="utf-8"), blocks(found)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The sweeper of `experiment=hs97/all`: a job for each published row, by its commands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from lstmlab import published
+from lstmlab.errors import refusal
+
+CHOSEN = "experiment"  # what names this sweeper, and what each row sets anew
+
+
+class Rows(BasicSweeper):
+    """Sweeps over the commands of published rows, and over what else is typed.
+
+    Args:
+        paper: The rows of this paper, as conf/published.csv names it.
+        rows: Numbers of experiments, such as 2c, one or a list; None: all.
+        methods: 'LSTM', or what a rival's name begins with, one or a list; None: all.
+        readings: 'first' takes the first command of each row, 'all' the others too.
+        settings: What all jobs have, unless something else is typed.
+        max_batch_size: See Hydra's own sweeper.
+
+    Raises:
+        ValueError: No row fits.
+    """
+
+    def __init__(
+        self,
+        paper: str,
+        rows: Any = None,
+        methods: Any = None,
+        readings: str = "all",
+        settings: Sequence[str] = (),
+        max_batch_size: int | None = None,
+    ):
+        super().__init__(max_batch_size)
+        self.paper, self.rows, self.methods, self.readings = paper, rows, methods, readings
+        self.settings = list(settings)
+
+    def split_arguments(  # type: ignore[override]
+        self, overrides: list[Any], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        typed = [one for one in overrides if str(one.get_key_element()) != CHOSEN]
+        parser = OverridesParser.create()
+        jobs = []
+        for command in self._commands():
+            of_row = parser.parse_overrides([*f"{CHOSEN}={command}".split(), *self.settings])
+            # of two settings of one key the later one counts: what is typed has the last word
+            [combined] = BasicSweeper.split_arguments([*of_row, *typed], None)
+            jobs += combined
+        return list(self.split_overrides_to_chunks(jobs, max_batch_size))
+
+    def _commands(self) -> list[str]:
+        fitting = [
+            row
+            for row in published.results()
+            if row["paper"] == self.paper
+            and (self.rows is None or row["experiment"] in _several(self.rows))
+            and (
+                self.methods is None
+                or any(row["method"].startswith(name) for name in _several(self.methods))
+            )
+        ]
+        found = [
+            reading.command
+            for row in fitting
+            for reading in published.readings(row)[: 1 if self.readings == "first" else None]
+        ]
+        if not found:
+            expected = f"experiments and methods that {self.paper} has, such as 2c and LSTM"
+            received = {"hydra.sweeper.rows": self.rows, "hydra.sweeper.methods": self.methods}
+            raise refusal("sweep", expected, received)
+        return list(dict.fromkeys(found))
+
+
+def _several(value: Any) -> Sequence[str]:
+    return [str(value)] if isinstance(value, str | int) else [str(one) for one in value]

@@ -1,0 +1,129 @@
+"""Our trials beside published rows: which run is which reading, figures and verdicts by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstmlab.report import reproduction
+from lstmlab.report.reproduction import PAPER, lines, verdict
+
+# settings of a run of experiment 2c as its row has them
+RUN = {
+    "experiment": "hs97/2c_very_long_lag", "task": "very_long_lag", "cell": "lstm1997",
+    "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.01,
+    "task.p": 50, "task.q": 50, "weights": 364, "cell.candidate_recurrent": "full",
+}  # fmt: skip
+INPUTS_ONLY = {"cell.candidate_recurrent": "none", "weights": 352}
+
+
+def trials(solved_at, budget=300_000, **settings):
+    """One row per trial; None: the budget is used up."""
+    return [
+        {
+            **RUN, **settings, "seed": seed, "status": "budget" if at is None else "solved",
+            "sequences": budget if at is None else at, "sequences_to_solution": at,
+            "test_wrong": 0, "test_size": 10_000, "seconds": 2.0,
+        }
+        for seed, at in enumerate(solved_at)
+    ]  # fmt: skip
+
+
+def of(*parts):
+    found = lines(pd.DataFrame([row for part in parts for row in part]), PAPER)
+    return found.to_dict("records")
+
+
+def test_runs_are_told_by_their_settings_and_others_left_out():
+    as_written = trials([None] * 4)
+    other_p = trials([50_000] * 2, **{"task.p": 100, "task.q": 100, "weights": 664})
+    other_rate = trials([1000] * 3, **{"optimizer.learning_rate": 0.3})
+    other_net = trials([1000] * 3, weights=999)
+    found = of(trials([30_000, 20_000], **INPUTS_ONLY), other_rate, other_p, as_written, other_net)
+    told = [(line["settings"], line["reading"].split()[0], line["trials"]) for line in found]
+    assert told == [
+        ("rate 0.01, p=50, q=50", "as", 4),
+        ("rate 0.01, p=50, q=50", "cell", 2),
+        ("rate 0.01, p=100, q=100", "as", 2),
+    ]
+
+
+def test_the_figures_of_a_line_by_hand():
+    at = [20_000, 30_000, 40_000, None]
+    [line] = of(trials(at, **INPUTS_ONLY))
+    assert (line["trials"], line["solved"], line["mean"]) == (4, 3, 30_000)
+    assert (line["published"], line["published_trials"], line["ratio"]) == (30_000, 20, 1.0)
+    assert line["share_low"] == pytest.approx(0.3006, abs=1e-4), "Wilson 1927, of 3 among 4"
+    assert 20_000 <= line["mean_low"] < 30_000 < line["mean_high"] <= 40_000
+    assert (line["budget"], line["test_wrong"], line["seconds"]) == (300_000, 0, 8.0)
+
+
+LINE = {
+    "trials": 10, "solved": 10, "mean": 1000.0, "ratio": 1.0, "published": 1000,
+    "published_trials": 10, "published_solved": None, "lowest": None, "highest": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "reproduced"),
+        ({"ratio": 1.99}, "reproduced"),
+        ({"ratio": 2.01}, "slower"),
+        ({"ratio": 0.49}, "faster"),
+        ({"ratio": 2.5, "mean": 2500.0, "lowest": 100, "highest": 3000}, "reproduced"),
+        # Fisher: 6 of 10 against 10 of 10 has p = 0.087, 5 of 10 has p = 0.033
+        ({"solved": 6}, "reproduced"),
+        ({"solved": 5}, "fewer solved"),
+        ({"solved": 0, "mean": None, "ratio": None}, "fewer solved"),
+        # 10 of 10 against 3 of 10: p = 0.003
+        ({"published_solved": 0.3}, "more solved"),
+        ({"published_solved": 0, "solved": 0, "published": None}, "as published, none"),
+        ({"published_solved": 0, "solved": 1, "published": None}, "some solved, published none"),
+        # without a number of trials: whether the share is within our Wilson interval
+        ({"published_trials": None, "published_solved": 0.5}, "more solved"),
+        ({"published_trials": None, "published_solved": 0.9}, "reproduced"),
+        ({"published": None, "published_solved": None, "ratio": None}, "no figure published"),
+        ({"published": None, "published_solved": 1.0, "ratio": None}, "reproduced"),
+        ({"trials": 0, "solved": 0}, "not run"),
+    ],
+)
+def test_verdicts(change, expected):
+    assert verdict({**LINE, **change}) == expected
+
+
+def test_files_of_the_command_and_rows_that_are_kept_tell_the_same(tmp_path):
+    rows = pd.DataFrame([*trials([30_000, None], **INPUTS_ONLY), *trials([5], weights=1)])
+    kept = reproduction.kept(rows.assign(other=1), PAPER)
+    assert len(kept) == 2
+    assert "other" not in kept
+    kept.to_csv(tmp_path / "rows.csv", index=False)
+    again = lines(pd.read_csv(tmp_path / "rows.csv"), PAPER)
+    pd.testing.assert_frame_equal(again, lines(rows, PAPER), check_dtype=False)
+
+
+def test_each_command_of_the_file_is_told_from_the_others():
+    """No two readings of a row have the same settings, and none has none."""
+    for one in reproduction.candidates(PAPER):
+        others = [c for c in reproduction.candidates(PAPER) if c.place != one.place]
+        assert one.settings not in [other.settings for other in others], one.reading.command
+
+
+def test_summary_counts_rows_by_their_best_reading():
+    found = pd.DataFrame(
+        {
+            "experiment": ["1", "1", "2", "2"],
+            "method": ["LSTM", "LSTM", "LSTM", "RTRL"],
+            "settings": ["a", "a", "b", "c"],
+            "verdict": ["slower", "reproduced", "fewer solved", "as published, none"],
+        }
+    )
+    assert reproduction.summary(found) == (
+        "1 of 2 rows of LSTM reproduced in one of their readings; "
+        "1 of 1 rows of rivals reproduced in one of their readings"
+    )
+
+
+def test_a_folder_without_such_runs(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        reproduction.write(tmp_path)
+    assert not np.any([path.suffix == ".md" for path in tmp_path.iterdir()])

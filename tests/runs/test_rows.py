@@ -1,0 +1,48 @@
+"""The sweeper of experiment=hs97/all: its jobs are the commands of the published rows."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from lstmlab import published
+from lstmlab.runs.rows import Rows
+
+PAPER = "Hochreiter & Schmidhuber 1997"
+
+
+def jobs(*typed: str, **chosen) -> list[list[str]]:
+    typed = ("experiment=hs97/all", *typed)
+    parsed = OverridesParser.create().parse_overrides(list(typed))
+    [batch] = Rows(PAPER, **chosen).split_arguments(parsed, None)
+    return batch
+
+
+def test_all_commands_of_the_paper_once_each():
+    rows = [row for row in published.results() if row["paper"] == PAPER]
+    commands = {one.command for row in rows for one in published.readings(row)}
+    expected = sum(2 if "learning_rate=1.0,10.0" in command else 1 for command in commands)
+    found = jobs("trials=10")
+    assert len(found) == expected > 70
+    assert len({tuple(job) for job in found}) == len(found)
+    assert all(job[0].startswith("experiment=hs97/") and "trials=10" in job for job in found)
+    assert not any("experiment=hs97/all" in job for job in found)
+
+
+def test_rows_methods_and_readings_are_chosen():
+    as_written = ["experiment=hs97/6a_temporal_order"]
+    assert jobs(rows="6a") == [as_written]
+    assert len(jobs(rows=["6a", "6b"])) == 2
+    assert len(jobs(rows="2c")) == 18
+    first = jobs(rows="2c", readings="first")
+    assert len(first) == 9
+    assert not any("candidate_recurrent" in setting for job in first for setting in job)
+    rivals = jobs(rows="2a", methods=["BPTT"])
+    assert [job[1] for job in rivals] == [f"optimizer.learning_rate={r}" for r in ("1.0", "10.0")]
+    with pytest.raises(ValueError, match=r"rows='9z', hydra.sweeper.methods=None"):
+        jobs(rows="9z")
+
+
+def test_what_is_typed_has_the_last_word_and_is_swept():
+    settings = ["trials_shown=0", "diagnostic=[]"]
+    found = jobs("trials_shown=2", "seed=0,10", rows="6a", settings=settings)
+    name = "experiment=hs97/6a_temporal_order"
+    assert found == [[name, "trials_shown=2", "diagnostic=[]", f"seed={seed}"] for seed in (0, 10)]
