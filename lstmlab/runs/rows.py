@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from lstmlab import published
 from lstmlab.errors import refusal
 
 CHOSEN = "experiment"  # what names this sweeper, and what each row sets anew
+OWN = "hydra/sweeper=rows"  # jobs have it too, or hydra.sweeper.rows=2c would be unknown to them
 
 
-class Rows(BasicSweeper):
+class Rows(Sweeper):
     """Sweeps over the commands of published rows, and over what else is typed.
 
     Args:
@@ -36,22 +39,32 @@ class Rows(BasicSweeper):
         settings: Sequence[str] = (),
         max_batch_size: int | None = None,
     ):
-        super().__init__(max_batch_size)
+        # Hydra's own does all but make the jobs. It is no base class here, since Hydra loads its
+        # plugins twice, and a class derived from the first one would not be one of the second.
+        self.basic: Any = _basic()(max_batch_size)
+        self.basic.split_arguments = self.jobs
         self.paper, self.rows, self.methods, self.readings = paper, rows, methods, readings
         self.settings = list(settings)
 
-    def split_arguments(  # type: ignore[override]
-        self, overrides: list[Any], max_batch_size: int | None
-    ) -> list[list[list[str]]]:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.basic.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        return self.basic.sweep(arguments)
+
+    def jobs(self, overrides: list[Any], max_batch_size: int | None) -> list[list[list[str]]]:
+        """What is typed for each job, in batches."""
         typed = [one for one in overrides if str(one.get_key_element()) != CHOSEN]
         parser = OverridesParser.create()
         jobs = []
         for command in self._commands():
-            of_row = parser.parse_overrides([*f"{CHOSEN}={command}".split(), *self.settings])
+            of_row = parser.parse_overrides([*f"{CHOSEN}={command}".split(), OWN, *self.settings])
             # of two settings of one key the later one counts: what is typed has the last word
-            [combined] = BasicSweeper.split_arguments([*of_row, *typed], None)
+            [combined] = _basic().split_arguments([*of_row, *typed], None)
             jobs += combined
-        return list(self.split_overrides_to_chunks(jobs, max_batch_size))
+        return list(_basic().split_overrides_to_chunks(jobs, max_batch_size))
 
     def _commands(self) -> list[str]:
         fitting = [
@@ -74,6 +87,12 @@ class Rows(BasicSweeper):
             received = {"hydra.sweeper.rows": self.rows, "hydra.sweeper.methods": self.methods}
             raise refusal("sweep", expected, received)
         return list(dict.fromkeys(found))
+
+
+def _basic() -> Any:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    return BasicSweeper
 
 
 def _several(value: Any) -> Sequence[str]:

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lstmlab import published
-from lstmlab.runs.rows import Rows
+from lstmlab.runs.rows import OWN, Rows
 
 PAPER = "Hochreiter & Schmidhuber 1997"
 
@@ -12,8 +12,9 @@ PAPER = "Hochreiter & Schmidhuber 1997"
 def jobs(*typed: str, **chosen) -> list[list[str]]:
     typed = ("experiment=hs97/all", *typed)
     parsed = OverridesParser.create().parse_overrides(list(typed))
-    [batch] = Rows(PAPER, **chosen).split_arguments(parsed, None)
-    return batch
+    [batch] = Rows(PAPER, **chosen).jobs(parsed, None)
+    assert all(OWN in job for job in batch)
+    return [[setting for setting in job if setting != OWN] for job in batch]
 
 
 def test_all_commands_of_the_paper_once_each():
