@@ -1,9 +1,9 @@
-"""The tables and the picture of docs/reproduction.md, from the rows in docs/data/reproduction.csv.
+"""The tables and pictures of docs/reproduction.md, from the rows and curves in docs/data/.
 
-    python docs/scripts/write_reproduction.py           the page and its picture, from the file
-    python docs/scripts/write_reproduction.py FOLDER    first the file, from the runs in a folder
+    python docs/scripts/write_reproduction.py           the page and its pictures, from the files
+    python docs/scripts/write_reproduction.py FOLDER    first the files, from the runs in a folder
 
-tests/docs/test_reproduction.py compares the page with the file.
+tests/docs/test_reproduction_page.py compares the page with the files.
 """
 
 import sys
@@ -11,18 +11,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 from tabulate_cells import LAST
 
-from lstmlab.report import reproduction
+from lstmlab.report import bands, reproduction, statistics
 from lstmlab.report.reproduction import LSTM, PAPER, lines, section, summary
 from lstmlab.results import load
 
 DOCS = Path(__file__).parents[1]
-DATA, PAGE = DOCS / "data" / "reproduction.csv", DOCS / "reproduction.md"
-PICTURE = DOCS / "images" / "reproduction.png"
+DATA, CURVES = (DOCS / "data" / f"reproduction{name}.csv" for name in ("", "_curves"))
+PICTURES = [DOCS / "images" / f"reproduction{name}.png" for name in ("", "_curves")]
+PAGE = DOCS / "reproduction.md"
+POINTS = 40  # of a learning curve that are kept
 MARK = "<!-- made by docs/scripts/write_reproduction.py: {} -->"
+QUARTILES = ("low", "middle", "high")
 GOOD = ("reproduced", "as published, none")
 COLOURS = ("#0072b2", "#d55e00", "#009e73")  # first, second, third reading
 
@@ -122,12 +126,62 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     plt.close(figure)
 
 
+def curves(rows: pd.DataFrame) -> pd.DataFrame:
+    """Median and quartiles of the error of each reading's trials, at some points of training."""
+    parts = []
+    for one, part in reproduction.found(rows, PAPER):
+        band = bands.band(statistics.trials(part))
+        if band is not None:
+            at = np.linspace(0, len(band.sequences) - 1, POINTS).round().astype(int)
+            at = np.unique(at)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "command": one.reading.command,
+                        "sequences": band.sequences[at],
+                        **{name: getattr(band, name)[at].round(6) for name in QUARTILES},
+                    }
+                )
+            )
+    return pd.concat(parts)
+
+
+def draw_curves(found: pd.DataFrame, bent: pd.DataFrame, path: Path) -> None:
+    """A panel for each experiment: its rows, each in the reading that comes closest."""
+    lstm = found[found["method"] == LSTM]
+    experiments = list(dict.fromkeys(lstm["experiment"]))
+    across = 3
+    down = -(-len(experiments) // across)
+    figure, panels = plt.subplots(down, across, figsize=(11, 2.5 * down), layout="constrained")
+    for panel in panels.flat[len(experiments) :]:
+        panel.set_axis_off()
+    for panel, experiment in zip(panels.flat, experiments, strict=False):
+        rows = lstm[lstm["experiment"] == experiment].groupby("settings", sort=False)
+        for k, (_, part) in enumerate(rows):
+            good = part[part["verdict"].isin(GOOD)]
+            command = (good if len(good) else part)["command"].iloc[0]
+            one = bent[bent["command"] == command]
+            panel.plot(one["sequences"], one["middle"], color=f"C{k}", linewidth=1.2)
+            panel.fill_between(one["sequences"], one["low"], one["high"], color=f"C{k}", alpha=0.2)
+        panel.set(yscale="log", xlim=(0, None))
+        panel.set_title(f"{experiment}: {len(rows)} rows", fontsize=9)
+        panel.tick_params(labelsize=7)
+        panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 3))
+    figure.supxlabel("training sequences", fontsize=9)
+    figure.supylabel("mean absolute error: median and quartiles of ten trials", fontsize=9)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def main() -> None:
     for folder in sys.argv[1:]:
+        rows = load(folder)
         DATA.parent.mkdir(exist_ok=True)
-        reproduction.kept(load(folder), PAPER).to_csv(DATA, index=False)
+        reproduction.kept(rows, PAPER).to_csv(DATA, index=False)
+        curves(rows).to_csv(CURVES, index=False)
     found = lines(pd.read_csv(DATA), PAPER)
-    draw(found, PICTURE)
+    draw(found, PICTURES[0])
+    draw_curves(found, pd.read_csv(CURVES), PICTURES[1])
     PAGE.write_text(with_blocks(PAGE.read_text(encoding="utf-8"), blocks(found)), encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lstmlab import files
 from lstmlab.results import FINISHED, Run
+from lstmlab.runs import kept
 
 EVERY = 0.5  # seconds between two looks
 LINES = 5  # of the log of a job that failed
@@ -68,7 +69,8 @@ class Screen:
             if _stamp(folder) in (before, None):
                 continue
             row = Run(folder).read_row()
-            if row["status"] in ("running", "unreadable"):
+            # of many trials the first may be done long before the others
+            if row["status"] in ("running", "unreadable") or kept.is_held(folder):
                 self.running += 1
                 continue
             del self.waiting[folder]

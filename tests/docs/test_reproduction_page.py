@@ -1,0 +1,46 @@
+"""docs/reproduction.md: what stands in it is made from the rows in docs/data/."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs" / "scripts"))
+import write_reproduction as script  # noqa: E402
+
+from lstmlab import published  # noqa: E402
+from lstmlab.report.reproduction import LSTM, PAPER, lines  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def found():
+    return lines(pd.read_csv(script.DATA), PAPER)
+
+
+def test_the_page_is_made_from_the_rows(found):
+    text = script.PAGE.read_text(encoding="utf-8")
+    assert script.with_blocks(text, script.blocks(found)) == text
+
+
+def test_every_reading_of_a_row_of_lstm_has_ten_trials(found):
+    asked = [
+        (row["experiment"], one.command)
+        for row in published.results()
+        if row["paper"] == PAPER and row["method"] == LSTM
+        for one in published.readings(row)
+    ]
+    lstm = found[found["method"] == LSTM]
+    assert list(zip(lstm["experiment"], lstm["command"], strict=True)) == asked
+    assert (lstm["trials"] >= 10).all()
+
+
+def test_the_files_are_small():
+    assert sum(path.stat().st_size for path in (script.DATA, script.CURVES)) < 2**20
+
+
+def test_a_page_with_other_numbers_is_found(found):
+    text = script.PAGE.read_text(encoding="utf-8")
+    wrong = found.assign(verdict="slower")
+    assert script.with_blocks(text, script.blocks(wrong)) != text
