@@ -70,13 +70,13 @@ def test_a_row_that_cannot_be_read_is_of_a_job_that_runs(tmp_path, capsys):
 def test_a_job_whose_first_trial_is_done_goes_on_while_it_is_held(tmp_path, capsys):
     folder = tmp_path / "0"
     folder.mkdir()
-    screen = Screen([folder], live=False)
-    with kept.held(folder):
-        row(folder, "solved", trials=2)
+    with Screen([folder], live=False) as screen:
+        with kept.held(folder):
+            row(folder, "solved", trials=2)
+            screen.look()
+            assert screen.count() == "0 done, 1 running, 0 failed, 0 waiting"
         screen.look()
-        assert screen.count() == "0 done, 1 running, 0 failed, 0 waiting"
-    screen.look()
-    assert screen.count() == "1 done, 0 running, 0 failed, 0 waiting"
+        assert screen.count() == "1 done, 0 running, 0 failed, 0 waiting"
     assert capsys.readouterr().out.count("[1/1]") == 1
 
 
