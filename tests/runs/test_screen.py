@@ -72,7 +72,7 @@ def test_a_job_whose_first_trial_is_done_goes_on_while_it_is_held(tmp_path, caps
     folder.mkdir()
     with Screen([folder], live=False) as screen:
         with kept.held(folder):
-            row(folder, "solved", trials=2)
+            row(folder, "budget", trials=2)
             screen.look()
             assert screen.count() == "0 done, 1 running, 0 failed, 0 waiting"
         screen.look()
