@@ -14,6 +14,7 @@ from lstmlab.runs.train import RunError
 from lstmlab.runs.trials import run
 
 INTERRUPTED = 130
+LATER = ("lstmlab.report", "tensorboard.summary", "numba.experimental")  # loaded as a job goes on
 
 
 def carry_out(folder: Path, parent: int) -> int:

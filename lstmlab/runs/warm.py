@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 LOOK = 0.05  # seconds between two looks at a job
-LATER = ("lstmlab.report", "tensorboard.summary", "numba.experimental")  # what jobs load as they go
+JOB = "lstmlab.runs.job"
 
 
 class Warm:
@@ -26,12 +26,14 @@ class Warm:
 
     Args:
         log: Where what the process itself says goes; each job writes to its own.
+        job: The module whose `carry_out(folder, parent)` is a job and returns its exit code; what
+            it names in LATER is loaded, too.
     """
 
-    def __init__(self, log: Any):
+    def __init__(self, log: Any, job: str = JOB):
         self.door, other = socket.socketpair()
         # -P: the working folder comes last in sys.path here too, see lstmlab.config.import_as
-        command = [sys.executable, "-P", "-m", __name__, str(other.fileno())]
+        command = [sys.executable, "-P", "-m", __name__, str(other.fileno()), job]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -84,11 +86,10 @@ class Warm:
 
 
 def main() -> None:
-    """Entry point of the program, its argument the number of the socket."""
+    """Entry point of the program, its arguments the number of the socket and the module."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    from lstmlab.runs import job
-
-    for name in LATER:
+    job = importlib.import_module(sys.argv[2])
+    for name in job.LATER:
         with suppress(ImportError):  # it may be missing, or broken; the job says so
             importlib.import_module(name)
     while True:

@@ -5,14 +5,14 @@ Whole sweeps are in tests/test_app.py.
 
 import os
 import signal
-import subprocess
-import sys
+import textwrap
 
 import pytest
 
 from lstmlab.results import Run
 from lstmlab.runs import kept, sweep
 from lstmlab.runs.sweep import STOP, Leader
+from lstmlab.runs.warm import Warm
 
 
 @pytest.fixture
@@ -34,53 +34,58 @@ def _signals_as_before():
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def process(monkeypatch, code: str) -> list[str]:
-    """Let every job be a process that runs `code`; the folders of those that were started."""
-    started: list[str] = []
+@pytest.fixture
+def job_is(tmp_path, monkeypatch):
+    """Let every job be Python code in a forked process; returns the folders that were started."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(sweep, "Warm", lambda log: Warm(log, "any_job"))
 
-    def start(folder, lock):
-        started.append(folder.name)
-        return subprocess.Popen([sys.executable, "-c", code])
+    def write(code: str) -> None:
+        lines = textwrap.indent(code, "    ")
+        text = f"LATER = ()\n\ndef carry_out(folder, parent):\n{lines}\n"
+        (tmp_path / "any_job.py").write_text(text)
 
-    monkeypatch.setattr(sweep, "_start", start)
-    return started
+    yield write
+    for warm in sweep.warmed.values():
+        warm.end()
+    sweep.warmed.clear()
 
 
-def test_a_process_that_ends_without_a_last_word_was_killed(run, monkeypatch):
-    process(monkeypatch, "import sys; sys.exit(3)")
+def test_a_process_that_ends_without_a_last_word_was_killed(run, job_is):
+    job_is("return 3")
     sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
     row = run.read_row()
     assert row["status"] == "killed"
     assert row["reason"] == "the process ended with exit code 3 before it could write its end"
 
 
-def test_the_row_of_a_job_that_ended_by_itself_stays(run, monkeypatch):
-    process(monkeypatch, "pass")
+def test_the_row_of_a_job_that_ended_by_itself_stays(run, job_is):
+    job_is("return 0")
     run.write_row({"status": "solved", "sequences_to_solution": 12})
     sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
     assert run.read_row() == {"status": "solved", "sequences_to_solution": 12}
 
 
-def test_a_stopped_sweep_starts_no_job(run, monkeypatch):
-    started = process(monkeypatch, "pass")
+def test_a_stopped_sweep_starts_no_job(run, job_is):
+    job_is("return 0")
     (run.folder.parent / STOP).touch()
     sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
-    assert started == []
+    assert sweep.warmed == {}
     assert run.read_row()["status"] == "interrupted"
     assert run.read_row()["reason"] == "the sweep was stopped before this job began"
 
 
-def test_a_sweep_that_stops_interrupts_its_job(run, monkeypatch):
+def test_a_sweep_that_stops_interrupts_its_job(run, job_is):
     """The job says that it is ready by making the file that stops the sweep.
 
     Then it waits for SIGINT.
     """
     stop = run.folder.parent / STOP
-    process(
-        monkeypatch,
-        "import pathlib, signal, sys\n"
+    job_is(
+        "import os, pathlib, signal\n"
         "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})\n"
-        "signal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
+        "signal.signal(signal.SIGINT, lambda *_: os._exit(130))\n"
         f"pathlib.Path({str(stop)!r}).touch()\n"
         "signal.pause()",
     )
@@ -88,6 +93,55 @@ def test_a_sweep_that_stops_interrupts_its_job(run, monkeypatch):
     row = run.read_row()
     assert row["status"] == "interrupted"
     assert row["reason"] == "the sweep was stopped; the process ended with exit code 130"
+
+
+def test_jobs_of_one_process_write_to_their_own_logs_and_share_no_state(run, job_is):
+    job_is("import sys\nprint(folder.name, hasattr(sys, 'before'))\nsys.before = True\nreturn 0")
+    forked = set()
+    for name in ("0", "1"):
+        other = Run(run.folder.parent / name)
+        other.folder.mkdir(exist_ok=True)
+        other.begin({"status": "running"}) if name != "0" else None
+        sweep.run_in_own_process(other, Leader(run.folder.parent), 0)
+        assert (other.folder / "log.txt").read_text() == f"{name} False\n"
+        forked |= {warm.process.pid for warm in sweep.warmed.values()}
+    assert len(forked) == 1
+
+
+def test_a_forking_process_that_is_killed_is_started_anew(run, job_is):
+    """Its job loses its parent, and has time to write its end."""
+    job_is(
+        "import os, signal, time\n"
+        "os.kill(parent, signal.SIGKILL)\n"
+        "time.sleep(0.5)\n"
+        "(folder / 'end').touch()\n"
+        "return 0"
+    )
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
+    assert (run.folder / "end").exists()
+    row = run.read_row()
+    assert row["reason"] == "the process ended with exit code -9 before it could write its end"
+    assert sweep.warmed == {}
+
+
+def test_other_threads_need_another_forking_process(run, job_is, monkeypatch):
+    job_is("return 0")
+    seen = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
+        [(key, warm)] = sweep.warmed.items()
+        seen.append((key, warm.process.pid))
+    assert [key for key, _ in seen] == ["1", "2"]
+    assert len({pid for _, pid in seen}) == 2
+
+
+def test_a_forking_process_that_cannot_load_says_why_in_the_log(run, job_is):
+    job_is("return 0")
+    (run.folder.parent / "any_job.py").write_text("raise ImportError('no such library')")
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
+    assert "no such library" in (run.folder / "log.txt").read_text()
+    assert "exit code 1" in run.read_row()["reason"]
 
 
 def test_a_leader_that_is_gone_stops_its_jobs(tmp_path, monkeypatch):
