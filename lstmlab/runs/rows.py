@@ -1,4 +1,4 @@
-"""The sweeper of `experiment=hs97/all`: a job for each published row, by its commands."""
+"""The sweeper over jobs that are listed one by one: published rows, or those of a study."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +16,11 @@ OWN = "hydra/sweeper=rows"  # jobs have it too, or hydra.sweeper.rows=2c would b
 
 
 class Rows(Sweeper):
-    """Sweeps over the commands of published rows, and over what else is typed.
+    """Sweeps over commands that are listed, and over what else is typed.
 
     Args:
+        commands: Settings of one or several jobs each, as 'task.T=100 cell=nfg,nig'; None: those of
+            the published rows.
         paper: The rows of this paper, as conf/published.csv names it.
         rows: Numbers of experiments, such as 2c, one or a list; None: all.
         methods: 'LSTM', or what a rival's name begins with, one or a list; None: all.
@@ -32,7 +34,8 @@ class Rows(Sweeper):
 
     def __init__(
         self,
-        paper: str,
+        commands: Sequence[str] | None = None,
+        paper: str = "",
         rows: Any = None,
         methods: Any = None,
         readings: str = "all",
@@ -43,6 +46,7 @@ class Rows(Sweeper):
         # plugins twice, and a class derived from the first one would not be one of the second.
         self.basic: Any = _basic()(max_batch_size)
         self.basic.split_arguments = self.jobs
+        self.commands = commands
         self.paper, self.rows, self.methods, self.readings = paper, rows, methods, readings
         self.settings = list(settings)
 
@@ -56,17 +60,21 @@ class Rows(Sweeper):
 
     def jobs(self, overrides: list[Any], max_batch_size: int | None) -> list[list[list[str]]]:
         """What is typed for each job, in batches."""
-        typed = [one for one in overrides if str(one.get_key_element()) != CHOSEN]
+        if self.commands is None:
+            listed = [f"{CHOSEN}={command}" for command in self._published()]
+            overrides = [one for one in overrides if str(one.get_key_element()) != CHOSEN]
+        else:
+            listed = list(self.commands)
         parser = OverridesParser.create()
         jobs = []
-        for command in self._commands():
-            of_row = parser.parse_overrides([*f"{CHOSEN}={command}".split(), OWN, *self.settings])
+        for command in listed:
+            of_row = parser.parse_overrides([*command.split(), OWN, *self.settings])
             # of two settings of one key the later one counts: what is typed has the last word
-            [combined] = _basic().split_arguments([*of_row, *typed], None)
+            [combined] = _basic().split_arguments([*of_row, *overrides], None)
             jobs += combined
         return list(_basic().split_overrides_to_chunks(jobs, max_batch_size))
 
-    def _commands(self) -> list[str]:
+    def _published(self) -> list[str]:
         fitting = [
             row
             for row in published.results()

@@ -12,7 +12,7 @@ PAPER = "Hochreiter & Schmidhuber 1997"
 def jobs(*typed: str, **chosen) -> list[list[str]]:
     typed = ("experiment=hs97/all", *typed)
     parsed = OverridesParser.create().parse_overrides(list(typed))
-    [batch] = Rows(PAPER, **chosen).jobs(parsed, None)
+    [batch] = Rows(paper=PAPER, **chosen).jobs(parsed, None)
     assert all(OWN in job for job in batch)
     return [[setting for setting in job if setting != OWN] for job in batch]
 
@@ -47,3 +47,14 @@ def test_what_is_typed_has_the_last_word_and_is_swept():
     found = jobs("trials_shown=2", "seed=0,10", rows="6a", settings=settings)
     name = "experiment=hs97/6a_temporal_order"
     assert found == [[name, "trials_shown=2", "diagnostic=[]", f"seed={seed}"] for seed in (0, 10)]
+
+
+def test_jobs_of_a_study_are_those_that_it_lists():
+    listed = ["task=adding cell=nfg,nig optimizer.learning_rate=0.1", "task=latch cell=gru"]
+    found = jobs("trials=3", commands=listed)
+    rest = ["experiment=hs97/all", "trials=3"]
+    assert found == [
+        ["task=adding", "cell=nfg", "optimizer.learning_rate=0.1", *rest],
+        ["task=adding", "cell=nig", "optimizer.learning_rate=0.1", *rest],
+        ["task=latch", "cell=gru", *rest],
+    ]
