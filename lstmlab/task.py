@@ -131,6 +131,9 @@ class Task(abc.ABC):
             raise TypeError(
                 f"{cls.__name__}: expected a method sample or pieces of its own. Received: neither"
             )
+        if {"sample", "pieces"} & set(cls.__dict__) and "coded" not in cls.__dict__:
+            # that of the class above draws other sequences
+            cls.coded = Task.coded  # type: ignore[method-assign]
         name = cls.__module__
         # not hasattr: a task made from another one does not inherit its figures
         if name.startswith(HOUSE) and "published" not in cls.__dict__:
@@ -166,6 +169,18 @@ class Task(abc.ABC):
             here = slice(start, start + length)
             yield x[:, here], y[:, here], w[:, here]
             start += length
+
+    def coded(self, rng: np.random.Generator, n: int) -> Sequences | None:
+        """`sample` where the inputs are symbols, for tasks with so many that lines cost time.
+
+        Args:
+            rng, n: As of `sample`, of which it draws the same sequences.
+
+        Returns:
+            The input line that is 1 at each step, integers [n, T], 0 after the last step with an
+            error; y and w as of `sample`. None, without a draw, where a task does not say.
+        """
+        return None
 
     @abc.abstractmethod
     def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:

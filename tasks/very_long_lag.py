@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from lstmlab.tasks.common.drawing import mark, one_hot
+from lstmlab.tasks.common.drawing import cut_off, mark, one_hot
 from lstmlab.tasks.common.rules import whole_sets, within
 from numpy.random import Generator
 
@@ -71,6 +71,18 @@ class VeryLongLag(Task):
         self.criterion = whole_sets(criterion, sets=["test"], redraw=False)
 
     def pieces(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[Sequences]:
+        start = 0
+        for codes, y, w, last in self._drawn(rng, n, lengths):
+            yield one_hot(codes, self.features, start, last), y, w
+            start += codes.shape[1]
+
+    def coded(self, rng: Generator, n: int) -> Sequences:
+        [(codes, y, w, last)] = self._drawn(rng, n, [self.steps])
+        cut_off(codes, 0, last)
+        return codes, y, w
+
+    def _drawn(self, rng: Generator, n: int, lengths: Iterable[int]) -> Iterator[tuple]:
+        """The symbols of each piece, its y and w, and the last step of each sequence."""
         e, b, x_line = self.p, self.p + 1, self.p + 2
         last = self.q + 2 + np.searchsorted(self._extra, rng.random(n), side="right")
         second = rng.integers(0, 2, size=n)  # 0 for x, 1 for y
@@ -86,7 +98,7 @@ class VeryLongLag(Task):
             for line in range(2):
                 mark(y, start, np.where(second == line, last, -1), line=line)
             mark(w, start, last)
-            yield one_hot(codes, self.features, start, last), y, w
+            yield codes, y, w, last
             start += length
 
     def sets(self, seed: int, draw: int = 0) -> dict[str, Iterable[Sequences]]:

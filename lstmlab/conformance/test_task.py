@@ -572,3 +572,21 @@ def test_a_million_steps_need_memory_for_one_piece(case):
     whole = 4 * 2 * last * (task.features + task.outputs + 1)
     assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 0.5 * whole
+
+
+def test_symbols_are_those_of_the_lines(task):
+    """`coded` draws what `sample` draws, and leaves the generator as it does."""
+    generators = [np.random.default_rng(5) for _ in range(2)]
+    coded = task.coded(generators[0], 50)
+    if coded is None:
+        assert generators[0].bit_generator.state == np.random.default_rng(5).bit_generator.state
+        return
+    codes, y, w = coded
+    x, *same = task.sample(generators[1], 50)
+    shown = valid_steps(w)
+    lines = np.where(shown[..., None], np.arange(task.features) == codes[..., None], 0)
+    np.testing.assert_array_equal(lines, np.where(shown[..., None], x, 0))
+    assert not codes[~shown].any()
+    for one, other in zip((y, w), same, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len({str(one.bit_generator.state) for one in generators}) == 1

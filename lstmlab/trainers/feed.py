@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmlab.native.symbols import codes_until
-from lstmlab.task import Task, generator
+from lstmlab.task import Sequences, Task, generator
 
 FEW = 12  # inputs up to which columns are faster than symbols
 
@@ -138,7 +138,12 @@ class Feed:
             yield from self._cut()
         else:
             for k in count():
-                yield self._part(*self.task.sample(self._generator(k), self.task.block))
+                yield self._part(*self._block(k))
+
+    def _block(self, k: int) -> Sequences:
+        """A block of sequences, with symbols for the lines of x where the task says them."""
+        coded = self.task.coded(self._generator(k), self.task.block) if self.symbols else None
+        return coded or self.task.sample(self._generator(k), self.task.block)
 
     def _generator(self, k: int) -> np.random.Generator:
         return generator(self.seed, "train", k)
@@ -185,7 +190,9 @@ class Feed:
     def _part(
         self, x: np.ndarray, y: np.ndarray, w: np.ndarray, begins: np.ndarray | None = None
     ) -> Part:
-        if self.symbols:
+        if self.symbols and x.ndim == 2:
+            x = x.astype("int16")
+        elif self.symbols:
             # pieces go on after their last error
             codes = codes_until(x, ends(w if begins is None else shown_steps(x, w)))
             if codes is None:

@@ -7,6 +7,7 @@ import pytest
 from lstmlab.tasks.very_long_lag import VeryLongLag
 from scipy.stats import chisquare
 
+from lstmlab import published
 from lstmlab.criterion import criterion
 from lstmlab.task import valid_steps
 
@@ -161,7 +162,8 @@ def test_sets_have_ten_thousand_sequences_and_none_may_be_wrong():
 
 def test_weights_of_table_3():
     """In the table's order: p + 4 inputs, 2 blocks that see inputs, cells and gates, 2 outputs."""
-    weights = [row["weights"] for row in VeryLongLag.published]
+    rows = [row for row in published.results() if row["task"] == "very_long_lag"]
+    weights = [row["weights"] for row in rows]
     assert weights == [364, 664, 1264, 3064, 6064, 3064, 1264, 664, 364]
 
 
@@ -186,3 +188,14 @@ def test_bad_settings(arguments, received):
     with pytest.raises(ValueError, match="VeryLongLag: expected") as error:
         VeryLongLag(**arguments)
     assert received in str(error.value)
+
+
+def test_a_task_made_from_it_with_sequences_of_its_own_has_no_symbols_of_its_parent():
+    class Reversed(VeryLongLag):
+        def pieces(self, rng, n, lengths):
+            for x, y, w in super().pieces(rng, n, lengths):
+                yield x[::-1], y[::-1], w[::-1]
+
+    rng = np.random.default_rng(0)
+    assert VeryLongLag(3, 4).coded(rng, 2) is not None
+    assert Reversed(3, 4).coded(rng, 2) is None
