@@ -1,7 +1,7 @@
 """Task: a question put to a network, in NumPy, with its own yardsticks."""
 
 import abc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, repeat
 
 import numpy as np
@@ -338,10 +338,17 @@ class Drawn:
         self.task, self.seed, self.stream, self.n, self.draw = task, seed, stream, n, draw
 
     def __iter__(self) -> Iterator[Sequences]:
+        return self._blocks(self.task.sample)
+
+    def coded(self) -> Iterator[Sequences]:
+        """The same blocks, with symbols for the lines of x where the task says them."""
+        return self._blocks(lambda rng, n: self.task.coded(rng, n) or self.task.sample(rng, n))
+
+    def _blocks(self, draw: Callable[[np.random.Generator, int], Sequences]) -> Iterator[Sequences]:
         rng = generator(self.seed, self.stream, self.draw)
         block = min(self.n, self.task.fitting)
         for start in range(0, self.n, block):
-            yield self.task.sample(rng, min(block, self.n - start))
+            yield draw(rng, min(block, self.n - start))
 
 
 def valid_steps(w: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
 from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
-from lstmlab.task import Losses, Sequences
+from lstmlab.task import Losses, Sequences, Task
 from lstmlab.trainers import answers
 from lstmlab.trainers.native import flat
 
@@ -337,7 +337,7 @@ class Job:
     def _answered(self, blocks: Iterable[Sequences]) -> Iterator[criteria.Judged]:
         """Yield y, prediction and w of blocks; a kernel leaves out the steps without an error."""
         if self.kernel is not None:
-            parts = (answers.part_of(*block) for block in blocks)
+            parts = (answers.part_of(*block) for block in answers.compact(blocks))
             yield from self.kernel.judged(self.flat_weights(), parts)
             return
         self.stand()
@@ -349,8 +349,12 @@ class Job:
         correct, errors = np.zeros(0, bool), np.zeros(0)
         losses, simple = Losses(self.task.loss), Losses(self.task.loss)
 
+        blocks = self.sets["test"]
+        if self.kernel is not None and type(self.task).baselines is Task.baselines:
+            blocks = answers.compact(blocks)
+
         def seen() -> Iterator[Sequences]:
-            for x, y, w in self.sets["test"]:
+            for x, y, w in blocks:
                 if rules := self.task.baselines(x, w):
                     simple.add(rules, y, w)
                 yield x, y, w

@@ -17,7 +17,7 @@ from lstmlab.native.compiled import missing
 from lstmlab.native.engine import LANES, Engine
 from lstmlab.native.loops import Plan
 from lstmlab.native.symbols import codes_until
-from lstmlab.task import Sequences
+from lstmlab.task import Drawn, Sequences
 from lstmlab.trainers.feed import FEW, Part, ends, marked
 from lstmlab.trainers.served import Unserved, check_cell, readout
 
@@ -31,11 +31,23 @@ Judged = tuple[
 
 
 def part_of(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> Part:
-    """Sequences x [n, T, F], y [n, T, K], w [n, T] as kernels take them, if they can as symbols."""
+    """Sequences x [n, T, F], y [n, T, K], w [n, T] as kernels take them, if they can as symbols.
+
+    x may be symbols already, [n, T].
+    """
     most = int(np.count_nonzero(w, axis=1).max(initial=0))
-    codes = codes_until(x, ends(w)) if x.shape[-1] > FEW else None
+    codes = None
+    if x.ndim == 2:
+        codes = x.astype("int16")
+    elif x.shape[-1] > FEW:
+        codes = codes_until(x, ends(w))
     shown = np.ascontiguousarray(x, "float32") if codes is None else codes
     return Part(shown, *marked(y, w, most), np.ones(len(w), bool))
+
+
+def compact(blocks: Iterable[Sequences]) -> Iterable[Sequences]:
+    """Blocks of a set, with symbols for the lines of x where its task says them."""
+    return blocks.coded() if isinstance(blocks, Drawn) else blocks
 
 
 class Parts:
@@ -55,7 +67,7 @@ class Parts:
         yield from self._first
         if self._all:
             return
-        for k, block in enumerate(self._blocks):
+        for k, block in enumerate(compact(self._blocks)):
             if k < known:
                 continue
             part = part_of(*block)
