@@ -20,7 +20,7 @@ from lstmlab import files
 from lstmlab.config import one_line, use
 from lstmlab.config.search import search_installed
 from lstmlab.errors import refusal
-from lstmlab.runs import begin, sweep
+from lstmlab.runs import begin, plugins, sweep
 from lstmlab.runs.identity import of_the_run
 from lstmlab.runs.settings import check_read
 
@@ -45,6 +45,7 @@ def main() -> None:
     try:
         use(_flags().config_dir)
         search_installed()
+        plugins.register()
         _lead()
     except KeyboardInterrupt:
         kept = "what was measured so far is in the run folder"
