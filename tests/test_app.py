@@ -204,7 +204,7 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
         (["-m", "seed=0,1", "again=all"], ["null, or older", "again='all'"]),
         (
             ["-m", "seed=0,1", "hydra/launcher=submitit_none"],
-            ["one of basic, joblib", "`pip install 'lstmlab[cluster]'`", "=submitit_none"],
+            ["one of basic, dask, joblib", "'lstmlab[cluster]'`", "=submitit_none"],
         ),
         (["-m", "seed=0,1", "hydra/launcher=joblob"], ["(nearest: joblib)", "=joblob"]),
         (["-m", "cell=vanilla,nosuch"], ["expected one of cascade, chrono, ", "cell=nosuch"]),

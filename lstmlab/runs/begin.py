@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lstmlab import files
 from lstmlab.config import import_as
 from lstmlab.errors import refusal
-from lstmlab.runs import identity
+from lstmlab.runs import cluster, identity, space
 from lstmlab.runs.settings import check_plain, check_read
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def _sweep_name(given: Any) -> str:
     about = HydraConfig.get()
     params = about.sweeper.get("params") or {}
     typed = [*about.overrides.task, *(f"{name}={value}" for name, value in params.items())]
-    return identity.sweep_name(typed) if given is None else str(given)
+    kind = "search-" if space.is_search(about.sweeper) else ""
+    return kind + identity.sweep_name(typed) if given is None else str(given)
 
 
 def _identity(*, _root_: Any) -> str:
@@ -89,9 +90,11 @@ class Begin(Callback):
         """Refuse what holds for all jobs. What one job alone has is told in its row."""
         with refusing():
             HydraConfig.instance().set_config(config)  # for the name of the sweep's folder
-            _checked(config, config.hydra.overrides.task)
+            settings = _checked(config, config.hydra.overrides.task)
             if empty := identity.without_values(config.hydra.overrides.task):
                 raise refusal("sweep", "at least one value for each setting", empty)
+            space.check(config.hydra.sweeper, config.hydra.overrides.task, settings)
+            cluster.check(config.hydra.launcher)
             _check_room(Path(os.path.abspath(str(OmegaConf.select(config, "hydra.sweep.dir")))))
 
 

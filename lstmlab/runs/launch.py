@@ -104,10 +104,14 @@ class Resuming(Launcher):
         launcher: The launcher that the config names.
         carry_out: Is called with the folders to do and the call that does them, once for each
             batch of jobs.
+
+    Attributes:
+        folders: What was typed for a job -> its folder, of all jobs so far.
     """
 
     def __init__(self, launcher: Launcher, carry_out: Callable[[list[Path], Sorted, Any], Any]):
         self.launcher, self.carry_out = launcher, carry_out
+        self.folders: dict[tuple[str, ...], Path] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -130,6 +134,7 @@ class Resuming(Launcher):
         folder = Path(os.path.abspath(self.config.hydra.sweep.dir))
         jobs = self.loader.jobs(self.config, job_overrides, initial_job_idx)
         check_names(jobs, folder)
+        self.folders |= {tuple(job.overrides): folder / job.name for job in jobs}
         again = self.config.get("again")
         found = sort(jobs, folder, again)
 

@@ -139,10 +139,17 @@ class Led:
     Args:
         folder: The sweep's folder, absolute.
 
+    Attributes:
+        brief: Whether to leave out the report, which is written, and the line of a batch of jobs
+            without an earlier attempt.
+        last: What is said after the report.
+
     Raises:
         ValueError: Another process leads a sweep in that folder.
         WriteError: The folder cannot be made.
     """
+
+    brief, last = False, ""
 
     def __init__(self, folder: Path):
         from lstmlab.runs import kept
@@ -166,9 +173,15 @@ class Led:
         from lstmlab.runs.screen import Screen
 
         self.jobs += jobs
-        files.say(found.line(len(jobs), files.shown(self.folder)))
+        if not self.brief or found.skipped or found.before:
+            files.say(found.line(len(jobs), files.shown(self.folder)))
         with Screen([self.folder / job.name for job in found.todo]):
             return call()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether Ctrl-C has stopped it."""
+        return (self.folder / STOP).exists()
 
     def end(self, error: Exception | None) -> None:
         """End the rows of jobs that are gone, and print the report of the sweep.
@@ -190,12 +203,17 @@ class Led:
         if error:
             why = f"the sweep broke off: {one_line(error).partition('. ')[0]}"
         begun = [run for job in dict.fromkeys(self.jobs) for run in results.runs(job)]
+        if not begun and error:  # as without a cluster
+            return
         for run in begun:
             if not kept.is_held(run.folder):
                 run.end_if_running("killed", why)
-        print(report.write(folder), flush=True)
+        told = report.write(folder)
+        print(told.splitlines()[-1] if self.brief else told, flush=True)
+        if self.last:
+            files.say(self.last)
 
-        if (self.folder / STOP).exists():
+        if self.stopped:
             raise KeyboardInterrupt
         lost = sum(run.read_row()["status"] not in results.FINISHED for run in begun)
         if error:

@@ -52,7 +52,7 @@ class Warm:
             log: The file that the job writes to.
             lock: A file that stays open, and so locked, in the job too.
         """
-        asked = json.dumps(str(folder)).encode()
+        asked = json.dumps([str(folder), os.getcwd()]).encode()
         try:
             socket.send_fds(self.door, [asked], [log.fileno(), lock])
             return self._answer()
@@ -100,7 +100,9 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             door.close()
-            _become(job.carry_out, Path(json.loads(asked)), files[0], own)
+            folder, working = map(Path, json.loads(asked))
+            os.chdir(working)  # of the worker, which may go from sweep to sweep
+            _become(job.carry_out, folder, files[0], own)
         for file in files:
             os.close(file)
         door.sendall(b"%d" % pid)

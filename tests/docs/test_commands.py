@@ -44,6 +44,7 @@ TESTED_BY = {
     r"pip install tensorflow$": "tests/docs/test_troubleshooting.py",
     # the same plugin's launcher for one machine
     r"hydra/launcher=submitit_slurm": "tests/test_app.py::test_other_launchers",
+    r"^dask |hydra/launcher=dask": "tests/runs/test_cluster.py::test_a_search_over_two_workers",
     r"^FILE=": "tests/docs/test_commands.py::test_a_table_of_statsmodels_is_where_the_page_says",
 }
 # pages whose commands need a folder that the page builds: a test of their own runs them
@@ -56,6 +57,8 @@ def combinations(words: Words) -> list[Words]:
     parsed = OverridesParser.create().parse_overrides(overrides)
     choices = [
         [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+        if one.is_discrete_sweep()
+        else [f"{one.get_key_element()}={one.value().start}"]
         if one.is_sweep_override()
         else [one.input_line or ""]
         for one in parsed

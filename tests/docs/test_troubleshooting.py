@@ -81,7 +81,7 @@ def two_sweeps(folder: Path) -> None:
 
 
 def no_plugin(folder: Path) -> None:
-    options = ["basic", "joblib"]
+    options = ["basic", "dask", "joblib"]
     raise MissingConfigException("Could not find it", "hydra/launcher/submitit_slurm", options)
 
 
