@@ -1,4 +1,4 @@
-"""Hydra's plugins of this package: sweepers that search or take a list of jobs, a launcher for Dask.
+"""Hydra's plugins of this package: sweepers over lists and for searches, a launcher for Dask.
 
 Hydra takes plugins only from the package hydra_plugins, which would be another package to install.
 """
