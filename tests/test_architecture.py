@@ -37,7 +37,7 @@ symbolic      cells
 cells         unroll config
 describe      task criterion config published
 tasks         task
-report        results published
+report        results published config
 conformance   config cells learners diagnostics recording model task criterion runs lstmlab
 bench         app config cells learners diagnostics.base model describe task runs trainers
 config

@@ -1,7 +1,7 @@
 """The tables and pictures of docs/reproduction.md, from the rows and curves in docs/data/.
 
     python docs/scripts/write_reproduction.py           the page and its pictures, from the files
-    python docs/scripts/write_reproduction.py FOLDER    first the files, from the runs in a folder
+    python docs/scripts/write_reproduction.py FOLDER... first the files, from the runs in folders
 
 tests/docs/test_reproduction_page.py compares the page with the files.
 """
@@ -16,14 +16,16 @@ import pandas as pd
 from tabulate import tabulate
 from tabulate_cells import LAST
 
+from lstmlab import published
 from lstmlab.report import bands, reproduction, statistics
 from lstmlab.report.reproduction import LSTM, PAPER, lines, section, summary
 from lstmlab.results import load
 
 DOCS = Path(__file__).parents[1]
 DATA, CURVES = (DOCS / "data" / f"reproduction{name}.csv" for name in ("", "_curves"))
-PICTURES = [DOCS / "images" / f"reproduction{name}.png" for name in ("", "_curves")]
+PICTURES = [DOCS / "images" / name for name in ("reproduction.png", "reproduction_curves.png")]
 PAGE = DOCS / "reproduction.md"
+TRIALS = 10  # a reading with fewer is not shown
 POINTS = 40  # of a learning curve that are kept
 MARK = "<!-- made by docs/scripts/write_reproduction.py: {} -->"
 QUARTILES = ("low", "middle", "high")
@@ -39,7 +41,7 @@ def blocks(found: pd.DataFrame) -> dict[str, str]:
         "glance": glance(lstm),
         "lstm": table(lstm),
         "rivals": table(found[found["method"] != LSTM]),
-        "time": time(found),
+        "missing": missing(found),
     }
 
 
@@ -69,14 +71,11 @@ def table(found: pd.DataFrame) -> str:
     return markdown(section(found).table) if len(found) else ""
 
 
-def time(found: pd.DataFrame) -> str:
-    """Seconds of training, summed over trials, of the method and of its rivals."""
-    of_lstm = found["method"] == LSTM
-    parts = [
-        f"{name}: {part['trials'].sum():,.0f} trials, {part['seconds'].sum() / 60:,.0f} minutes"
-        for name, part in (("LSTM", found[of_lstm]), ("rivals", found[~of_lstm]))
-    ]
-    return "; ".join(parts) + " (seconds of each trial, those side by side shared between them)."
+def missing(found: pd.DataFrame) -> str:
+    """The commands that have not been run yet."""
+    commands = [one.reading.command for one in reproduction.candidates(PAPER)]
+    left = [one for one in dict.fromkeys(commands) if one not in set(found["command"])]
+    return "\n".join(f"- `experiment={command}`" for command in left) or "None."
 
 
 def markdown(shown: pd.DataFrame) -> str:
@@ -98,11 +97,17 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 0.24 * len(rows) + 1.6), layout="constrained")
     axes.axvspan(0.5, 2, color="0.9", zorder=0)
     axes.axvline(1, color="0.4", linewidth=1)
+    readings = {
+        one.command: number
+        for row in published.results()
+        for number, one in enumerate(published.readings(row))
+    }
     names = []
     for place, ((experiment, settings), part) in enumerate(rows):
-        names.append(f"{experiment}  {settings.partition(', ')[2] or settings}")
-        for k, (_, line) in enumerate(part.iterrows()):
-            at, theirs = place + 0.22 * (k - (len(part) - 1) / 2), line["published"]
+        names.append(f"{experiment}  {settings.replace('cell.', '').replace('head.', '')}")
+        for number, (_, line) in enumerate(part.iterrows()):
+            at, theirs = place + 0.22 * (number - (len(part) - 1) / 2), line["published"]
+            k = readings[line["command"]]
             if line["solved"]:
                 span = [line["mean_low"] / theirs, line["mean_high"] / theirs]
                 axes.plot(span, [at, at], color=COLOURS[k], linewidth=1.5)
@@ -174,10 +179,12 @@ def draw_curves(found: pd.DataFrame, bent: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    for folder in sys.argv[1:]:
-        rows = load(folder)
+    if sys.argv[1:]:
+        rows = pd.concat([load(folder) for folder in sys.argv[1:]], ignore_index=True)
         DATA.parent.mkdir(exist_ok=True)
-        reproduction.kept(rows, PAPER).to_csv(DATA, index=False)
+        kept = reproduction.kept(rows, PAPER)
+        whole = kept.groupby("command")["seed"].transform("size") >= TRIALS
+        kept[whole].to_csv(DATA, index=False)
         curves(rows).to_csv(CURVES, index=False)
     found = lines(pd.read_csv(DATA), PAPER)
     draw(found, PICTURES[0])

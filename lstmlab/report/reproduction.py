@@ -1,29 +1,36 @@
 """Our trials beside published rows: conf/published.csv held against result rows."""
 
+import re
 from collections.abc import Sequence
-from itertools import chain
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from lstmlab import published
+from lstmlab.config import compose
 from lstmlab.errors import refusal
 from lstmlab.files import write as write_file
 from lstmlab.report import formats, statistics, survival, tables
 from lstmlab.report.sections import Section
-from lstmlab.results import load
+from lstmlab.results import flat, load
 
 PAPER = "Hochreiter & Schmidhuber 1997"
 
 LSTM = "LSTM"  # the method that the paper proposes; all others are its rivals
 FACTOR = 2.0  # means differ where one is more than so many times the other
 LEVEL = 0.05  # of the test that shares are equal
-FREE = ("trainer",)  # groups of settings that say how a run is carried out, not what is run
-KEPT = ("experiment", "task", "cell", "learner", "optimizer", "seed", "status", "sequences")
-MEASURED = ("sequences_to_solution", "test_wrong", "test_size", "seconds", "weights")
+# how a run is carried out, and what it measures on the way: no reading says it
+FREE = re.compile(
+    r"(diagnostic|version)\.|trainer\.(_target_|budget|window|steps_per_execution|jit_compile)$|"
+    r"task\.pair$"
+)
+GROUPS = ("task", "cell", "head", "learner", "trainer", "optimizer")
+NAMED = ("experiment", "task", "cell", "learner", "optimizer")
+KEPT = ("command", *NAMED, "seed", "status", "sequences", "sequences_to_solution")
+MEASURED = ("test_wrong", "test_size", "seconds", "weights")
 NOTE = (
     "Sequences: the mean over the solved trials, with its bootstrap interval. Reproduced: the "
     "share of solved trials does not differ from the published one (Fisher's exact test at 5 %; "
@@ -35,63 +42,49 @@ NOTE = (
 
 
 class Candidate(NamedTuple):
-    """A reading of a published row, and what a run of it has in its row.
+    """A reading of a published row, which has the number `place` in conf/published.csv."""
 
-    Attributes:
-        place: The number of the published row, and of the reading within it.
-        row: As `published.results` has it.
-        reading: Its name and command.
-        settings: {column: values, any of them}, of the command.
-        entries: What `published.entries` makes of the row: a run fits one of them.
-    """
-
-    place: tuple[int, int]
+    place: int
     row: dict[str, Any]
     reading: published.Reading
-    settings: dict[str, list]
-    entries: list[dict[str, Any]]
 
 
 def candidates(paper: str) -> list[Candidate]:
     """All readings of the rows of a paper."""
     return [
-        Candidate((k, j), row, reading, _settings(reading.command), published.entries_of(row))
-        for k, row in enumerate(published.results())
+        Candidate(place, row, reading)
+        for place, row in enumerate(published.results())
         if row["paper"] == paper
-        for j, reading in enumerate(published.readings(row))
+        for reading in published.readings(row)
     ]
 
 
 def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]]:
     """The readings that were run, each with the rows of its trials, in the order of the file.
 
-    A run belongs to the reading whose command says most of it.
+    A run belongs to a reading if it has all the settings of its command, those of FREE aside. A
+    seed counts once, with the first of its rows.
+
+    Args:
+        rows: As `results.load` returns them; or as `kept`, whose column `command` says it.
+        paper: As conf/published.csv names it.
     """
+    rows = statistics.trials(rows)
     readings = candidates(paper)
-    columns = sorted(set(chain.from_iterable(one.settings for one in readings)) & {*rows.columns})
-    of_reading: dict[tuple[int, int], list[int]] = {}
-    alike: dict[tuple, Candidate | None] = {}
-    by = [*KEPT[:5], *columns, *_of_entries(readings, rows)]
-    for place, row in enumerate(rows.to_dict("records")):
-        # trials of one setting are looked up once
-        key = tuple(str(row.get(name)) for name in by)
-        if key not in alike:
-            fitting = [one for one in readings if _fits(one, row)]
-            alike[key] = max(fitting, key=lambda one: len(one.settings), default=None)
-        best = alike[key]
-        if best is not None:
-            of_reading.setdefault(best.place, []).append(place)
-    return [(one, rows.iloc[of_reading[one.place]]) for one in readings if one.place in of_reading]
+    if "command" not in rows:
+        rows = rows.assign(command=_commands(rows, [one.reading.command for one in readings]))
+    return [
+        (one, part.drop_duplicates("seed"))
+        for one in readings
+        if len(part := rows[rows["command"] == one.reading.command])
+    ]
 
 
 def kept(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
-    """The rows of published readings, without the columns that nothing here needs."""
+    """The rows of published readings, with their command and without most settings."""
     parts = [part for _, part in found(rows, paper)]
-    readings = candidates(paper)
-    settings = chain.from_iterable(one.settings for one in readings)
-    wanted = [*KEPT, *MEASURED, *settings, *_of_entries(readings, rows)]
-    columns = [name for name in dict.fromkeys(wanted) if name in rows.columns]
-    return pd.concat(parts)[columns] if parts else rows[columns][:0]
+    whole = pd.concat(parts) if parts else rows.assign(command=None)[:0]
+    return whole[[name for name in (*KEPT, *MEASURED) if name in whole]]
 
 
 def lines(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
@@ -190,42 +183,62 @@ def write(folder: str | Path, paper: str = PAPER) -> str:
 # ---- from runs to readings
 
 
-def _settings(command: str) -> dict[str, list]:
-    """'hs97/4_adding task.T=500' as {column of a result row: its values}."""
+def _commands(rows: pd.DataFrame, commands: Sequence[str]) -> list[str | None]:
+    """The command whose settings each row has; of several that which says most."""
+    seen = {name for name in rows.get("experiment", pd.Series(dtype=object)).dropna()}
+    known = [
+        (command, settings)
+        for command in sorted(set(commands), key=lambda one: -len(one.split()))
+        if command.split()[0] in seen
+        for settings in _composed(command)
+    ]
+    names = [name for name in rows if name in NAMED or _is_setting(name)]
+    alike: dict[str, str | None] = {}
+    told = []
+    for row in rows.to_dict("records"):
+        own = {name: row[name] for name in names if not _is_missing(row[name])}
+        key = str(sorted(own.items()))
+        if key not in alike:  # the trials of one setting are looked up once
+            fitting = (command for command, settings in known if _same(own, settings))
+            alike[key] = next(fitting, None)
+        told.append(alike[key])
+    return told
+
+
+def _composed(command: str) -> list[dict[str, Any]]:
+    """The settings of each job of a command, as columns of a row."""
     experiment, *settings = command.split()
-    found: dict[str, list] = {"experiment": [experiment]}
-    for setting in settings:
-        name, _, values = setting.partition("=")
-        found[name] = [yaml.safe_load(value) for value in values.split(",")]
-    return {name: values for name, values in found.items() if name.split(".")[0] not in FREE}
+    several = [
+        [f"{name}={value}" for value in values.split(",")]
+        for name, _, values in (setting.partition("=") for setting in settings)
+    ]
+    jobs = []
+    for job in product(*several):
+        config, choices = compose(f"experiment={experiment}", *job)
+        leaves = flat({group: config.get(group) for group in GROUPS})
+        jobs.append(
+            {name: value for name, value in leaves.items() if _is_setting(name)}
+            | {name: choices.get(name) for name in NAMED}
+        )
+    return jobs
 
 
-def _of_entries(readings: Sequence[Candidate], rows: pd.DataFrame) -> list[str]:
-    """The columns by which runs are recognised as published ones."""
-    names = chain.from_iterable(entry["where"] for reading in readings for entry in reading.entries)
-    return [name for name in dict.fromkeys(names) if name in rows.columns]
+def _is_setting(name: str) -> bool:
+    return "." in name and name.partition(".")[0] in GROUPS and not FREE.match(name)
 
 
-def _fits(reading: Candidate, row: dict[str, Any]) -> bool:
-    as_typed = all(
-        any(_equal(row.get(name), value) for value in values)
-        for name, values in reading.settings.items()
-    )
-    return as_typed and (
-        not reading.entries or published.matching(reading.entries, _plain(row)) is not None
-    )
+def _same(own: dict[str, Any], settings: dict[str, Any]) -> bool:
+    # null in the head is what the task suggests, and the row of a run says what that is
+    ours = {name: value for name, value in settings.items() if not _is_missing(value)}
+    open_ones = {name for name in settings if name.startswith("head.") and name not in ours}
+    return {*own} - open_ones == {*ours} and all(_equal(own[name], ours[name]) for name in ours)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and np.isnan(value) else value
-        for name, value in row.items()
-    }
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA
 
 
 def _equal(found: Any, wanted: Any) -> bool:
-    if wanted is None:
-        return bool(pd.isna(found))
     return bool(found == wanted) or str(found) == str(wanted)
 
 
@@ -233,7 +246,7 @@ def _equal(found: Any, wanted: Any) -> bool:
 
 
 def _line(one: Candidate, part: pd.DataFrame) -> dict[str, Any]:
-    row, trials = one.row, statistics.trials(part)
+    row, trials = one.row, part
     solved = trials[trials["status"] == "solved"]
     sequences = solved["sequences_to_solution"].to_numpy(float)
     low, high = statistics.wilson(len(solved), len(trials))

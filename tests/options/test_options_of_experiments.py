@@ -38,7 +38,7 @@ NAMES = """
     very_long_lag_50_50"""
 # rows of 1997, as they were called before they carried the number of their experiment
 OLD = [f"hs97/{name}" for name in NAMES.split()]
-MADE = ("tasks.md", "reproduction.md", "reproduction.csv")
+MADE = ("tasks.md", "reproduction.md", "reproduction.csv", "reproduction_curves.csv")
 ALL = "hs97/all"  # a sweep over the others, see tests/runs/test_rows.py
 UNPUBLISHED = {  # networks that depart from the paper's -> their weights
     "hs97/2a_noise_free_lag_chunker_4_units": 33_075,

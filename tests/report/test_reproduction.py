@@ -4,16 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstmlab.config import compose
 from lstmlab.report import reproduction
 from lstmlab.report.reproduction import PAPER, lines, verdict
+from lstmlab.results import flat
 
-# settings of a run of experiment 2c as its row has them
-RUN = {
-    "experiment": "hs97/2c_very_long_lag", "task": "very_long_lag", "cell": "lstm1997",
-    "learner": "truncated1997", "optimizer": "sgd", "optimizer.learning_rate": 0.01,
-    "task.p": 50, "task.q": 50, "weights": 364, "cell.candidate_recurrent": "full",
-}  # fmt: skip
-INPUTS_ONLY = {"cell.candidate_recurrent": "none", "weights": 352}
+
+def run_of(*overrides) -> dict:
+    """The settings of a run as its row has them."""
+    settings, choices = compose(*overrides)
+    names = ("experiment", "task", "cell", "learner", "optimizer")
+    return {**flat(settings), **{name: choices[name] for name in names}}
+
+
+INPUTS = "cell.candidate_recurrent=none"
+RUN = run_of("experiment=hs97/2c_very_long_lag")
+INPUTS_ONLY = {"cell.candidate_recurrent": "none"}
 
 
 def trials(solved_at, budget=300_000, **settings):
@@ -35,9 +41,9 @@ def of(*parts):
 
 def test_runs_are_told_by_their_settings_and_others_left_out():
     as_written = trials([None] * 4)
-    other_p = trials([50_000] * 2, **{"task.p": 100, "task.q": 100, "weights": 664})
+    other_p = trials([50_000] * 2, **{"task.p": 100, "task.q": 100})
     other_rate = trials([1000] * 3, **{"optimizer.learning_rate": 0.3})
-    other_net = trials([1000] * 3, weights=999)
+    other_net = trials([1000] * 3, **{"cell.units": 3})
     found = of(trials([30_000, 20_000], **INPUTS_ONLY), other_rate, other_p, as_written, other_net)
     told = [(line["settings"], line["reading"].split()[0], line["trials"]) for line in found]
     assert told == [
@@ -92,20 +98,36 @@ def test_verdicts(change, expected):
 
 
 def test_files_of_the_command_and_rows_that_are_kept_tell_the_same(tmp_path):
-    rows = pd.DataFrame([*trials([30_000, None], **INPUTS_ONLY), *trials([5], weights=1)])
+    rows = pd.DataFrame([*trials([30_000, None], **INPUTS_ONLY), *trials([5], **{"cell.units": 3})])
     kept = reproduction.kept(rows.assign(other=1), PAPER)
     assert len(kept) == 2
+    assert set(kept["command"]) == {
+        "hs97/2c_very_long_lag trainer.budget=300000 cell.candidate_recurrent=none"
+    }
     assert "other" not in kept
     kept.to_csv(tmp_path / "rows.csv", index=False)
     again = lines(pd.read_csv(tmp_path / "rows.csv"), PAPER)
     pd.testing.assert_frame_equal(again, lines(rows, PAPER), check_dtype=False)
 
 
-def test_each_command_of_the_file_is_told_from_the_others():
-    """No two readings of a row have the same settings, and none has none."""
-    for one in reproduction.candidates(PAPER):
-        others = [c for c in reproduction.candidates(PAPER) if c.place != one.place]
-        assert one.settings not in [other.settings for other in others], one.reading.command
+def test_how_a_run_is_carried_out_does_not_count_and_what_it_is_does():
+    one = trials([30_000], **INPUTS_ONLY)[0]
+    same = {"trainer.budget": 5, "trainer.window": 7, "probe": 3, "diagnostic.gates.every": 2}
+    assert [line["trials"] for line in of([{**one, **same}])] == [1]
+    for other in ({"trainer.batch_size": 2}, {"task.criterion.redraw": True}, {"cell.new": 1}):
+        assert of([{**one, **other}]) == []
+    # the head's activation is the task's where the command leaves it open
+    assert [line["trials"] for line in of([{**one, "head.loss": "squared"}])] == [1]
+
+
+def test_of_two_commands_the_one_that_says_more_counts():
+    both = {}
+    for name, settings in (("open", ()), ("linear", ("head.activation=linear", INPUTS))):
+        measured = {name: value for name, value in trials([1])[0].items() if name not in RUN}
+        row = {**measured, **run_of("experiment=hs97/5_multiplication", *settings), "seed": 0}
+        both[name] = {**row, "head.activation": "linear" if settings else "sigmoid"}
+    told = [(line["reading"].split(",")[0], line["trials"]) for line in of(list(both.values()))]
+    assert told == [("as written", 1), ("linear output", 1)]
 
 
 def test_summary_counts_rows_by_their_best_reading():
