@@ -18,14 +18,13 @@ from tabulate_cells import LAST
 
 from lstmlab import published
 from lstmlab.report import bands, reproduction, statistics
-from lstmlab.report.reproduction import LSTM, PAPER, lines, section, summary
+from lstmlab.report.reproduction import LEAST, LSTM, PAPER, lines, section, summary
 from lstmlab.results import load
 
 DOCS = Path(__file__).parents[1]
 DATA, CURVES = (DOCS / "data" / f"reproduction{name}.csv" for name in ("", "_curves"))
 PICTURES = [DOCS / "images" / name for name in ("reproduction.png", "reproduction_curves.png")]
 PAGE = DOCS / "reproduction.md"
-TRIALS = 10  # a reading with fewer is not shown
 POINTS = 40  # of a learning curve that are kept
 MARK = "<!-- made by docs/scripts/write_reproduction.py: {} -->"
 QUARTILES = ("low", "middle", "high")
@@ -183,7 +182,7 @@ def main() -> None:
         rows = pd.concat([load(folder) for folder in sys.argv[1:]], ignore_index=True)
         DATA.parent.mkdir(exist_ok=True)
         kept = reproduction.kept(rows, PAPER)
-        whole = kept.groupby("command")["seed"].transform("size") >= TRIALS
+        whole = kept.groupby("command")["seed"].transform("size") >= LEAST
         kept[whole].to_csv(DATA, index=False)
         curves(rows).to_csv(CURVES, index=False)
     found = lines(pd.read_csv(DATA), PAPER)

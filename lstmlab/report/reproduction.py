@@ -18,9 +18,9 @@ from lstmlab.report.sections import Section
 from lstmlab.results import flat, load
 
 PAPER = "Hochreiter & Schmidhuber 1997"
-
 LSTM = "LSTM"  # the method that the paper proposes; all others are its rivals
 FACTOR = 2.0  # means differ where one is more than so many times the other
+LEAST = 10  # trials on which a verdict stands
 LEVEL = 0.05  # of the test that shares are equal
 # how a run is carried out, and what it measures on the way: no reading says it
 FREE = re.compile(
@@ -37,14 +37,13 @@ NOTE = (
     "where no share is published, all trials count as solved), and the mean is within a factor of "
     "two of the published one, or within its published range. Faster, slower: the share agrees, "
     "the mean does not. Fewer solved: the share is lower. As published, none: no trial was solved, "
-    "there and here."
+    f"there and here. Too few trials: fewer than {LEAST}."
 )
 
 
 class Candidate(NamedTuple):
-    """A reading of a published row, which has the number `place` in conf/published.csv."""
+    """A reading of a published row."""
 
-    place: int
     row: dict[str, Any]
     reading: published.Reading
 
@@ -52,8 +51,8 @@ class Candidate(NamedTuple):
 def candidates(paper: str) -> list[Candidate]:
     """All readings of the rows of a paper."""
     return [
-        Candidate(place, row, reading)
-        for place, row in enumerate(published.results())
+        Candidate(row, reading)
+        for row in published.results()
         if row["paper"] == paper
         for reading in published.readings(row)
     ]
@@ -106,8 +105,8 @@ def lines(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
 def verdict(line: dict[str, Any]) -> str:
     """What a line says: 'reproduced', 'faster', 'slower', 'fewer solved', ... (see NOTE)."""
     trials, solved, theirs = line["trials"], line["solved"], line["published_solved"]
-    if trials == 0:
-        return "not run"
+    if trials < LEAST:
+        return "too few trials"
     if theirs == 0:
         return "as published, none" if solved == 0 else "some solved, published none"
     if theirs is None and line["published"] is None:
@@ -245,8 +244,8 @@ def _equal(found: Any, wanted: Any) -> bool:
 # ---- from trials to lines
 
 
-def _line(one: Candidate, part: pd.DataFrame) -> dict[str, Any]:
-    row, trials = one.row, part
+def _line(one: Candidate, trials: pd.DataFrame) -> dict[str, Any]:
+    row = one.row
     solved = trials[trials["status"] == "solved"]
     sequences = solved["sequences_to_solution"].to_numpy(float)
     low, high = statistics.wilson(len(solved), len(trials))
@@ -267,7 +266,7 @@ def _line(one: Candidate, part: pd.DataFrame) -> dict[str, Any]:
         "mean": mean,
         "mean_low": mean_low,
         "mean_high": mean_high,
-        "budget": trials["sequences"].max() if len(trials) else None,
+        "budget": trials["sequences"].max(),
         "test_wrong": solved["test_wrong"].mean() if "test_wrong" in solved else None,
         "seconds": trials["seconds"].sum() if "seconds" in trials else None,
         "published_trials": row["trials"],
@@ -293,8 +292,6 @@ def _differs(solved: int, trials: int, share: float, among: int | None) -> bool:
 
 
 def _share(line: dict[str, Any]) -> str:
-    if not line["trials"]:
-        return ""
     return f"{line['solved']} ({line['share_low']:.0%}-{line['share_high']:.0%})"
 
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lstmlab import files
 from lstmlab.config import import_as
 from lstmlab.errors import refusal
-from lstmlab.runs import cluster, identity, space
+from lstmlab.runs import cluster, identity, rows, space
 from lstmlab.runs.settings import check_plain, check_read
 
 if TYPE_CHECKING:
@@ -76,11 +76,12 @@ class Begin(Callback):
         """Refuse what can be refused, build the run, and write its first row."""
         with refusing():
             HydraConfig.instance().set_config(config)  # for ${hydra:...} in the folder's name
+            choices = dict(config.hydra.runtime.choices)
+            rows.check_single(config.hydra.sweeper, choices)
             plain = _checked(config)
             folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
             _check_free(folder)
             _check_room(folder)
-            choices = dict(config.hydra.runtime.choices)
             import_as(plain, config.hydra.runtime)
             runtime = cast(dict, OmegaConf.to_container(config.hydra.runtime, resolve=True))
             runtime["output_dir"] = str(folder)

@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 
 from lstmlab import files
@@ -40,9 +39,6 @@ def carry_out(folder: Path, parent: int) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        return 1
     return 0
 
 

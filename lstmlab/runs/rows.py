@@ -1,6 +1,6 @@
 """The sweeper over jobs that are listed one by one: published rows, or those of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -8,10 +8,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from lstmlab import published
+from lstmlab import checks, published
 from lstmlab.errors import refusal
 
+ROWS = "lstmlab.runs.rows.Rows"
 CHOSEN = "experiment"  # what names this sweeper, and what each row sets anew
+READINGS = ("all", "first")
 OWN = "hydra/sweeper=rows"  # jobs have it too, or hydra.sweeper.rows=2c would be unknown to them
 
 
@@ -29,7 +31,7 @@ class Rows(Sweeper):
         max_batch_size: See Hydra's own sweeper.
 
     Raises:
-        ValueError: No row fits.
+        ValueError: In `jobs`: no row fits, or there is no such choice of readings.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Rows(Sweeper):
         return list(_basic().split_overrides_to_chunks(jobs, max_batch_size))
 
     def _published(self) -> list[str]:
+        # not in the constructor, around whose errors Hydra puts words of its own
+        checks.one_of("sweep", "hydra.sweeper.readings", self.readings, READINGS)
         fitting = [
             row
             for row in published.results()
@@ -95,6 +99,13 @@ class Rows(Sweeper):
             received = {"hydra.sweeper.rows": self.rows, "hydra.sweeper.methods": self.methods}
             raise refusal("sweep", expected, received)
         return list(dict.fromkeys(found))
+
+
+def check_single(sweeper: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
+    """Refuse a single run of what lists the jobs of a sweep. Raises ValueError."""
+    if sweeper.get("_target_") == ROWS:
+        name = choices.get(CHOSEN)
+        raise refusal("sweep", f"a sweep: lstmlab -m {CHOSEN}={name}", {CHOSEN: name})
 
 
 def _basic() -> Any:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 STOP = "stop"  # the file that tells all workers of a sweep to stop
-PATIENCE = 30.0  # seconds in which a job that is to stop has written its end
 led: list["Led"] = []  # the sweeps that this process leads
 warmed: dict[str, Warm] = {}  # threads of a run -> the process that forks runs for this worker
 
@@ -110,7 +109,9 @@ def _warm(log: Any) -> Warm:
 
 def _wait_until_gone(job: int) -> None:
     """Wait for a job that has lost its parent, and so writes its row and ends."""
-    end = time.monotonic() + PATIENCE
+    from lstmlab.runs import kept
+
+    end = time.monotonic() + kept.PATIENCE
     with suppress(ProcessLookupError):
         while time.monotonic() < end:
             os.kill(job, 0)

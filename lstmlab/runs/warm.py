@@ -1,8 +1,9 @@
 """A process that has TensorFlow loaded already, and forks one job of a sweep after another.
 
-Loading takes some five seconds of processor time, a fork some milliseconds. Nothing of TensorFlow
-is used before the fork, so that jobs share no state but what loading made. The worker of a sweep
-holds a `Warm`; at the other end of its socket is this module as a program.
+Loading takes longer than many a job. Nothing of TensorFlow is used before the fork, so that jobs
+share no state but what loading made. The worker of a sweep holds a `Warm`; at the other end of its
+socket is this module as a program, which answers with two numbers for each job: its process, and
+its exit code.
 """
 
 import importlib
@@ -10,8 +11,10 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any
 
 LOOK = 0.05  # seconds between two looks at a job
 JOB = "lstmlab.runs.job"
+NUMBER = struct.Struct("!i")  # of one size: two that are sent before one is read stay apart
 
 
 class Warm:
@@ -79,10 +83,10 @@ class Warm:
 
     def _answer(self) -> int | None:
         try:
-            answer = self.door.recv(64)
+            answer = self.door.recv(NUMBER.size, socket.MSG_WAITALL)
         except ConnectionError:
             return None
-        return int(answer) if answer else None
+        return NUMBER.unpack(answer)[0] if len(answer) == NUMBER.size else None
 
 
 def main() -> None:
@@ -100,26 +104,30 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             door.close()
-            folder, working = map(Path, json.loads(asked))
-            os.chdir(working)  # of the worker, which may go from sweep to sweep
-            _become(job.carry_out, folder, files[0], own)
+            folder, working = json.loads(asked)
+            _become(job.carry_out, folder, working, files[0], own)
         for file in files:
             os.close(file)
-        door.sendall(b"%d" % pid)
+        door.sendall(NUMBER.pack(pid))
         code = _watch(pid, door)
         if code is None:
             return  # and the job ends, as its parent is gone
-        door.sendall(b"%d" % code)
+        door.sendall(NUMBER.pack(code))
 
 
-def _become(carry_out: Callable[[Path, int], int], folder: Path, log: int, parent: int) -> None:
+def _become(
+    carry_out: Callable[[Path, int], int], folder: str, working: str, log: int, parent: int
+) -> None:
     """Be the job; never returns."""
     code = 1
     try:
         os.setsid()
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log, stream.fileno())
-        code = carry_out(folder, parent)
+        os.chdir(working)  # of the worker, which may go from sweep to sweep
+        code = carry_out(Path(folder), parent)
+    except Exception:
+        traceback.print_exc()
     finally:
         # an exit by the interpreter would also end what the parent has begun
         sys.stdout.flush()

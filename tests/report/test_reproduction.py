@@ -90,7 +90,8 @@ LINE = {
         ({"published_trials": None, "published_solved": 0.9}, "reproduced"),
         ({"published": None, "published_solved": None, "ratio": None}, "no figure published"),
         ({"published": None, "published_solved": 1.0, "ratio": None}, "reproduced"),
-        ({"trials": 0, "solved": 0}, "not run"),
+        ({"trials": 9, "solved": 9}, "too few trials"),
+        ({"trials": 9, "solved": 0, "published_solved": 0}, "too few trials"),
     ],
 )
 def test_verdicts(change, expected):

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lstmlab import published
-from lstmlab.runs.rows import OWN, Rows
+from lstmlab.runs.rows import OWN, Rows, check_single
 
 PAPER = "Hochreiter & Schmidhuber 1997"
 
@@ -40,6 +40,15 @@ def test_rows_methods_and_readings_are_chosen():
     assert [job[1] for job in rivals] == [f"optimizer.learning_rate={r}" for r in ("1.0", "10.0")]
     with pytest.raises(ValueError, match=r"rows='9z', hydra.sweeper.methods=None"):
         jobs(rows="9z")
+
+
+def test_another_choice_of_readings_and_a_single_run_are_refused():
+    with pytest.raises(ValueError, match=r"one of \('all', 'first'\).*readings='some'"):
+        jobs(readings="some")
+    rows = {"_target_": f"{Rows.__module__}.{Rows.__name__}"}
+    with pytest.raises(ValueError, match=r"expected a sweep: lstmlab -m experiment=hs97/all"):
+        check_single(rows, {"experiment": "hs97/all"})
+    check_single({"_target_": "another"}, {"experiment": "hs97/6a_temporal_order"})
 
 
 def test_what_is_typed_has_the_last_word_and_is_swept():

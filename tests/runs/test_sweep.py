@@ -6,6 +6,7 @@ Whole sweeps are in tests/test_app.py.
 import os
 import signal
 import textwrap
+import time
 
 import pytest
 
@@ -97,15 +98,44 @@ def test_a_sweep_that_stops_interrupts_its_job(run, job_is):
 
 def test_jobs_of_one_process_write_to_their_own_logs_and_share_no_state(run, job_is):
     job_is("import sys\nprint(folder.name, hasattr(sys, 'before'))\nsys.before = True\nreturn 0")
+    (run.folder.parent / "1").mkdir()
+    second = Run(run.folder.parent / "1")
+    second.begin({"status": "running"})
     forked = set()
-    for name in ("0", "1"):
-        other = Run(run.folder.parent / name)
-        other.folder.mkdir(exist_ok=True)
-        other.begin({"status": "running"}) if name != "0" else None
+    for name, other in (("0", run), ("1", second)):
         sweep.run_in_own_process(other, Leader(run.folder.parent), 0)
         assert (other.folder / "log.txt").read_text() == f"{name} False\n"
         forked |= {warm.process.pid for warm in sweep.warmed.values()}
     assert len(forked) == 1
+
+
+def test_a_job_that_ends_before_its_process_is_read(tmp_path, job_is, monkeypatch):
+    """Its two numbers wait together, and stay two."""
+    job_is("return 7")
+    answer = Warm._answer
+    with open(tmp_path / "log.txt", "ab") as log, open(tmp_path / "lock", "w") as lock:
+        warm = Warm(log, "any_job")
+
+        def late(self):
+            time.sleep(1)
+            return answer(self)
+
+        monkeypatch.setattr(Warm, "_answer", late)
+        assert warm.fork(tmp_path, log, lock.fileno()) != 7
+        assert warm.wait(10) == 7
+        assert warm.end() == 0
+
+
+def test_a_job_whose_working_folder_is_gone_says_so(run, job_is, tmp_path, monkeypatch):
+    job_is("return 0")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(os, "getcwd", lambda: str(gone))
+    sweep.run_in_own_process(run, Leader(run.folder.parent), 0)
+    assert "FileNotFoundError" in (run.folder / "log.txt").read_text()
+    assert "exit code 1" in run.read_row()["reason"]
 
 
 def test_a_forking_process_that_is_killed_is_started_anew(run, job_is):
