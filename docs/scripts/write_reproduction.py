@@ -168,7 +168,7 @@ def draw_curves(found: pd.DataFrame, bent: pd.DataFrame, path: Path) -> None:
             panel.plot(one["sequences"], one["middle"], color=f"C{k}", linewidth=1.2)
             panel.fill_between(one["sequences"], one["low"], one["high"], color=f"C{k}", alpha=0.2)
         panel.set(yscale="log", xlim=(0, None))
-        panel.set_title(f"{experiment}: {len(rows)} rows", fontsize=9)
+        panel.set_title(f"{experiment}: {len(rows)} row{'s'[: len(rows) > 1]}", fontsize=9)
         panel.tick_params(labelsize=7)
         panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 3))
     figure.supxlabel("training sequences", fontsize=9)

@@ -298,18 +298,13 @@ def _share(line: dict[str, Any]) -> str:
 def _mean(line: dict[str, Any]) -> str:
     if line["mean"] is None:
         return f"none in {line['budget']:,.0f}" if line["budget"] else ""
-    interval = (
-        f" ({line['mean_low']:,.0f}-{line['mean_high']:,.0f})"
-        if line["mean_low"] is not None
-        else ""
-    )
-    return f"{line['mean']:,.0f}{interval}"
+    return f"{line['mean']:,.0f}{tables.between(line['mean_low'], line['mean_high'])}"
 
 
 def _published(line: dict[str, Any]) -> str:
     share = line["published_solved"]
     parts = [] if share is None else [f"{share:.0%} of {line['published_trials'] or '?'}"]
     if line["published"] is not None:
-        span = f" ({line['lowest']:,}-{line['highest']:,})" if line["lowest"] is not None else ""
-        parts.append(f"{line['published']:,}{span}")
+        span = tables.between(line["lowest"], line["highest"])
+        parts.append(f"{line['published']:,.0f}{span}")
     return ", ".join(parts)
