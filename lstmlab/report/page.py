@@ -52,8 +52,10 @@ def write(
     shown = "\n\n".join(map(formats.markdown, parts))
     write_file(folder / "report.md", f"# {title}\n\n{shown}\n\n## Notes\n\n{notes}\n")
 
-    labelled = [(tables.label(names), statistics.trials(part)) for names, part in groups]
-    published = [part["published_sequences"] for _, part in groups]
+    # a line without a name says nothing, but a folder of damaged rows alone has its picture, too
+    known = [group for group in groups if not statistics.nameless(*group)] or groups
+    labelled = [(tables.label(names), statistics.trials(part)) for names, part in known]
+    published = [part["published_sequences"] for _, part in known]
     drawn = [("Trials", folder / "report.svg")]
     curves = bands.draw(labelled, folder / "curves.png")
     if curves is not None:

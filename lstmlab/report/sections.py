@@ -52,9 +52,8 @@ def _settings(groups: Groups) -> Section:
     lines = statistics.lines(groups)
     words = tables.in_words(lines)
     names = list(words.columns).index("trials")
-    # runs without a row have no name; the notes list them
-    nameless = (words.iloc[:, :names].isin(["?", ""])).all(axis=1) & (lines["trials"] == 0)
-    words = words[~nameless].reset_index(drop=True)
+    known = [not statistics.nameless(*group) for group in groups]  # the notes list the others
+    words = words[known].reset_index(drop=True)
     note = (
         "Solved: with the 95 % Wilson interval. Mean to horizon and median: sequences to "
         "solution over all trials; one that used up its budget counts as not solved until then "

@@ -83,6 +83,12 @@ def groups(rows: pd.DataFrame, by: Sequence[str] = ()) -> list[tuple[dict, pd.Da
     return found
 
 
+def nameless(names: dict, part: pd.DataFrame) -> bool:
+    """Whether a group of `groups` is one of runs without a row: no trials, and no name."""
+    known = [value for value in names.values() if not pd.isna(value) and value not in ("?", "")]
+    return not known and not len(trials(part))
+
+
 def check_columns(rows: pd.DataFrame, by: Sequence[str]) -> None:
     """Raise ValueError for a column that the rows do not have, with the nearest names."""
     known = [str(name) for name in rows.columns]

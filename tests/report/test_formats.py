@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lstmlab import report
-from lstmlab.report import bands, formats, html
+from lstmlab.report import bands, formats, html, pictures
 from lstmlab.report.sections import Section
 from lstmlab.results import Run
 
@@ -135,6 +135,20 @@ def test_what_is_said_of_the_sweep_by_hand(written):
         "100: 4/4, 200: 4/4",
     ] in (lines)
     assert ["adding", "cell.block_size", "no", "2 (8 runs), 1 (8 runs)"] in lines
+
+
+@pytest.mark.parametrize("by", [(), ("cell",), ("cell", "task.T")])
+def test_runs_without_a_row_are_no_line_of_a_picture(sweep, monkeypatch, by):
+    drawn, of_trials = [], pictures.of_trials
+
+    def watched(lines, path):
+        drawn.extend(lines)
+        return of_trials(lines, path)
+
+    monkeypatch.setattr(pictures, "of_trials", watched)
+    report.write(sweep, by)
+    assert drawn
+    assert all(len(trials) for _, trials, _ in drawn), [label for label, _, _ in drawn]
 
 
 def test_by_columns(sweep):
