@@ -81,11 +81,11 @@ def markdown(shown: pd.DataFrame) -> str:
     return tabulate(shown.to_dict("list"), headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
-def with_blocks(text: str, made: dict[str, str]) -> str:
+def with_blocks(text: str, made: dict[str, str], mark: str = MARK) -> str:
     """The page with what was made between its marks."""
     for name, block in made.items():
-        before, rest = text.split(MARK.format(name))
-        text = f"{before}{MARK.format(name)}\n\n{block}\n\n{LAST}{rest.split(LAST, 1)[1]}"
+        before, rest = text.split(mark.format(name))
+        text = f"{before}{mark.format(name)}\n\n{block}\n\n{LAST}{rest.split(LAST, 1)[1]}"
     return text
 
 

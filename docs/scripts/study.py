@@ -1,0 +1,165 @@
+"""What the scripts of the studies share: trials that are kept, tables, comparisons, the page.
+
+    python docs/scripts/study_NAME.py            page and picture, from docs/data/study_NAME.csv
+    python docs/scripts/study_NAME.py FOLDER...  first these data, from the runs in folders
+
+tests/docs/test_studies.py compares each page in docs/studies/ with its data.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from write_reproduction import markdown, with_blocks
+
+from lstmlab import results
+from lstmlab.report import paired, survival
+from lstmlab.report.statistics import wilson
+
+__all__ = ["markdown"]
+DOCS = Path(__file__).parents[1]
+MARK = "<!-- made by docs/scripts/study_{}.py: {{}} -->"
+KEPT = ["seed", "status", "sequences", "sequences_to_solution", "test_loss"]
+
+
+class Study(NamedTuple):
+    """How a study's data, tables and picture are made."""
+
+    name: str  # of experiment=study/NAME, study_NAME.csv, studies/NAME.md
+    told: Callable[[pd.DataFrame], pd.DataFrame]  # result rows -> a line for each trial
+    blocks: Callable[[pd.DataFrame], dict[str, str]]  # trials -> what stands between the marks
+    draw: Callable[[pd.DataFrame, Path], None]  # trials -> the picture
+
+    @property
+    def data(self) -> Path:
+        return DOCS / "data" / f"study_{self.name}.csv"
+
+    @property
+    def page(self) -> Path:
+        return DOCS / "studies" / f"{self.name}.md"
+
+    @property
+    def picture(self) -> Path:
+        return DOCS / "images" / f"study_{self.name}.png"
+
+    def trials(self) -> pd.DataFrame:
+        """The trials in docs/data/; text where it is not a number, also 'none'."""
+        return pd.read_csv(self.data, keep_default_na=False, na_values=[""], low_memory=False)
+
+    def keep(self, trials: pd.DataFrame) -> None:
+        whole = ["sequences", "sequences_to_solution"]
+        trials = trials.astype({name: "Int64" for name in whole if name in trials})
+        self.data.parent.mkdir(exist_ok=True)
+        trials.to_csv(self.data, index=False, float_format="%.4g")
+
+    def filled(self, trials: pd.DataFrame, text: str) -> str:
+        """The text of the page with its tables."""
+        return with_blocks(text, self.blocks(trials), MARK.format(self.name))
+
+    def write(self) -> None:
+        """The page and its picture, from the trials in docs/data/."""
+        trials = self.trials()
+        self.draw(trials, self.picture)
+        plt.close("all")
+        text = self.page.read_text(encoding="utf-8")
+        self.page.write_text(self.filled(trials, text), encoding="utf-8")
+
+    def main(self, folders: Sequence[str]) -> None:
+        if folders:
+            self.keep(self.told(pd.concat(map(results.load, folders), ignore_index=True)))
+        self.write()
+
+
+def kept(rows: pd.DataFrame, **columns: pd.Series) -> pd.DataFrame:
+    """A line for each trial: columns of the study's own, then what all studies keep."""
+    numbers = {name: pd.to_numeric(rows[name], errors="coerce") for name in KEPT[2:]}
+    return pd.DataFrame({**columns, "seed": rows["seed"], "status": rows["status"], **numbers})
+
+
+def parts(trials: pd.DataFrame, line: list[str]) -> dict[tuple, pd.DataFrame]:
+    """The trials of each line of a table, in the order of their first trials, sorted by seed."""
+    return {key: part.sort_values("seed") for key, part in trials.groupby(line, sort=False)}
+
+
+def solved(part: pd.DataFrame) -> str:
+    """How many trials of a line are solved, with the Wilson interval."""
+    count = int((part["status"] == "solved").sum())
+    low, high = wilson(count, len(part))
+    return f"{count} of {len(part)} ({low:.0%}-{high:.0%})"
+
+
+def mean(part: pd.DataFrame) -> str:
+    """The restricted mean of the sequences to solution, with its bootstrap interval."""
+    return interval(survival.line(part), "spent_mean", "spent_low", "spent_high")
+
+
+def median(part: pd.DataFrame) -> str:
+    """The median of the sequences to solution by Kaplan and Meier, with its interval."""
+    return interval(survival.line(part), "time_median", "time_low", "time_high")
+
+
+def interval(stats: dict, middle: str, low: str, high: str) -> str:
+    """A number with its interval; what lies beyond the budget is open."""
+    if np.isnan(stats["spent_mean"]):
+        return "none solved"
+    told = [f"{stats[one]:,.0f}" if not np.isnan(stats[one]) else "open" for one in (low, high)]
+    value = "open" if np.isnan(stats[middle]) else f"{stats[middle]:,.0f}"
+    return f"{value} ({' to '.join(told)})"
+
+
+def comparisons(parts: dict[tuple, pd.DataFrame], pairs: Iterable[tuple]) -> pd.DataFrame:
+    """Pairs of lines on equal seeds; `p` corrected by Holm for all of them together.
+
+    Args:
+        parts: As `parts` gives them.
+        pairs: The keys of the two lines of each pair.
+
+    Returns:
+        `first` and `second`, what `report.paired.pair` returns, and `p`.
+    """
+    told = []
+    for first, second in pairs:
+        one, other = (parts[key].set_index("seed") for key in (first, second))
+        seeds = one.index.intersection(other.index)
+        found = paired.pair(survival.watched(one.loc[seeds]), survival.watched(other.loc[seeds]))
+        told.append({"first": first, "second": second, **found})
+    return pd.DataFrame(told).assign(p=lambda all: paired.holm(all["p_permutation"]))
+
+
+def difference(one: dict) -> str:
+    """The mean difference of a comparison, with its interval."""
+    return f"{one['difference']:+,.0f} ({one['low']:+,.0f} to {one['high']:+,.0f})"
+
+
+def log_axis(axis: Axis) -> None:
+    """Make an axis of numbers logarithmic, with ticks at 1, 2 and 5 written out."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def draw_trials(panel: Axes, at: float, part: pd.DataFrame, colour: str) -> None:
+    """Draw a line's trials across, at a height: solved ones as dots, the mean, its interval.
+
+    The mean counts an unsolved trial with its budget: filled where all are solved, open where
+    some are, an arrow where none is. How many are solved stands at the right.
+    """
+    seen = survival.watched(part)
+    dots = seen.sequences[seen.solved]
+    panel.plot(dots, np.full(len(dots), at), ".", color=colour, alpha=0.3, markersize=4, mew=0)
+    middle = seen.sequences.mean()
+    if seen.solved.any():
+        panel.plot(survival.bootstrap(seen.sequences), [at, at], color=colour, linewidth=1.8)
+        face = colour if seen.solved.all() else "white"
+        panel.plot(middle, at, "o", color=colour, mfc=face, markersize=5)
+    else:
+        panel.plot(middle, at, ">", color=colour, mfc="white", markersize=5)
+    said = f"{seen.solved.sum()} of {len(seen.solved)}"
+    panel.annotate(said, (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=7)

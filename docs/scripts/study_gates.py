@@ -1,0 +1,259 @@
+"""The study of gates: its search of learning rates, its grid, and docs/studies/gates.md.
+
+    python docs/scripts/study_gates.py search [SETTING ...]  rates to conf/, trials to docs/data/
+    python docs/scripts/study_gates.py grid [SETTING ...]    the grid's trials to docs/data/
+    python docs/scripts/study_gates.py                       page and picture, from docs/data/
+
+Settings are those of lstmlab, such as outputs=FOLDER. A step that is broken off goes on where it
+was.
+"""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import study
+from study import Study, markdown
+
+from lstmlab import results
+
+EXPERIMENT = study.DOCS.parent / "conf" / "experiment" / "study" / "gates.yaml"
+TASKS = ("adding", "temporal_order", "two_sequence")
+CELLS = ("peephole", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "fgr")
+BIASES = {"1": 1.0, "log T": round(math.log(100), 1)}
+# conf/cell/peephole.yaml has the functions and the biases of another paper
+WHOLE = "cell.candidate_activation=tanh cell.output_activation=tanh cell.output_gate.bias=0.0"
+RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+FIRST = (0.001, 0.003, 0.01)  # the rates that the search begins with
+BUDGET = 60_000
+SEARCH, GRID = "trials=8 seed=1000", "trials=16"
+COLOURS = {"none": "#444444", "1": "#0072b2", "log T": "#d55e00"}  # of the biases
+LINE = ["task", "cell", "bias"]
+
+
+def lines() -> list[tuple[str, str, str]]:
+    """Task, cell and arm of each line; without a forget gate there is one arm."""
+    return [
+        (task, cell, bias)
+        for task in TASKS
+        for cell in CELLS
+        for bias in (["none"] if cell == "nfg" else BIASES)
+    ]
+
+
+def command(task: str, cell: str, bias: str, rate: float) -> str:
+    """The settings of a line, as the experiment lists them."""
+    parts = [f"task={task} cell={cell}"]
+    if cell == "peephole":
+        parts.append(WHOLE)
+    if cell == "cifg":
+        parts.append(f"cell.input_gate.bias={-BIASES[bias]}")
+    elif cell != "nfg":
+        parts.append(f"cell.forget_gate.bias={BIASES[bias]}")
+    return " ".join([*parts, f"optimizer.learning_rate={rate}"])
+
+
+def search(settings: list[str]) -> None:
+    """Try rates, more of them until none that is chosen has only one neighbour."""
+    tried = {line: list(FIRST) for line in lines()}
+    while True:
+        listed = [command(*line, rate) for line, rates in tried.items() for rate in rates]
+        found = sweep("search", SEARCH, settings, listed)
+        rates = chosen(found)
+        wider = {line: beside(rates[line], tried[line]) for line in tried}
+        if not any(wider.values()):
+            break
+        for line, more in wider.items():
+            tried[line] += more
+    keep("search", found)
+    text = EXPERIMENT.read_text(encoding="utf-8").partition("    commands:\n")[0]
+    listed = [command(*line, rates[line]) for line in lines()]
+    text += "    commands:\n" + "".join(f"      - {one}\n" for one in listed)
+    EXPERIMENT.write_text(text, encoding="utf-8")
+
+
+def chosen(found: pd.DataFrame) -> dict[tuple, float]:
+    """The rate of each line with the fewest sequences to solution, then the smallest test loss.
+
+    An unsolved trial counts with the whole budget.
+    """
+    spent = found["sequences_to_solution"].fillna(BUDGET)
+    means = found.assign(spent=spent, test_loss=found["test_loss"].fillna(math.inf))
+    means = means.groupby([*LINE, "rate"])[["spent", "test_loss"]].mean().reset_index()
+    best = means.sort_values(["spent", "test_loss"]).groupby(LINE).head(1)
+    return {tuple(row[name] for name in LINE): row["rate"] for _, row in best.iterrows()}
+
+
+def beside(rate: float, tried: list[float]) -> list[float]:
+    """The neighbours of a rate that were not tried yet."""
+    at = RATES.index(rate)
+    return [one for one in RATES[max(at - 1, 0) : at + 2] if one not in tried]
+
+
+def sweep(part: str, trials: str, settings: list[str], listed: list[str] | None) -> pd.DataFrame:
+    """Run a sweep, or what is missing of it; return its trials."""
+    name = f"study_gates_{part}"
+    own = [] if listed is None else [f"hydra.sweeper.commands={json.dumps(listed)}"]
+    typed = ["-m", "experiment=study/gates", *trials.split(), f"sweep={name}", *own, *settings]
+    subprocess.run([Path(sys.executable).with_name("lstmlab"), *typed], check=True)
+    outputs = dict(one.split("=", 1) for one in settings if "=" in one).get("outputs", "outputs")
+    rows = results.load(Path(outputs) / "sweeps" / name)
+    return told(rows, part)
+
+
+def told(rows: pd.DataFrame, part: str = "grid") -> pd.DataFrame:
+    """What is kept of result rows."""
+    known = {value: name for name, value in BIASES.items()}
+    biases = rows["cell.forget_gate.bias"].astype(float)
+    biases = biases.where(rows["cell"] != "cifg", -rows["cell.input_gate.bias"].astype(float))
+    trials = study.kept(
+        rows,
+        task=rows["task"],
+        cell=rows["cell"],
+        bias=biases.map(known).fillna("none"),
+        rate=rows["optimizer.learning_rate"].astype(float),
+    )
+    trials.insert(0, "part", part)
+    return trials
+
+
+def keep(part: str, found: pd.DataFrame) -> None:
+    """Put the trials of one part into the data, in place of those that were there."""
+    others = GATES.trials() if GATES.data.exists() else found.iloc[:0]
+    both = pd.concat([others[others["part"] != part], found])
+    order = [both[name].map({n: k for k, n in enumerate(names)}) for name, names in ORDERS.items()]
+    both = both.assign(**{f"_{k}": one for k, one in enumerate(order)})
+    both = both.sort_values([*(f"_{k}" for k in range(len(order))), "rate", "seed"])
+    GATES.keep(both[list(found)])
+
+
+ORDERS = {"part": ("search", "grid"), "task": TASKS, "cell": CELLS, "bias": ("none", *BIASES)}
+
+
+# ---- the page
+
+
+def comparisons(parts: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
+    """Pairs of lines, `kind` 'cell' or 'bias'.
+
+    'cell': a cell against the whole one of the same bias (without a forget gate: of each); 'bias':
+    a bias of log T against one of 1, of the same cell.
+    """
+    pairs = {}
+    for task, cell, bias in parts:
+        against = BIASES if bias == "none" else [bias]
+        if cell != "peephole":
+            pairs |= {((task, cell, bias), (task, "peephole", one)): "cell" for one in against}
+        if bias == "log T":
+            pairs[(task, cell, bias), (task, cell, "1")] = "bias"
+    return study.comparisons(parts, pairs).assign(kind=list(pairs.values()))
+
+
+def blocks(trials: pd.DataFrame) -> dict[str, str]:
+    """What stands between each pair of marks."""
+    parts = study.parts(of_part(trials, "grid"), LINE)
+    compared = comparisons(parts)
+    tables = {task: markdown(table(task, parts, compared)) for task in TASKS}
+    return {**tables, "bias": markdown(of_bias(compared)), "search": markdown(searched(trials))}
+
+
+def table(task: str, parts: dict[tuple, pd.DataFrame], compared: pd.DataFrame) -> pd.DataFrame:
+    """A line for each cell and bias."""
+    told = []
+    of_cells = compared[compared["kind"] == "cell"]
+    for line, part in parts.items():
+        if line[0] != task:
+            continue
+        against = of_cells[of_cells["first"] == line].to_dict("records")
+        told.append(
+            {
+                "cell": line[1],
+                "bias": line[2],
+                "rate": f"{part['rate'].iloc[0]:g}",
+                "solved": study.solved(part),
+                "mean": study.mean(part),
+                "median": study.median(part),
+                "minus the whole cell": "; ".join(map(study.difference, against)),
+                "p, Holm": "; ".join(f"{one['p']:.2g}" for one in against),
+            }
+        )
+    return pd.DataFrame(told)
+
+
+def of_bias(compared: pd.DataFrame) -> pd.DataFrame:
+    """A line for each cell, a column for each task: bias log T minus bias 1."""
+    told: dict[str, dict] = {}
+    for one in compared[compared["kind"] == "bias"].to_dict("records"):
+        task, cell, _ = one["first"]
+        told.setdefault(cell, {"cell": cell})[task] = f"{study.difference(one)}, p {one['p']:.2g}"
+    return pd.DataFrame(told.values())
+
+
+def searched(trials: pd.DataFrame) -> pd.DataFrame:
+    """Of each cell and bias the rates that were tried: how many of the trials each solved."""
+    found = of_part(trials, "search")
+    best, told = chosen(found), []
+    for (cell, bias), part in found.groupby(["cell", "bias"], sort=False):
+        line = {"cell": cell, "bias": bias}
+        for task, of_task in part.groupby("task", sort=False):
+            counts = []
+            for rate, one in of_task.groupby("rate"):
+                text = f"{rate:g}: {(one['status'] == 'solved').sum()}"
+                counts.append(f"**{text}**" if rate == best[(task, cell, bias)] else text)
+            line[str(task)] = ", ".join(counts)
+        told.append(line)
+    return pd.DataFrame(told)
+
+
+def draw(trials: pd.DataFrame, path: Path) -> None:
+    """A panel for each task, a row for each cell, a colour for each bias."""
+    parts = study.parts(of_part(trials, "grid"), LINE)
+    figure, panels = plt.subplots(1, 3, figsize=(11, 5.2), sharey=True, layout="constrained")
+    for panel, task in zip(panels, TASKS, strict=True):
+        for (_, cell, bias), part in ((k, v) for k, v in parts.items() if k[0] == task):
+            at = CELLS.index(cell) + {"none": 0, "1": -0.2, "log T": 0.2}[bias]
+            study.draw_trials(panel, at, part, COLOURS[bias])
+        for place in range(len(CELLS) - 1):
+            panel.axhline(place + 0.5, color="0.9", linewidth=0.8)
+        panel.axvline(BUDGET, color="0.6", linewidth=0.8, linestyle=":")
+        panel.set_title(task)
+        study.log_axis(panel.xaxis)
+        panel.tick_params(axis="x", labelsize=7)
+    panels[0].set_yticks(range(len(CELLS)), CELLS)
+    panels[0].set_ylim(len(CELLS) - 0.5, -0.5)
+    figure.supxlabel("training sequences to solution (log); dotted: the budget", fontsize=9)
+    for bias, colour in COLOURS.items():
+        name = "no forget gate" if bias == "none" else f"forget bias {bias}"
+        panels[0].plot([], [], "o", color=colour, label=name)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:
+    return trials[trials["part"] == part]
+
+
+GATES = Study("gates", told, blocks, draw)
+
+
+def main(arguments: list[str]) -> None:
+    step, settings = (arguments or ["page"])[0], arguments[1:]
+    if step == "search":
+        search(settings)
+    elif step == "grid":
+        found = sweep("grid", GRID, settings, None)
+        rates = chosen(of_part(GATES.trials(), "search"))
+        listed = [rates[line] for line in found[LINE].itertuples(index=False, name=None)]
+        keep("grid", found[found["rate"] == listed])  # not those of an earlier search
+    elif step == "page":
+        GATES.write()
+    else:
+        sys.exit(f"step: {step}, one of search, grid, page")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
