@@ -206,6 +206,10 @@ def test_runs_of_one_moment_take_two_folders_and_agree(twins):
             ["-m", "seed=0,1", "hydra/launcher=submitit_none"],
             ["one of basic, dask, joblib", "'lstmlab[cluster]'`", "=submitit_none"],
         ),
+        (
+            ["-m", "seed=0,1", "hydra/launcher=basic", "hydra.launcher.n_jobs=2"],
+            ["hydra/launcher=basic has no such setting", "launcher.n_jobs=2"],
+        ),
         (["-m", "seed=0,1", "hydra/launcher=joblob"], ["(nearest: joblib)", "=joblob"]),
         (["-m", "cell=vanilla,nosuch"], ["expected one of cascade, chrono, ", "cell=nosuch"]),
         (["hydra.run.dir=used"], ["expected a folder without a run", "used"]),

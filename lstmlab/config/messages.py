@@ -115,9 +115,21 @@ def _composition(error: Any) -> str:
     if override is None:
         return f"{line}. Received: {' '.join(sys.argv[1:])}"
     cause = _flat(str(error.__cause__ or ""))
-    if re.search(r"Key '([^']+)' is not in struct", cause or line):
-        return unknown_setting(override.group(1))
-    return f"{override.group(1)}: {cause or line}"
+    name = override.group(1)
+    if re.search(r"Key '[^']+' (is not in struct|not in ')", cause or line):
+        return _of_a_plugin(name) or unknown_setting(name)
+    return f"{name}: {cause or line}"
+
+
+def _of_a_plugin(name: str) -> str | None:
+    """Say that the launcher or sweeper that is chosen has no such setting; None for any other."""
+    part = next((one for one in ("launcher", "sweeper") if name.startswith(f"hydra.{one}.")), None)
+    if part is None:
+        return None
+    typed = [one for one in sys.argv[1:] if one.startswith(f"hydra/{part}=")]
+    chosen = typed[-1] if typed else f"the hydra/{part} of this experiment"
+    other = "; n_jobs is for hydra/launcher=joblib" if name.endswith(".n_jobs") else ""
+    return f"{name}: {chosen} has no such setting{other}. Received: {as_typed(name)}"
 
 
 def _in_one(typed: str) -> str:

@@ -91,7 +91,7 @@ def _compared(groups: Groups, against: str) -> Section:
         "are left out. Difference: first minus second in mean sequences, with bootstrap interval; "
         "below 0 the first is faster. Effect: the mean difference over the standard deviation of "
         "the differences. p: two-sided, of the permutation test and of the sign test; Holm: that "
-        f"of the permutation test corrected for {len(found)} comparisons."
+        f"of the permutation test corrected for {len(found)} comparison{'s' * (len(found) > 1)}."
     )
     return Section("Compared on equal seeds", pd.DataFrame(found), 3, note)
 

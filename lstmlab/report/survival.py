@@ -101,11 +101,14 @@ def median(curve: Curve) -> tuple[float, float, float]:
     """Return the sequences after which half of the trials are solved, and the 95 % interval.
 
     Each is NaN where its curve does not come down to one half: it is then beyond what was watched.
+    Once all trials are solved, no limit lies beyond, although the band has no value there.
 
     References:
         Brookmeyer and Crowley 1982.
     """
-    middle, low, high = (_falls(curve.sequences, share) for share in curve[1:])
+    all_solved = curve.unsolved == 0
+    shares = (np.where(all_solved, 0.0, share) for share in curve[1:])
+    middle, low, high = (_falls(curve.sequences, share) for share in shares)
     return middle, low, high
 
 

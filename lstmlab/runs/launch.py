@@ -48,6 +48,8 @@ class Sorted(NamedTuple):
     def line(self, jobs: int, folder: str) -> str:
         """What there is to do, in one line."""
         parts = [f"{jobs} jobs", f"{len(self.skipped)} finished before and skipped"]
+        if twice := jobs - len(self.skipped) - len(self.todo):
+            parts.insert(1, f"{twice} given twice")
         again = ", ".join(f"{count} {status}" for status, count in self.before.items())
         parts.append(f"{len(self.todo)} to do" + (f" (before: {again})" if again else ""))
         text = f"sweep: {', '.join(parts)}, in {folder}"

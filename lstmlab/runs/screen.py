@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,9 +27,11 @@ class Screen:
     Args:
         folders: Those of the jobs to do.
         live: Whether to show a live line; by default where stderr is a terminal.
+        log: A file that gets the lines of the jobs too, each with its time.
     """
 
-    def __init__(self, folders: Sequence[Path], live: bool | None = None):
+    def __init__(self, folders: Sequence[Path], live: bool | None = None, log: Path | None = None):
+        self.log = log
         # a row that is there already is that of an earlier attempt
         self.waiting = {folder: _stamp(folder) for folder in folders}
         self.jobs, self.ended, self.failed, self.running = len(folders), 0, 0, 0
@@ -95,6 +99,11 @@ class Screen:
             lines += [f"    {last}" for last in told]
         with tqdm.external_write_mode(file=sys.stdout):  # above the live line, where there is one
             files.say("\n".join(lines))
+        if self.log is not None:
+            now = datetime.now().isoformat(" ", "seconds")
+            # the lines are a view of the rows: a full disk stops the jobs, and not these
+            with suppress(files.WriteError):
+                files.append(self.log, f"{now} " + "\n".join(lines) + "\n")
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:

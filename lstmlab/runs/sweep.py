@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 STOP = "stop"  # the file that tells all workers of a sweep to stop
+LOG = "sweep.log"  # the lines of the jobs that ended
 led: list["Led"] = []  # the sweeps that this process leads
 warmed: dict[str, Warm] = {}  # threads of a run -> the process that forks runs for this worker
 
@@ -176,7 +177,7 @@ class Led:
         self.jobs += jobs
         if not self.brief or found.skipped or found.before:
             files.say(found.line(len(jobs), files.shown(self.folder)))
-        with Screen([self.folder / job.name for job in found.todo]):
+        with Screen([self.folder / job.name for job in found.todo], log=self.folder / LOG):
             return call()
 
     @property

@@ -150,3 +150,8 @@ def test_a_line():
     assert line["spent_mean"] == (1000 + 2000 + 3000 + 9000) / 4
     assert line["time_median"] == 2000
     assert line["spent_low"] < line["spent_mean"] < line["spent_high"]
+
+
+def test_a_median_of_trials_that_are_all_solved_has_both_limits():
+    seen = survival.Watched(np.array([500.0, 500, 500, 500]), np.ones(4, bool))
+    assert survival.median(survival.kaplan_meier(seen)) == (500, 500, 500)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_a_line_for_each_job_that_ends(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folders = [tmp_path / str(number) for number in range(4)]
     row(folders[0], "killed", reason="before")
-    screen = Screen(folders, live=False)
+    screen = Screen(folders, live=False, log=tmp_path / "sweep.log")
     with screen:
         screen.look()
         assert screen.count() == "0 done, 0 running, 0 failed, 4 waiting", "of an earlier attempt"
@@ -45,6 +46,16 @@ def test_a_line_for_each_job_that_ends(tmp_path, capsys, monkeypatch):
         *(f"    line {k}" for k in range(9 - LINES, 9)),
     ]
     assert err == "", "no live line in a log file"
+    logged = (tmp_path / "sweep.log").read_text().splitlines()
+    assert [line[20:] if line[:2] == "20" else line for line in logged] == out.splitlines()
+    assert all(datetime.fromisoformat(line[:19]) for line in logged if line[:2] == "20")
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, capsys):
+    folder = tmp_path / "0"
+    with Screen([folder], live=False, log=tmp_path / "none" / "sweep.log"):
+        row(folder, "budget")
+    assert capsys.readouterr().out.startswith("[1/1] budget")
 
 
 def test_the_live_line(tmp_path, capsys):
