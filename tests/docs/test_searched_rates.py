@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "scripts"))
 import study as common  # noqa: E402
 import study_rules  # noqa: E402
+import study_truncation  # noqa: E402
 
 CASES = [  # the study, what a line of it is by the data and by its settings, the budget
     (study_rules.RULES_STUDY, {"learner": "learner"}, study_rules.BUDGET),
+    (study_truncation.TRUNCATION, {"task": "task", "scope": "learner.scope"}, 150_000),
 ]
 
 
