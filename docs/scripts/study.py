@@ -25,6 +25,7 @@ from lstmlab.report.statistics import wilson
 __all__ = ["markdown"]
 DOCS = Path(__file__).parents[1]
 MARK = "<!-- made by docs/scripts/study_{}.py: {{}} -->"
+FIRST_OF_SEARCH = 1000  # no seed that is shown is greater
 KEPT = ["seed", "status", "sequences", "sequences_to_solution", "test_loss"]
 
 
@@ -111,6 +112,35 @@ def interval(stats: dict, middle: str, low: str, high: str) -> str:
     told = [f"{stats[one]:,.0f}" if not np.isnan(stats[one]) else "open" for one in (low, high)]
     value = "open" if np.isnan(stats[middle]) else f"{stats[middle]:,.0f}"
     return f"{value} ({' to '.join(told)})"
+
+
+def searched(trials: pd.DataFrame) -> pd.Series:
+    """Which trials belong to a search: their seeds begin at 1000."""
+    return trials["seed"] >= FIRST_OF_SEARCH
+
+
+def best_rates(found: pd.DataFrame, line: list[str], budget: int) -> dict[tuple, float]:
+    """The rate of each line with the fewest sequences to solution, then the smallest test loss.
+
+    An unsolved trial counts with the whole budget.
+    """
+    spent = found["sequences_to_solution"].astype(float).fillna(budget)
+    means = found.assign(spent=spent, test_loss=found["test_loss"].fillna(np.inf))
+    means = means.groupby([*line, "rate"])[["spent", "test_loss"]].mean().reset_index()
+    best = means.sort_values(["spent", "test_loss"]).drop_duplicates(line)
+    return {tuple(row[name] for name in line): row["rate"] for _, row in best.iterrows()}
+
+
+def rates(found: pd.DataFrame, line: list[str], budget: int) -> pd.DataFrame:
+    """Of each line the rates that were tried: how many trials each solved; the best one in bold."""
+    best, told = best_rates(found, line, budget), []
+    for key, part in found.groupby(line, sort=False):
+        counts = {}
+        for rate, one in part.groupby("rate"):
+            text = f"{(one['status'] == 'solved').sum()} of {len(one)}"
+            counts[f"{rate:g}"] = f"**{text}**" if rate == best[key] else text
+        told.append({**dict(zip(line, key, strict=True)), **counts})
+    return pd.DataFrame(told)
 
 
 def comparisons(parts: dict[tuple, pd.DataFrame], pairs: Iterable[tuple]) -> pd.DataFrame:

@@ -1,0 +1,59 @@
+"""Studies whose learning rates were searched: what is listed is what the search found best."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lstmlab import config
+from lstmlab.runs.rows import Rows
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs" / "scripts"))
+import study as common  # noqa: E402
+import study_rules  # noqa: E402
+import study_truncation  # noqa: E402
+
+CASES = [  # the study, what a line of it is by the data and by its settings, the budget
+    (study_rules.RULES_STUDY, {"learner": "learner"}, study_rules.BUDGET),
+    (study_truncation.TRUNCATION, {"task": "task", "scope": "learner.scope"}, 150_000),
+]
+
+
+@pytest.mark.parametrize(
+    ("study", "names", "budget"), CASES, ids=lambda one: getattr(one, "name", "")
+)
+def test_the_listed_rates_are_the_best_of_the_search(study, names, budget):
+    experiment = config.settings("experiment", f"study/{study.name}")
+    assert experiment["trainer"]["budget"] == budget
+    [jobs] = Rows(commands=experiment["hydra"]["sweeper"]["commands"]).jobs([], None)
+    typed = [dict(word.split("=", 1) for word in job) for job in jobs]
+    listed = {
+        tuple(job[name] for name in names.values()): float(job["optimizer.learning_rate"])
+        for job in typed
+    }
+    trials, line = study.trials(), list(names)
+    found = trials[trials["part"] == "search"]
+    assert listed == common.best_rates(found, line, budget)
+    run = trials[trials["part"] == "grid"].groupby(line)["rate"].unique()
+    assert {key if isinstance(key, tuple) else (key,): list(one) for key, one in run.items()} == {
+        key: [rate] for key, rate in listed.items()
+    }
+    # searched alike for all, on seeds of its own; shown on 0 to 15
+    assert found.groupby(line)["rate"].unique().map(sorted).map(tuple).nunique() == 1
+    assert found["seed"].min() == 1000
+    seeds = trials[trials["part"] == "grid"].groupby(line)["seed"].agg(sorted)
+    assert all(one == list(range(16)) for one in seeds)
+
+
+def test_the_best_rate_has_few_sequences_then_a_small_loss():
+    line = {"learner": "bptt", "seed": 1000}
+    unsolved = [
+        {**line, "rate": r, "sequences_to_solution": None, "test_loss": 1 / r} for r in (1.0, 2.0)
+    ]
+    found = pd.DataFrame(unsolved).astype({"sequences_to_solution": float})
+    assert common.best_rates(found, ["learner"], 100) == {("bptt",): 2.0}
+    solved = {**line, "rate": 1.0, "sequences_to_solution": 5.0, "test_loss": 9.0}
+    found = pd.DataFrame([*unsolved, solved]).astype({"sequences_to_solution": float})
+    assert common.best_rates(found, ["learner"], 100) == {("bptt",): 1.0}
