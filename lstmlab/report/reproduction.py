@@ -24,7 +24,7 @@ LEAST = 10  # trials on which a verdict stands
 LEVEL = 0.05  # of the test that shares are equal
 # how a run is carried out, and what it measures on the way: no reading says it
 FREE = re.compile(
-    r"(diagnostic|version)\.|trainer\.(_target_|budget|window|steps_per_execution|jit_compile)$|"
+    r"(diagnostic|version)\.|trainer\.(_target_|budget|steps_per_execution|jit_compile)$|"
     r"task\.pair$"
 )
 GROUPS = ("task", "cell", "head", "learner", "trainer", "optimizer")

@@ -113,9 +113,14 @@ def test_files_of_the_command_and_rows_that_are_kept_tell_the_same(tmp_path):
 
 def test_how_a_run_is_carried_out_does_not_count_and_what_it_is_does():
     one = trials([30_000], **INPUTS_ONLY)[0]
-    same = {"trainer.budget": 5, "trainer.window": 7, "probe": 3, "diagnostic.gates.every": 2}
+    same = {"trainer.budget": 5, "probe": 3, "diagnostic.gates.every": 2}
     assert [line["trials"] for line in of([{**one, **same}])] == [1]
-    for other in ({"trainer.batch_size": 2}, {"task.criterion.redraw": True}, {"cell.new": 1}):
+    for other in (
+        {"trainer.batch_size": 2},
+        {"trainer.window": 7},
+        {"task.criterion.redraw": True},
+        {"cell.new": 1},
+    ):
         assert of([{**one, **other}]) == []
     # the head's activation is the task's where the command leaves it open
     assert [line["trials"] for line in of([{**one, "head.loss": "squared"}])] == [1]
