@@ -27,7 +27,7 @@ class Rows(Sweeper):
         rows: Numbers of experiments, such as 2c, one or a list; None: all.
         methods: 'LSTM', or what a rival's name begins with, one or a list; None: all.
         readings: 'first' takes the first command of each row, 'all' the others too.
-        settings: What all jobs have, unless something else is typed.
+        settings: What all jobs have, unless their command or what is typed says something else.
         max_batch_size: See Hydra's own sweeper.
 
     Raises:
@@ -70,7 +70,7 @@ class Rows(Sweeper):
         parser = OverridesParser.create()
         jobs = []
         for command in listed:
-            of_row = parser.parse_overrides([*command.split(), OWN, *self.settings])
+            of_row = parser.parse_overrides([*self.settings, *command.split(), OWN])
             # of two settings of one key the later one counts: what is typed has the last word
             [combined] = _basic().split_arguments([*of_row, *overrides], None)
             jobs += combined

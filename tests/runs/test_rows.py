@@ -55,7 +55,15 @@ def test_what_is_typed_has_the_last_word_and_is_swept():
     settings = ["trials_shown=0", "diagnostic=[]"]
     found = jobs("trials_shown=2", "seed=0,10", rows="6a", settings=settings)
     name = "experiment=hs97/6a_temporal_order"
-    assert found == [[name, "trials_shown=2", "diagnostic=[]", f"seed={seed}"] for seed in (0, 10)]
+    assert found == [["trials_shown=2", "diagnostic=[]", name, f"seed={seed}"] for seed in (0, 10)]
+
+
+def test_a_command_that_is_listed_goes_before_the_settings_of_all_jobs():
+    commands = ["diagnostic=[memory]", "task.T=24"]
+    memory, other = jobs(commands=commands, settings=["trials_shown=0", "diagnostic=[]"])
+    assert "diagnostic=[memory]" in memory
+    assert "diagnostic=[]" not in memory
+    assert {"diagnostic=[]", "trials_shown=0", "task.T=24"} < {*other}
 
 
 def test_jobs_of_a_study_are_those_that_it_lists():
