@@ -1,0 +1,9 @@
+"""The page Gates in TensorBoard: what gates, memory and error flow do, over runs and training.
+
+    plugin     answers the browser; TensorBoard finds it by the entry point of the package
+    runs       finds the runs below a log folder and reads their tables
+    equations  the equations of a run's cell
+    static/    the page itself: plain JavaScript, and uPlot, which draws its curves
+
+It reads the folders of runs and writes nothing.
+"""

@@ -1,0 +1,58 @@
+"""The equations of a run's cell, as the page shows them."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lstmlab.cells.gates import GATES
+from lstmlab.explain.page import Formula, path_in_words, words
+from lstmlab.runs import build, kept
+from lstmlab.symbolic import equations as symbolic
+from lstmlab.symbolic import symbols
+
+_cells: dict[str, Any] = {}
+_lock = threading.Lock()
+
+
+def equations(folder: Path) -> dict[str, Any]:
+    """Return the equations of the cell of a run.
+
+    Returns:
+        equations: A list with `name`, the name of the value in words, and `mathml`. gates: For
+        each gate `gate`, its name in the tables, and `multiplies`, as MathML or in words. Where the
+        cell is not given in symbols, or the folder does not say what it is, `reason` alone.
+    """
+    try:
+        settings = kept.read(folder).settings
+    except (OSError, ValueError, yaml.YAMLError):
+        return {"reason": "This folder does not say which switches its cell has."}
+    key = repr(settings.get("cell"))
+    try:
+        with _lock:
+            if key not in _cells:
+                _cells[key] = _told(build.part(settings, "cell"))
+    except ValueError as error:
+        return {"reason": str(error)}
+    return _cells[key]
+
+
+def _told(cell: Any) -> dict[str, Any]:
+    lines = [
+        {"name": _name(line.name), "mathml": Formula(line.latex).mathml()}
+        for line in symbolic.equations(cell)
+    ]
+    gates = [{"gate": gate, "multiplies": _multiplies(cell, gate)} for gate in cell.gates]
+    return {"equations": lines, "gates": gates}
+
+
+def _name(name: str) -> str:
+    return path_in_words(name) if name.startswith("net_") else words(name)
+
+
+def _multiplies(cell: Any, gate: str) -> str:
+    """What a gate multiplies, as MathML; nothing for one that adjusts another gate."""
+    if GATES[gate].moves:
+        return ""
+    return Formula(symbols.multiplied(cell, gate)).mathml()

@@ -1,0 +1,288 @@
+// The cards: one question each, with a line on how to read it and buttons that copy it.
+
+import { Chart, heat, save, shown, together } from "./charts.js";
+import { element, select, table } from "./elements.js";
+import { quantile } from "./lines.js";
+import { fetchJson, rowsAt } from "./tables.js";
+
+const PATHS = {
+  used: "as the learner uses it", cell_state: "cell state, exact", carousel: "carousel only", output: "output",
+  nets: "through gates and candidates", net_input_gate: "input gate", net_forget_gate: "forget gate", net_output_gate: "output gate",
+  net_candidate: "candidate",
+};
+const MEASURES = {
+  half_life: "half-life, steps", retention_over_lag: "retention over the lag", retention: "retention per step",
+  saturated: "share of saturated steps", drift: "drift per step", largest: "largest state", effective_cells: "effective cells",
+};
+const GATES = ["input_gate", "forget_gate", "output_gate", "reset_gate", "update_gate", "refine_gate"];
+const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f"];
+const MOST = 8; // cells whose lines are drawn one by one; a heat map shows them all
+const HIGH = 190;
+
+const CARDS = [
+  ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "example: what the network answers"],
+  ["Error against lag", lag, "How much of the error at the last target arrives at an earlier step. A flat line has lost nothing; a straight fall is exponential decay.", "error_flow: which way the error came"],
+  ["Memory", memory, "What a cell keeps over the lag that the task asks for (dashed). Median over cells and seeds; the band is from the lowest to the highest.", "memory: drift"],
+  ["What if", whatIf, "One gate at a time is held open, closed or at its mean. What makes the error rise was needed.", "Which gate forgets"],
+  ["Equations", equations, "The cell with its switches, and what each gate lets through on average at this moment.", "gates: how far they are open"],
+];
+
+const kept = new Map();
+
+export function cards(where, now) {
+  for (const [title, draw, hint, section] of CARDS) {
+    if (!kept.has(title)) {
+      const body = element("div", { className: "body" });
+      const controls = element("div", { className: "controls" });
+      const said = element("span", { className: "said" });
+      const card = { body, controls, csv: () => "", canvases: () => [] };
+      const copy = (kind) => element("button", {
+        type: "button",
+        onclick: async () => {
+          const made = kind === "csv" ? card.csv() : together(card.canvases());
+          said.textContent = await save(kind, title.toLowerCase().replaceAll(" ", "-"), made);
+        },
+      }, `copy as ${kind.toUpperCase()}`);
+      card.png = copy("png");
+      card.box = element("article", {},
+        element("header", {}, element("h2", {}, title), card.png, copy("csv"), said),
+        element("p", { className: "note" }, hint, ` docs/diagnostics.md: ${section}.`), controls, body);
+      where.append(card.box);
+      kept.set(title, card);
+    }
+    const card = kept.get(title);
+    card.body.replaceChildren();
+    card.controls.replaceChildren();
+    card.csv = () => "";
+    card.canvases = () => [...card.body.querySelectorAll("canvas")];
+    if (!now.lines.length || now.now === undefined) {
+      card.body.append(element("p", {}, "Choose a run at the left."));
+      continue;
+    }
+    draw(card, { ...now, width: Math.max(320, where.clientWidth - 40) });
+    card.png.hidden = !card.canvases().length;
+  }
+}
+
+const empty = (card, text) => card.body.append(element("p", {}, text));
+const log = (value) => (value > 0 && Number.isFinite(value) ? Math.log10(value) : null);
+const lineOf = (head, rows) => [head, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+const numbered = (names, name) => names.filter((one) => new RegExp(`^${name}_\\d+$`).test(one));
+
+// ---- gates on one sequence
+
+function sequence(card, { state, tables, lines, now, width, redraw }) {
+  const runs = lines.flatMap((line) => line.runs).filter((one) => tables.of(one.run).example);
+  if (!runs.length) { empty(card, "No example was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
+  const run = runs.find((one) => one.run === state.example) ?? runs[0];
+  const found = tables.of(run.run).example;
+  const layers = [...new Set(found.columns.layer ?? [])];
+  const layer = layers.includes(state.layer) ? state.layer : layers[0] ?? "";
+  card.controls.append(
+    select(runs.map((one) => [one.run, one.run]), run.run, (value) => { state.example = value; redraw(); }, "run"),
+    select([["", "lines"], ["heat", "time × cell"]], state.heat ? "heat" : "", (value) => { state.heat = Boolean(value); redraw(); }, "gates as"));
+  if (layers.length > 1) card.controls.append(select(layers.map((one) => [one, one]), layer, (value) => { state.layer = value; redraw(); }, "layer"));
+  const { moment, rows } = rowsAt(found, now, layer);
+  if (moment === undefined) { empty(card, "Not measured yet at this moment."); return; }
+  card.body.append(element("p", { className: "note" }, `Measured after ${moment.toLocaleString("en")} training sequences.`));
+
+  const column = (name) => rows.map((row) => found.columns[name][row]);
+  const t = column("t");
+  const marks = rows.filter((row) => found.columns.event?.[row] === 1).map((row) => found.columns.t[row]);
+  const events = marks.length < t.length / 3 ? marks : [];
+  card.csv = () => lineOf(found.names, rows.map((row) => found.names.map((name) => found.columns[name][row])));
+  const gates = found.names.filter((name) => /_gate_\d+$/.test(name)).map((name) => name.replace(/_\d+$/, ""));
+  const named = [...new Set(gates)];
+  const parts = [
+    ["inputs", numbered(found.names, "input")],
+    ...named.map((gate) => [gate.replace("_", " "), numbered(found.names, gate), [0, 1]]),
+    ["cell state", numbered(found.names, "cell_state")],
+    ["output", numbered(found.names, "output")],
+    ["target and answer", [...numbered(found.names, "target"), ...numbered(found.names, "prediction")]],
+  ].filter(([, names]) => names.length);
+
+  if (state.heat) {
+    const inner = parts.filter(([name]) => !["inputs", "target and answer"].includes(name));
+    heat(card.body, inner.map(([name, names, range]) => {
+      const values = names.map(column);
+      const largest = Math.max(...values.flat().filter(Number.isFinite).map(Math.abs), 1e-12);
+      return [range ? name : `${name} ±${shown(largest)}`, values, ...(range ?? [-largest, largest])];
+    }), { width, x: t, marks: events });
+  }
+  for (const [name, names, range] of parts) {
+    if (state.heat && !["inputs", "target and answer"].includes(name)) continue;
+    const drawn = names.slice(0, MOST);
+    const ys = drawn.map((one) => {
+      const values = column(one).map((value) => (Number.isFinite(value) ? value : null));
+      // a target counts where an error is asked for
+      return one.startsWith("target") && found.columns.weight ? values.map((value, k) => (found.columns.weight[rows[k]] ? value : null)) : values;
+    });
+    new Chart(card.body, {
+      width, height: HIGH, x: "step of the sequence", y: name, key: "sequence", data: [t, ...ys],
+      range: range ? [-0.02, 1.02] : undefined,
+      lines: drawn.map((one, k) => ({ label: one, stroke: INKS[k % INKS.length], points: /^(target|prediction)/.test(one), dash: one.startsWith("target") ? [6, 4] : undefined })),
+      marks: events.map((x) => ({ x, dash: [2, 3] })),
+    });
+    if (names.length > MOST) card.body.append(element("p", { className: "note" }, `The first ${MOST} of ${names.length}; time × cell shows all.`));
+  }
+}
+
+// ---- error against lag
+
+function lag(card, { state, tables, lines, now, width, colour, redraw }) {
+  const known = new Set(lines.flatMap((line) => line.runs).flatMap((one) => tables.of(one.run).error_flow?.columns.path ?? []));
+  if (!known.size) { empty(card, "No error flow was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
+  const paths = [...Object.keys(PATHS).filter((path) => known.has(path)), ...[...known].filter((path) => !(path in PATHS))];
+  const path = known.has(state.path) ? state.path : paths[0];
+  card.controls.append(select(paths.map((one) => [one, PATHS[one] ?? one]), path, (value) => { state.path = value; redraw(); }, "path"));
+
+  const curves = lines.map((line) => {
+    const byLag = new Map();
+    for (const one of line.runs) {
+      const found = tables.of(one.run).error_flow;
+      if (!found) continue;
+      // a rule that cuts nothing uses the exact flow, and has no curve of its own
+      const own = path === "used" && !found.columns.path.includes("used") ? "cell_state" : path;
+      for (const row of rowsAt(found, now).rows) {
+        if (found.columns.path[row] !== own) continue;
+        const at = found.columns.lag[row];
+        if (!byLag.has(at)) byLag.set(at, []);
+        byLag.get(at).push(found.columns.norm[row]);
+      }
+    }
+    return { line, byLag };
+  }).filter(({ byLag }) => byLag.size);
+  if (!curves.length) { empty(card, "Not measured yet at this moment."); return; }
+
+  const lags = [...new Set(curves.flatMap(({ byLag }) => [...byLag.keys()]))].sort((a, b) => a - b);
+  const data = [lags], drawn = [];
+  const put = (values, line) => { data.push(values); drawn.push(line); };
+  for (const { line, byLag } of curves) {
+    const at = (share) => lags.map((one) => (byLag.has(one) ? quantile(byLag.get(one).map((value) => log(value) ?? -Infinity).filter((value) => value > -Infinity), share) : null));
+    const stroke = colour.get(line);
+    put(at(0.5), { label: line.name, stroke, width: 2 });
+    if (line.runs.length > 1) {
+      put(at(1), { label: `${line.name}, highest`, stroke: `${stroke}00`, width: 0 });
+      put(at(0), { label: `${line.name}, lowest`, stroke, width: 0, band: [drawn.length - 1 + 1, drawn.length + 1] });
+    }
+  }
+  for (const [line, kind] of curves.flatMap(({ line }) => ["log10_bound", "log10_carousel"].map((kind) => [line, kind]))) {
+    const found = tables.of(line.runs[0].run).bound;
+    if (!found) continue;
+    const rows = rowsAt(found, now).rows.filter((row) => found.columns.kind[row] === kind);
+    if (!rows.length) continue;
+    const values = new Map(rows.map((row) => [found.columns.lag[row], found.columns.value[row]]));
+    put(lags.map((one) => (Number.isFinite(values.get(one)) ? values.get(one) : null)),
+      { label: `${kind === "log10_bound" ? "bound of 1991" : "carousel's factor"}, ${line.name}`, stroke: colour.get(line), dash: [2, 4], width: 1.2 });
+  }
+  const asked = quantile(lines.flatMap((line) => line.runs).flatMap((one) => {
+    const found = tables.of(one.run).memory;
+    return found ? rowsAt(found, now).rows.map((row) => found.columns.lag[row]) : [];
+  }), 0.5);
+  // below what float32 holds is no measurement
+  data.slice(1).forEach((values) => values.forEach((value, k) => { if (value !== null && value < -38) values[k] = null; }));
+  new Chart(card.body, {
+    width, height: 320, x: "lag: steps back from the last target", y: "norm of dE (log)", log: true, data, lines: drawn,
+    marks: asked === null ? [] : [{ x: asked, text: "the task's lag" }],
+  });
+  card.csv = () => lineOf(["lag", ...drawn.map((one) => `log10 ${one.label}`)], lags.map((one, k) => data.map((values) => values[k])));
+}
+
+// ---- memory over training
+
+function memory(card, { state, tables, lines, now, width, colour, redraw }) {
+  const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).memory));
+  if (!having.length) { empty(card, "No memory was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
+  const first = having.flatMap((line) => line.runs).map((one) => tables.of(one.run).memory).find(Boolean);
+  const measures = Object.keys(MEASURES).filter((name) => first.names.includes(name));
+  const measure = measures.includes(state.measure) ? state.measure : measures[0];
+  card.controls.append(select(measures.map((one) => [one, MEASURES[one]]), measure, (value) => { state.measure = value; redraw(); }, "measure"));
+  const isLog = measure === "half_life";
+  const scaled = (value) => (isLog ? log(value) : Number.isFinite(value) ? value : null);
+  const all = having.map((line) => {
+    const at = new Map(), asked = [];
+    for (const one of line.runs) {
+      const found = tables.of(one.run).memory;
+      if (!found) continue;
+      for (const [moment, rows] of found.at) {
+        if (!at.has(moment)) at.set(moment, []);
+        at.get(moment).push(...rows.map((row) => scaled(found.columns[measure][row])));
+        asked.push(...rows.map((row) => found.columns.lag[row]));
+      }
+    }
+    return { line, at, asked };
+  });
+  const x = [...new Set(all.flatMap(({ at }) => [...at.keys()]))].sort((a, b) => a - b);
+  const data = [x], drawn = [];
+  for (const { line, at } of all) {
+    const stroke = colour.get(line);
+    for (const [share, name] of [[0.5, ""], [1, ", highest"], [0, ", lowest"]]) {
+      data.push(x.map((one) => (at.has(one) ? quantile(at.get(one).filter((value) => value !== null), share) : null)));
+      drawn.push({ label: `${line.name}${name}`, stroke: share === 1 ? `${stroke}00` : stroke, width: share === 0.5 ? 2 : 0, points: share === 0.5, band: share === 0 ? [drawn.length, drawn.length + 1] : undefined });
+    }
+  }
+  const asked = quantile(all.flatMap((one) => one.asked), 0.5);
+  if (isLog && asked > 0) {
+    data.push(x.map(() => Math.log10(asked)));
+    drawn.push({ label: "the task's lag", stroke: "#888888", dash: [6, 4] });
+  }
+  new Chart(card.body, { width, height: 260, x: "training sequences", y: MEASURES[measure], log: isLog, data, lines: drawn, marks: [{ x: now, dash: [1, 3] }] });
+  card.csv = () => lineOf(["training", ...drawn.map((one) => (isLog ? `log10 ${one.label}` : one.label))], x.map((_, k) => data.map((values) => values[k])));
+}
+
+// ---- interventions
+
+function whatIf(card, { tables, lines, now }) {
+  const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).interventions));
+  if (!having.length) { empty(card, "No gate was held in these runs: diagnostic=[light,interventions] or diagnostic=full does."); return; }
+  const mean = (found, what) => { const values = found.map(what).filter(Number.isFinite); return values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN; };
+  const head = ["runs", "gate", "held", "error before", "after", "recalled before", "after", "retention before", "after"];
+  const wanted = ["error", "recalled", "retention"].flatMap((name) => [`${name}_before`, `${name}_after`]);
+  const rows = [];
+  for (const line of having) {
+    const measured = line.runs.map((one) => tables.of(one.run).interventions).filter(Boolean)
+      .flatMap((found) => rowsAt(found, now).rows.map((row) => Object.fromEntries(found.names.map((name) => [name, found.columns[name][row]]))));
+    for (const key of new Set(measured.map((one) => `${one.gate}\n${one.value}`))) {
+      const [gate, value] = key.split("\n");
+      const same = measured.filter((one) => one.gate === gate && one.value === value);
+      rows.push([line.name, gate.replace("_", " "), value === "mean" ? "at its mean" : value, ...wanted.map((name) => mean(same, (one) => one[name]))]);
+    }
+  }
+  card.body.append(table(head, rows.map((row) => row.map((one) => (typeof one === "number" ? (Number.isNaN(one) ? "" : shown(one)) : one)))));
+  card.csv = () => lineOf(head.map((name, k) => (name === "after" ? `${head[k - 1].replace("before", "after")}` : name)), rows);
+}
+
+// ---- equations
+
+const told = new Map();
+
+function equations(card, { tables, lines, now }) {
+  const one = lines[0].runs[0];
+  const cell = JSON.stringify([one.run, one.row.cell]);
+  if (!told.has(cell)) {
+    empty(card, "The server writes the equations …");
+    told.set(cell, null);
+    fetchJson(`equations?${new URLSearchParams({ run: one.run })}`)
+      .catch((error) => ({ reason: `The server gave no equations (${error.message}).` }))
+      .then((found) => { told.set(cell, found); card.body.replaceChildren(); draw(found); });
+    return;
+  }
+  if (told.get(cell)) draw(told.get(cell));
+
+  function draw(found) {
+    if (found.reason) { empty(card, found.reason); return; }
+    const formula = (mathml) => {
+      const made = element("span");
+      made.innerHTML = mathml; // MathML that the server made of the cell's own symbols
+      return made;
+    };
+    card.body.append(table(["value", `equation of ${lines[0].name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
+    const measured = tables.of(one.run).gates;
+    const rows = measured ? rowsAt(measured, now).rows : [];
+    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(measured.columns[name][row]); };
+    card.body.append(table(["gate", "multiplies", "mean", "share near 0", "share near 1"],
+      found.gates.map(({ gate, multiplies }) => [gate.replace("_", " "), formula(multiplies), of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")])));
+    card.csv = () => lineOf(["gate", "mean", "near_0", "near_1"], found.gates.map(({ gate }) => [gate, of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")]));
+  }
+}

@@ -1,0 +1,146 @@
+// Charts: curves by uPlot, heat maps on a canvas; each can be copied as a picture or as csv.
+
+import uPlot from "./uplot.js";
+import { element } from "./elements.js";
+
+const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
+// values: [x, ...ys]; lines: [{label, stroke, width, dash, band: [low, high] indices}]
+export class Chart {
+  constructor(where, { width, height, x, y, log = false, data, lines, marks = [], range, key }) {
+    const axis = (label, size) => ({
+      label, labelSize: 16, size, stroke: css("--text"), grid: { stroke: css("--grid"), width: 1 },
+      ticks: { stroke: css("--grid") }, font: "11px sans-serif", labelFont: "12px sans-serif",
+    });
+    const yAxis = axis(y, 56);
+    if (log) yAxis.values = (_, splits) => splits.map((one) => power(one));
+    else yAxis.values = (_, splits) => splits.map((one) => plain(one));
+    const xAxis = axis(x, 34);
+    xAxis.values = (_, splits) => splits.map((one) => plain(one));
+    const series = [{ label: x }];
+    const bands = [];
+    lines.forEach((line) => {
+      series.push({
+        label: line.label, stroke: line.stroke, width: line.width ?? 1.5, dash: line.dash,
+        points: { show: line.points ?? false, size: 5 }, spanGaps: true,
+        value: (_, value) => (value === null || value === undefined ? "" : log ? shown(10 ** value) : shown(value)),
+      });
+      if (line.band) bands.push({ series: line.band, fill: `${line.stroke}33` });
+    });
+    const draw = (u) => {
+      const { ctx } = u;
+      ctx.save();
+      ctx.font = `${11 * devicePixelRatio}px sans-serif`;
+      for (const mark of marks) {
+        const at = Math.round(u.valToPos(mark.x, "x", true));
+        if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) continue;
+        ctx.strokeStyle = ctx.fillStyle = mark.colour ?? css("--mark");
+        ctx.setLineDash(mark.dash ?? [4, 4]);
+        ctx.lineWidth = devicePixelRatio;
+        ctx.beginPath();
+        ctx.moveTo(at, u.bbox.top);
+        ctx.lineTo(at, u.bbox.top + u.bbox.height);
+        ctx.stroke();
+        if (mark.text) ctx.fillText(mark.text, at + 4, u.bbox.top + 12 * devicePixelRatio);
+      }
+      ctx.restore();
+    };
+    this.plot = new uPlot({
+      width, height, series, bands, axes: [xAxis, yAxis],
+      scales: { x: { time: false }, y: range ? { range } : {} },
+      legend: { show: true, live: true }, hooks: { draw: [draw] },
+      cursor: key ? { sync: { key } } : {}, padding: [8, 12, 0, 0],
+    }, data, where);
+    // the edges of a band have no line of their own in the legend
+    const rows = this.plot.root.querySelectorAll(".u-legend .u-series");
+    lines.forEach((line, k) => { if (line.width === 0 && rows[k + 1]) rows[k + 1].style.display = "none"; });
+  }
+}
+
+// A band of rows for each name: time runs right, values from 0 (dark) to 1 (bright)
+export function heat(where, bands, { width, x, marks = [] }) {
+  const left = 110, row = 12, gap = 8, bottom = 30;
+  const height = bands.reduce((sum, [, rows]) => sum + rows.length * row + gap, 0) + bottom;
+  const canvas = element("canvas");
+  canvas.width = width * devicePixelRatio;
+  canvas.height = height * devicePixelRatio;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  where.append(canvas);
+  const ctx = canvas.getContext("2d");
+  ctx.scale(devicePixelRatio, devicePixelRatio);
+  ctx.fillStyle = css("--back");
+  ctx.fillRect(0, 0, width, height);
+  ctx.font = "11px sans-serif";
+  let top = 2;
+  const step = (width - left - 12) / Math.max(x.length, 1);
+  for (const [name, rows, from, to] of bands) {
+    ctx.fillStyle = css("--text");
+    ctx.textBaseline = "middle";
+    ctx.fillText(name, 4, top + (rows.length * row) / 2, left - 8);
+    rows.forEach((values, k) => values.forEach((value, t) => {
+      ctx.fillStyle = viridis((value - from) / (to - from));
+      ctx.fillRect(left + t * step, top + k * row, step + 0.6, row - 1);
+    }));
+    top += rows.length * row + gap;
+  }
+  ctx.strokeStyle = css("--mark");
+  for (const mark of marks) {
+    const at = left + (x.indexOf(mark) + 0.5) * step;
+    ctx.beginPath();
+    ctx.moveTo(at, 0);
+    ctx.lineTo(at, top - gap);
+    ctx.stroke();
+  }
+  ctx.fillStyle = css("--text");
+  const every = Math.max(1, Math.ceil(x.length / 8));
+  x.forEach((t, k) => { if (k % every === 0) ctx.fillText(String(t), left + k * step, top + 4); });
+  ctx.fillText("step of the sequence", left + (width - left) / 2 - 50, top + 20);
+  return canvas;
+}
+
+// of van der Walt and Smith 2015, at nine points
+const VIRIDIS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [109, 205, 89], [253, 231, 37]];
+function viridis(share) {
+  if (!Number.isFinite(share)) return "#888";
+  const at = Math.min(Math.max(share, 0), 1) * (VIRIDIS.length - 1);
+  const low = Math.floor(at), high = Math.min(low + 1, VIRIDIS.length - 1);
+  return `rgb(${VIRIDIS[low].map((one, k) => Math.round(one + (VIRIDIS[high][k] - one) * (at - low))).join(",")})`;
+}
+
+export const shown = (value) => (typeof value !== "number" ? String(value) : Number.isFinite(value)
+  ? Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value));
+const plain = (value) => (value === null ? "" : Math.abs(value) >= 1e6 ? value.toExponential(0) : value.toLocaleString("en", { maximumSignificantDigits: 4 }));
+const SMALL = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const power = (exponent) => (Number.isInteger(exponent) ? (exponent === 0 ? "1" : `10${[...String(exponent)].map((one) => SMALL[one]).join("")}`) : "");
+
+// Copy to the clipboard; where the browser does not allow that, download
+export async function save(kind, name, made) {
+  const content = await made;
+  try {
+    if (kind === "csv") await navigator.clipboard.writeText(content);
+    else await navigator.clipboard.write([new ClipboardItem({ "image/png": content })]);
+    return "copied";
+  } catch {
+    const blob = kind === "csv" ? new Blob([content], { type: "text/csv" }) : content;
+    const link = element("a", { href: URL.createObjectURL(blob), download: `${name}.${kind}` });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    URL.revokeObjectURL(link.href);
+    return "saved";
+  }
+}
+
+// One picture of several canvases, one below the other, on the page's ground
+export function together(canvases) {
+  const made = element("canvas");
+  made.width = Math.max(...canvases.map((one) => one.width));
+  made.height = canvases.reduce((sum, one) => sum + one.height, 0);
+  const ctx = made.getContext("2d");
+  ctx.fillStyle = css("--back");
+  ctx.fillRect(0, 0, made.width, made.height);
+  let top = 0;
+  for (const one of canvases) { ctx.drawImage(one, 0, top); top += one.height; }
+  return new Promise((done) => { made.toBlob(done, "image/png"); });
+}

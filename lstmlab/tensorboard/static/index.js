@@ -1,0 +1,195 @@
+// The page Gates: the list of runs at the left, what was measured of the chosen ones at the right.
+// Text from runs only ever becomes text nodes; the one exception is MathML of the server's own.
+
+import { element } from "./elements.js";
+import { Tables, fetchJson, moments } from "./tables.js";
+import { chosenLines, colours, nameOf } from "./lines.js";
+import { cards } from "./cards.js";
+
+const EVERY = 10_000; // milliseconds between two looks at the disk
+const SHOWN = 300; // lines of the list that are drawn; a filter finds the others
+
+const state = {
+  runs: [], varied: [], chosen: new Set(), filter: "", sort: "run", up: true, fold: true,
+  moment: 1, playing: false, heat: false, path: "", measure: "half_life", layer: "",
+};
+const tables = new Tables();
+const view = {};
+
+export function render() {
+  const style = ["uplot.css", "page.css"].map((name) =>
+    element("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href }));
+  document.head.append(...style);
+  document.body.replaceChildren(build());
+  dark();
+  look().then(() => setInterval(() => document.hidden || look(), EVERY));
+}
+
+// TensorBoard's own dark mode, or else the browser's
+function dark() {
+  let outer = null;
+  try { outer = window.parent === window ? null : window.parent.document.body; } catch { outer = null; }
+  const asked = window.matchMedia("(prefers-color-scheme: dark)");
+  const set = () => {
+    const own = outer ? outer.classList.contains("dark-mode") : asked.matches;
+    if (document.body.classList.contains("dark") === own && document.body.dataset.theme) return;
+    document.body.dataset.theme = "set";
+    document.body.classList.toggle("dark", own);
+    if (state.runs.length) draw();
+  };
+  if (outer) new MutationObserver(set).observe(outer, { attributeFilter: ["class"] });
+  asked.addEventListener("change", set);
+  set();
+}
+
+function build() {
+  view.filter = element("input", {
+    type: "search", placeholder: "filter: words that a run has, as vanilla bptt", "aria-label": "filter runs",
+    oninput: (event) => { state.filter = event.target.value; list(); },
+  });
+  view.fold = element("input", { type: "checkbox", checked: true, onchange: (event) => { state.fold = event.target.checked; choose(); } });
+  view.count = element("p", { className: "note" });
+  view.list = element("div", { className: "list" });
+  view.slider = element("input", {
+    type: "range", min: 0, max: 1, step: 1, value: 1, "aria-label": "moment of training",
+    oninput: (event) => { state.moment = Number(event.target.value); draw(); },
+  });
+  view.when = element("output");
+  view.play = element("button", { type: "button", onclick: play }, "play");
+  view.cards = element("div", { className: "cards" });
+  return element("main", {},
+    element("aside", {},
+      element("h1", {}, "Runs"), view.filter,
+      element("label", {}, view.fold, " fold seeds of one setting into one line with a band"),
+      element("div", { className: "buttons" },
+        element("button", { type: "button", onclick: () => pick(true) }, "all shown"),
+        element("button", { type: "button", onclick: () => pick(false) }, "none")),
+      view.count, view.list),
+    element("section", {},
+      element("div", { className: "time" }, view.play, view.slider, view.when), view.cards));
+}
+
+// ---- the list
+
+async function look() {
+  let found;
+  try {
+    found = await fetchJson("runs");
+  } catch (error) {
+    view.count.textContent = `The server does not answer (${error.message}); trying again.`;
+    return;
+  }
+  const first = !state.runs.length;
+  const before = JSON.stringify(state.runs.filter((one) => state.chosen.has(one.run)));
+  state.runs = found.runs;
+  state.varied = found.varied;
+  const known = new Set(found.runs.map((one) => one.run));
+  state.chosen.forEach((run) => known.has(run) || state.chosen.delete(run));
+  if (first || !state.chosen.size) atFirst();
+  list();
+  if (first || before !== JSON.stringify(state.runs.filter((one) => state.chosen.has(one.run)))) choose();
+}
+
+// At first: the settings of the first runs that have something to show, at most three
+function atFirst() {
+  const seen = new Set();
+  for (const one of state.runs) {
+    if (!Object.keys(one.tables).length) continue;
+    const name = nameOf(one, state.varied, false);
+    if (seen.size === 3 && !seen.has(name)) continue;
+    seen.add(name);
+    if (state.chosen.size < 60) state.chosen.add(one.run);
+  }
+}
+
+function columns() {
+  const always = ["task", "cell", "learner", "seed", "status", "sequences_to_solution"];
+  const several = (key) => new Set(state.runs.map((one) => String(one.row[key] ?? ""))).size > 1;
+  const known = always.filter((key) => state.runs.some((one) => one.row[key] !== undefined));
+  const told = known.filter((key) => !["task", "cell", "learner"].includes(key) || several(key) || known.length < 5);
+  return [...told, ...state.varied];
+}
+
+function shown() {
+  const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const fits = (one) => {
+    const text = `${one.run} ${Object.entries(one.row).map(([key, value]) => `${key}=${value} ${value}`).join(" ")}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
+  const value = (one) => (state.sort === "run" ? one.run : one.row[state.sort]);
+  const order = (a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);
+    const least = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true });
+    return state.up ? least : -least;
+  };
+  return state.runs.filter(fits).sort(order);
+}
+
+function list() {
+  const all = shown();
+  const names = columns();
+  const colour = colours(chosenLines(state));
+  const head = ["", ...names, "run"].map((name) => element("th", {
+    onclick: name ? () => { state.up = state.sort === name ? !state.up : true; state.sort = name; list(); } : null,
+    title: name,
+  }, short(name) + (state.sort === name ? (state.up ? " ▲" : " ▼") : "")));
+  const lines = all.slice(0, SHOWN).map((one) => {
+    const box = element("input", {
+      type: "checkbox", checked: state.chosen.has(one.run), "aria-label": `show ${one.run}`,
+      onchange: (event) => { state.chosen[event.target.checked ? "add" : "delete"](one.run); list(); choose(); },
+    });
+    const dot = element("span", { className: "dot" });
+    dot.style.background = colour.get(one.run) ?? "transparent";
+    return element("tr", {}, element("td", {}, box, dot),
+      ...names.map((name) => element("td", {}, value(one.row[name]))), element("td", {}, one.run));
+  });
+  view.list.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines)));
+  const more = all.length > SHOWN ? `, the first ${SHOWN} listed` : "";
+  view.count.textContent = state.runs.length
+    ? `${all.length} of ${state.runs.length} runs${more}; ${state.chosen.size} chosen`
+    : "No runs below this log folder yet. lstmlab or a GateTensorBoard writes them; this page looks again by itself.";
+}
+
+function pick(all) {
+  shown().slice(0, SHOWN).forEach((one) => state.chosen[all ? "add" : "delete"](one.run));
+  list();
+  choose();
+}
+
+const short = (name) => ({ sequences_to_solution: "solved after" })[name] ?? name.replace(/^(cell|task|learner|optimizer|trainer|head)\./, "");
+const value = (one) => (one === undefined ? "" : typeof one === "number" ? one.toLocaleString("en", { maximumSignificantDigits: 6 }) : String(one));
+
+// ---- the moment of training
+
+async function choose() {
+  const chosen = state.runs.filter((one) => state.chosen.has(one.run));
+  await tables.load(chosen);
+  state.moments = moments(chosen.map((one) => tables.of(one.run)));
+  const last = Math.max(state.moments.length - 1, 0);
+  const stays = Number(view.slider.value) < Number(view.slider.max) ? Math.min(state.moment, last) : last;
+  view.slider.max = last;
+  view.slider.value = state.moment = stays;
+  draw();
+}
+
+function play() {
+  state.playing = !state.playing;
+  view.play.textContent = state.playing ? "pause" : "play";
+  if (state.playing && state.moment >= state.moments.length - 1) state.moment = -1;
+  const step = () => {
+    if (!state.playing) return;
+    if (state.moment >= state.moments.length - 1) { play(); return; }
+    view.slider.value = state.moment += 1;
+    draw();
+    setTimeout(step, 500);
+  };
+  step();
+}
+
+function draw() {
+  const now = state.moments?.[state.moment];
+  view.when.textContent = now === undefined ? "" : `after ${now.toLocaleString("en")} training sequences`;
+  const lines = chosenLines(state);
+  cards(view.cards, { state, tables, lines, now, colour: colours(lines), redraw: draw });
+}

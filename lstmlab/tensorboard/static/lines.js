@@ -1,0 +1,53 @@
+// Lines of the charts: single runs, or the seeds of one setting together.
+
+// of Okabe and Ito 2008, told apart by those who do not see all colours
+const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f", "#a6517d", "#2f4b7c"];
+
+export function nameOf(one, varied, seed = true) {
+  const row = one.row;
+  const words = [row.task, row.cell, row.learner].filter((word) => word !== undefined);
+  for (const key of varied) if (row[key] !== undefined) words.push(`${key.split(".").slice(1).join(".")}=${row[key]}`);
+  if (!words.length) return one.run;
+  return seed && row.seed !== undefined ? `${words.join(" ")} s${row.seed}` : words.join(" ");
+}
+
+// [{name, runs}], in the order of the list
+export function chosenLines(state) {
+  const lines = new Map();
+  for (const one of state.runs) {
+    if (!state.chosen.has(one.run)) continue;
+    const known = one.row.seed !== undefined;
+    const name = nameOf(one, state.varied, !state.fold || !known);
+    const key = state.fold && known ? name : `${name}\n${one.run}`;
+    if (!lines.has(key)) lines.set(key, { name, runs: [] });
+    lines.get(key).runs.push(one);
+  }
+  return shortened([...lines.values()]);
+}
+
+// Without the words that all lines have
+function shortened(lines) {
+  if (lines.length < 2) return lines;
+  const words = lines.map((line) => line.name.split(" "));
+  const common = words[0].filter((word) => words.every((one) => one.includes(word)));
+  return lines.map((line, k) => ({ ...line, name: words[k].filter((word) => !common.includes(word)).join(" ") || line.name }));
+}
+
+// run -> colour, and name of a line -> colour
+export function colours(lines) {
+  const found = new Map();
+  lines.forEach((line, k) => {
+    const colour = PALETTE[k % PALETTE.length];
+    found.set(line, colour);
+    line.runs.forEach((one) => found.set(one.run, colour));
+  });
+  return found;
+}
+
+export const quantile = (values, share) => {
+  const sorted = values.filter((one) => Number.isFinite(one)).sort((a, b) => a - b);
+  if (!sorted.length) return null;
+  const place = (sorted.length - 1) * share;
+  const low = Math.floor(place);
+  return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (place - low);
+};

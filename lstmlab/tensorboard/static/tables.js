@@ -1,0 +1,82 @@
+// Tables of runs: csv as the server gives it, kept until their files change.
+
+const NAMES = ["gates", "example", "error_flow", "bound", "memory", "interventions", "gradients"];
+
+export async function fetchJson(path) {
+  const answer = await fetch(new URL(path, import.meta.url));
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return answer.json();
+}
+
+export class Tables {
+  constructor() { this.kept = new Map(); }
+
+  // Fetch what is new of the runs' tables
+  async load(runs) {
+    const wanted = runs.flatMap((one) => NAMES.filter((name) => one.tables[name]).map((name) => [one.run, name, one.tables[name]]));
+    const fresh = wanted.filter(([run, name, stamp]) => this.kept.get(`${run}\n${name}`)?.stamp !== stamp);
+    await Promise.all(fresh.map(async ([run, name, stamp]) => {
+      const query = new URLSearchParams({ run, name });
+      try {
+        const answer = await fetch(new URL(`table?${query}`, import.meta.url));
+        if (answer.ok) this.kept.set(`${run}\n${name}`, { stamp, table: parsed(await answer.text()) });
+      } catch { /* the server is asked again at the next look */ }
+    }));
+  }
+
+  of(run) {
+    const found = {};
+    for (const name of NAMES) {
+      const one = this.kept.get(`${run}\n${name}`);
+      if (one) found[name] = one.table;
+    }
+    return found;
+  }
+}
+
+// {names, columns: {name: values}, at: Map of moment -> rows}; what is a number becomes one
+export function parsed(text) {
+  const lines = split(text);
+  const names = lines.shift() ?? [];
+  const columns = Object.fromEntries(names.map((name, k) => [name, lines.map((line) => number(line[k]))]));
+  const at = new Map();
+  lines.forEach((line, row) => {
+    const moment = number(line[0]);
+    if (!at.has(moment)) at.set(moment, []);
+    at.get(moment).push(row);
+  });
+  return { names, columns, at };
+}
+
+function split(text) {
+  if (!text.includes('"')) return text.split("\n").filter(Boolean).map((line) => line.split(","));
+  return text.split("\n").filter(Boolean).map((line) => {
+    const found = [];
+    for (const [, quoted, plain] of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^",]*))/g))
+      found.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    return found;
+  });
+}
+
+const number = (text) => {
+  if (text === "inf" || text === "-inf") return text === "inf" ? Infinity : -Infinity;
+  return text === "" || text === undefined || Number.isNaN(Number(text)) ? (text === "nan" ? NaN : text ?? "") : Number(text);
+};
+
+// All moments of training at which anything was measured
+export function moments(all) {
+  const found = new Set();
+  for (const tables of all)
+    for (const name of ["gates", "example", "error_flow", "memory"])
+      for (const moment of tables[name]?.at.keys() ?? []) if (typeof moment === "number") found.add(moment);
+  return [...found].sort((a, b) => a - b);
+}
+
+// The rows of the last measurement up to a moment, of one layer
+export function rowsAt(table, now, layer = "") {
+  let last;
+  for (const moment of table.at.keys()) if (moment <= now && (last === undefined || moment > last)) last = moment;
+  if (last === undefined) return { moment: undefined, rows: [] };
+  const rows = table.at.get(last).filter((row) => !layer || !table.columns.layer || table.columns.layer[row] === layer);
+  return { moment: last, rows };
+}
