@@ -18,7 +18,7 @@ from werkzeug import Request, Response
 from lstmlab.tensorboard.runs import Runs
 
 STATIC = Path(__file__).parent / "static"
-TYPES = {".js": "application/javascript", ".css": "text/css", ".txt": "text/plain"}
+TYPES = {".js": "application/javascript", ".css": "text/css"}
 Answer = Callable[[Request], tuple[str, str]]
 
 
@@ -99,9 +99,7 @@ def _get(answer: Answer) -> Callable:
         told.headers["X-Content-Type-Options"] = "nosniff"
         return told
 
-    from werkzeug import wrappers
-
-    return wrappers.Request.application(respond)
+    return Request.application(respond)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,121 @@
+"""GatesPlugin: what it answers, and what it refuses."""
+
+import json
+from importlib.metadata import entry_points
+
+import pytest
+import yaml
+from tensorboard.plugins import base_plugin
+from werkzeug.test import Client
+
+from lstmlab import config
+from lstmlab.tensorboard.plugin import STATIC, GatesPlugin
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def logs(tmp_path):
+    for name, cell in (("1997", "lstm1997"), ("today", "vanilla"), (f"x {SCRIPT[1:-10]}", None)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "gates.csv").write_text(f"sequences,gate,mean\n0,{SCRIPT},0.25\n")
+        (folder / "result.json").write_text(json.dumps({"task": SCRIPT, "seed": 1}))
+        if cell:
+            settings, choices = config.compose(f"cell={cell}")
+            content = {"settings": settings, "choices": choices, "runtime": {}}
+            (folder / "run.yaml").write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+@pytest.fixture
+def ask(logs):
+    apps = GatesPlugin(base_plugin.TBContext(logdir=str(logs))).get_plugin_apps()
+
+    def asked(path, method="GET", **query):
+        return Client(apps[path]).open(path, method=method, query_string=query)
+
+    return asked
+
+
+def test_tensorboard_finds_it():
+    [found] = entry_points(group="tensorboard_plugins", name="lstmlab")
+    assert found.load() is GatesPlugin
+
+
+def test_it_shows_itself_where_there_are_runs(logs, tmp_path_factory):
+    plugin = GatesPlugin(base_plugin.TBContext(logdir=str(logs)))
+    assert plugin.is_active()
+    assert plugin.frontend_metadata().tab_name == "Gates"
+    assert plugin.frontend_metadata().es_module_path in plugin.get_plugin_apps()
+    empty = tmp_path_factory.mktemp("empty")
+    assert not GatesPlugin(base_plugin.TBContext(logdir=str(empty))).is_active()
+
+
+def test_the_files_of_the_page(ask):
+    for path in STATIC.glob("*.js"):
+        answer = ask(f"/{path.name}")
+        assert answer.get_data(as_text=True) == path.read_text(encoding="utf-8")
+        assert answer.content_type.startswith("application/javascript")
+    assert ask("/page.css").content_type.startswith("text/css")
+
+
+def test_only_get_is_answered(ask):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        answer = ask("/runs", method)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+
+
+def test_the_list_and_a_table_are_data_and_never_a_page(ask, logs):
+    answer = ask("/runs")
+    assert answer.content_type.startswith("application/json")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    names = [one["run"] for one in answer.json["runs"]]
+    assert len(names) == 3
+    assert {one["row"]["task"] for one in answer.json["runs"]} == {SCRIPT}
+    answer = ask("/table", run=names[0], name="gates")
+    assert answer.content_type.startswith("text/csv")
+    assert answer.get_data(as_text=True) == (logs / names[0] / "gates.csv").read_text()
+
+
+@pytest.mark.parametrize("run", ["", "..", "../..", "/etc", "1997/../..", "none"])
+def test_what_is_not_there_is_not_found(ask, run):
+    assert ask("/table", run=run, name="gates").status_code == 404
+    assert ask("/equations", run=run).status_code == 404
+    assert ask("/table", run="1997", name="../1997/gates").status_code == 404
+
+
+def test_equations_are_those_of_the_cell_as_it_is_switched(ask):
+    old, new = (ask("/equations", run=name).json for name in ("1997", "today"))
+    assert [one["gate"] for one in old["gates"]] == ["input_gate", "output_gate"]
+    assert "forget_gate" in [one["gate"] for one in new["gates"]]
+    assert all("<math" in one["mathml"] for one in [*old["equations"], *new["equations"]])
+    assert "cell state" in [one["name"] for one in new["equations"]]
+    nothing = ask("/equations", run=next(one for one in names(ask) if one.startswith("x"))).json
+    assert list(nothing) == ["reason"]
+
+
+def names(ask):
+    return [one["run"] for one in ask("/runs").json["runs"]]
+
+
+def test_no_script_of_the_page_loads_anything_from_outside():
+    for path in STATIC.glob("*.*"):
+        if path.suffix in (".js", ".css") and not path.stem.startswith("uplot"):
+            assert "http" not in path.read_text(encoding="utf-8"), path.name
+    assert "MIT" in (STATIC / "uplot.LICENSE.txt").read_text()
+
+
+def test_text_of_runs_becomes_markup_nowhere_but_in_equations():
+    """innerHTML is used once: for MathML that the server made of a cell's own symbols."""
+    uses = [
+        line
+        for path in STATIC.glob("*.js")
+        if path.stem != "uplot"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if any(
+            word in line
+            for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write")
+        )
+    ]
+    assert [line.strip().startswith("made.innerHTML = mathml") for line in uses] == [True]
