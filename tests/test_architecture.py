@@ -25,6 +25,7 @@ explain       runs symbolic diagnostics report results config cells learners.bas
 trainers      model heads learners native cells task criterion
 native        cells
 measures      diagnostics recording
+tensorboard   runs explain.page symbolic cells results
 auditing      measures diagnostics recording explain.page explain.pictures lstmlab
 recording     diagnostics results cells learners.base learners.bptt lstmlab
 diagnostics   cells learners.base unroll

@@ -5,5 +5,5 @@
     equations  the equations of a run's cell
     static/    the page itself: plain JavaScript, and uPlot, which draws its curves
 
-It reads the folders of runs and writes nothing.
+It reads the folders of runs and writes nothing. Other rooms import nothing of it.
 """

@@ -6,19 +6,15 @@ folder for a picture of each page.
 
 import json
 import os
-import re
-import shutil
-import subprocess
-import sys
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from browser import PATIENCE, answer, headless, served, wait_until
 from oracles import randomize
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
@@ -31,7 +27,6 @@ from lstmlab.learners import BPTT
 from lstmlab.recording.recorder import Recorder
 
 RUNS, B, T, F = 12, 4, 10, 2
-PATIENCE = 180  # seconds for a page to show what it should, on a machine with other work
 # all text of the page, also that inside shadow roots and frames, with the text of attributes
 TEXT = """
 function text(node) {
@@ -52,27 +47,8 @@ return text(document.body);
 
 @pytest.fixture(scope="module")
 def chromium():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    places = [
-        next(filter(None, map(shutil.which, names)), None)
-        for names in (("chromium", "chromium-browser"), ("chromedriver",))
-    ]
-    for what, place in zip(("chromium", "chromedriver"), places, strict=True):
-        if place is None:
-            pytest.skip(f"{what} is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = places[0]
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1600,1300",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(places[1]))
-    yield driver
-    driver.quit()
+    with headless() as driver:
+        yield driver
 
 
 def write_run(folder: Path, cell: str, rate: float, rng) -> None:
@@ -123,45 +99,9 @@ def tensorboard(tmp_path_factory):
             )
     finally:
         tf.config.run_functions_eagerly(False)
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        str(folder),
-        "--port",
-        "0",
-        "--host",
-        "127.0.0.1",
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield _address(process)
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def _address(process) -> str:
-    for line in process.stderr:
-        if found := re.search(r"http://\S+", line):
-            _until(lambda: len(answer(f"{found[0]}data/runs")) == 3 * RUNS)
-            return found[0]
-    pytest.fail("tensorboard did not start")
-
-
-def answer(address: str):
-    with urllib.request.urlopen(address) as response:
-        return json.load(response)
-
-
-def _until(true) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.5)
+    with served(folder) as address:
+        wait_until(lambda: len(answer(f"{address}data/runs")) == 3 * RUNS)
+        yield address
 
 
 def shown(driver, address: str, page: str, expected: list[str]) -> str:

@@ -1,0 +1,124 @@
+"""The page Gates in a headless Chromium: at first sight, and driven."""
+
+import json
+import time
+
+import pytest
+from browser import headless, served, wait_until
+
+SCRIPT = "<img src=x onerror=alert(1)>"
+EXAMPLE = (
+    "sequences,t,input_1,target_1,weight,event,prediction_1,input_gate_1,cell_state_1,output_1"
+)
+
+
+def write(folder, seed, cell):
+    folder.mkdir()
+    row = {"task": "adding", "cell": cell, "learner": "bptt", "seed": seed, "status": "budget"}
+    (folder / "result.json").write_text(json.dumps(row))
+    lines = [EXAMPLE]
+    flow, memory = ["sequences,lag,path,norm"], ["sequences,cell,half_life,lag,drift"]
+    for now in (0, 1000, 2000):
+        lines += [
+            f"{now},{t},0.5,1,{int(t == 9)},{int(t == 2)},{now},0.5,{t},0.1" for t in range(10)
+        ]
+        flow += [
+            f"{now},{lag},{path},{0.5**lag}"
+            for lag in range(10)
+            for path in ("cell_state", "output")
+        ]
+        memory += [f"{now},1,{10 + now},8,0.1"]
+    for name, table in (("example", lines), ("error_flow", flow), ("memory", memory)):
+        (folder / f"{name}.csv").write_text("\n".join(table) + "\n")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page behind a prefix, in its frame."""
+    folder = tmp_path_factory.mktemp("sweep")
+    for seed in range(3):
+        write(folder / f"old {seed}", seed, "lstm1997")
+        write(folder / f"new = ü{seed}", seed, "vanilla")
+    write(folder / "bad", 0, SCRIPT)
+    with headless() as driver, served(folder, "--path_prefix", "/below") as address:
+        driver.get(f"{address}#lstmlab_gates")
+        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
+        driver.switch_to.frame(frame)
+        wait_until(lambda: "Error against lag" in text(driver))
+        yield driver
+
+
+def text(driver):
+    return driver.find_element("tag name", "body").text
+
+
+def lines(driver):
+    return driver.find_elements("css selector", ".list tbody tr")
+
+
+def set_value(driver, selector, value, event):
+    driver.execute_script(
+        "const one = document.querySelector(arguments[0]); one.value = arguments[1];"
+        "one.dispatchEvent(new Event(arguments[2], {bubbles: true}))",
+        selector, value, event,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_page(page):
+    """At first sight; then slider, filter, sorting, overlay, folding, play, heat map and export."""
+    assert len(lines(page)) == 7
+    assert "after 2,000 training sequences" in text(page)
+    assert page.find_elements("css selector", ".uplot")
+    assert SCRIPT in text(page), "as text"
+    assert not page.find_elements("css selector", "img")
+
+    set_value(page, ".time input", "1", "input")
+    assert "after 1,000 training sequences" in text(page)
+
+    set_value(page, "input[type=search]", "vanilla", "input")
+    assert len(lines(page)) == 3
+    set_value(page, "input[type=search]", "vanilla seed=2", "input")
+    assert ["new = ü2" in line.text for line in lines(page)] == [True]
+    set_value(page, "input[type=search]", "", "input")
+
+    def names():
+        labels = page.find_elements("css selector", ".u-legend .u-label")
+        return {one.get_attribute("textContent") for one in labels}
+
+    assert {"vanilla", "lstm1997"} < names(), "seeds of one setting are one line"
+    page.find_element("css selector", "aside label input").click()
+    wait_until(lambda: {"vanilla s0", "vanilla s1", "lstm1997 s2"} < names())
+    page.find_element("css selector", "aside label input").click()
+    wait_until(lambda: "vanilla" in names())
+
+    page.execute_script(
+        "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
+    )
+    flow = page.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
+    flow.find_element("xpath", ".//button[contains(., 'CSV')]").click()
+    [copied] = wait_until(lambda: page.execute_script("return window.copied"))
+    head, *rows = copied.splitlines()
+    column = head.split(",").index("log10 vanilla")
+    values = [float(row.split(",")[column]) for row in rows]
+    assert values == pytest.approx([-0.30103 * lag for lag in range(10)], abs=1e-4)
+
+    heat = page.find_element("xpath", "//label[contains(., 'gates as')]/select")
+    heat.find_elements("tag name", "option")[1].click()
+    wait_until(lambda: page.find_elements("css selector", ".body > canvas"))
+
+    set_value(page, ".time input", "0", "input")
+    page.find_element("css selector", ".time button").click()
+    wait_until(lambda: "after 2,000 training sequences" in text(page))
+    wait_until(lambda: page.find_element("css selector", ".time button").text == "play")
+
+
+@pytest.mark.slow
+def test_no_row_is_executed_and_nothing_comes_from_outside(page):
+    time.sleep(0.5)
+    loaded = page.execute_script(
+        "return performance.getEntriesByType('resource').map((one) => one.name)"
+    )
+    assert loaded
+    assert all(one.startswith("http://127.0.0.1") for one in loaded), loaded
+    assert all("/below/" in one for one in loaded)
