@@ -55,7 +55,8 @@ class Runs:
             runs: A list with `run`, `row` (what is known of it), `tables` ({name: stamp}; another
             stamp means that the file has changed). varied: the settings that differ between runs.
         """
-        listed, rows = [], {}
+        listed: list[dict[str, Any]] = []
+        rows: dict[str, dict] = {}
         self._found = {}
         for name, folder, tables in self._walk():
             self._found[name] = folder
@@ -65,7 +66,7 @@ class Runs:
         for one in listed:
             row = rows[one["run"]]
             one["row"] = {key: row[key] for key in (*SHOWN, *varied) if row.get(key) is not None}
-        listed.sort(key=lambda one: one["run"])
+        listed.sort(key=lambda one: str(one["run"]))
         return {"runs": listed, "varied": varied}
 
     def table(self, run: str, name: str) -> str:
