@@ -119,6 +119,17 @@ def searched(trials: pd.DataFrame) -> pd.Series:
     return trials["seed"] >= FIRST_OF_SEARCH
 
 
+def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The trials of one part of a study, such as those of its search."""
+    return trials[trials["part"] == part]
+
+
+def beside(rate: float, tried: Sequence[float], rates: Sequence[float]) -> list[float]:
+    """The neighbours of a rate among all rates that were not tried yet."""
+    at = rates.index(rate)
+    return [one for one in rates[max(at - 1, 0) : at + 2] if one not in tried]
+
+
 def best_rates(found: pd.DataFrame, line: list[str], budget: int) -> dict[tuple, float]:
     """The rate of each line with the fewest sequences to solution, then the smallest test loss.
 

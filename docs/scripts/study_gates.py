@@ -64,7 +64,7 @@ def search(settings: list[str]) -> None:
         listed = [command(*line, rate) for line, rates in tried.items() for rate in rates]
         found = sweep("search", SEARCH, settings, listed)
         rates = chosen(found)
-        wider = {line: beside(rates[line], tried[line]) for line in tried}
+        wider = {line: study.beside(rates[line], tried[line], RATES) for line in tried}
         if not any(wider.values()):
             break
         for line, more in wider.items():
@@ -77,21 +77,8 @@ def search(settings: list[str]) -> None:
 
 
 def chosen(found: pd.DataFrame) -> dict[tuple, float]:
-    """The rate of each line with the fewest sequences to solution, then the smallest test loss.
-
-    An unsolved trial counts with the whole budget.
-    """
-    spent = found["sequences_to_solution"].fillna(BUDGET)
-    means = found.assign(spent=spent, test_loss=found["test_loss"].fillna(math.inf))
-    means = means.groupby([*LINE, "rate"])[["spent", "test_loss"]].mean().reset_index()
-    best = means.sort_values(["spent", "test_loss"]).groupby(LINE).head(1)
-    return {tuple(row[name] for name in LINE): row["rate"] for _, row in best.iterrows()}
-
-
-def beside(rate: float, tried: list[float]) -> list[float]:
-    """The neighbours of a rate that were not tried yet."""
-    at = RATES.index(rate)
-    return [one for one in RATES[max(at - 1, 0) : at + 2] if one not in tried]
+    """The rate of each line that the search found best."""
+    return study.best_rates(found, LINE, BUDGET)
 
 
 def sweep(part: str, trials: str, settings: list[str], listed: list[str] | None) -> pd.DataFrame:
@@ -155,7 +142,7 @@ def comparisons(parts: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
 
 def blocks(trials: pd.DataFrame) -> dict[str, str]:
     """What stands between each pair of marks."""
-    parts = study.parts(of_part(trials, "grid"), LINE)
+    parts = study.parts(study.of_part(trials, "grid"), LINE)
     compared = comparisons(parts)
     tables = {task: markdown(table(task, parts, compared)) for task in TASKS}
     return {**tables, "bias": markdown(of_bias(compared)), "search": markdown(searched(trials))}
@@ -195,7 +182,7 @@ def of_bias(compared: pd.DataFrame) -> pd.DataFrame:
 
 def searched(trials: pd.DataFrame) -> pd.DataFrame:
     """Of each cell and bias the rates that were tried: how many of the trials each solved."""
-    found = of_part(trials, "search")
+    found = study.of_part(trials, "search")
     best, told = chosen(found), []
     for (cell, bias), part in found.groupby(["cell", "bias"], sort=False):
         line = {"cell": cell, "bias": bias}
@@ -211,7 +198,7 @@ def searched(trials: pd.DataFrame) -> pd.DataFrame:
 
 def draw(trials: pd.DataFrame, path: Path) -> None:
     """A panel for each task, a row for each cell, a colour for each bias."""
-    parts = study.parts(of_part(trials, "grid"), LINE)
+    parts = study.parts(study.of_part(trials, "grid"), LINE)
     figure, panels = plt.subplots(1, 3, figsize=(11, 5.2), sharey=True, layout="constrained")
     for panel, task in zip(panels, TASKS, strict=True):
         for (_, cell, bias), part in ((k, v) for k, v in parts.items() if k[0] == task):
@@ -233,10 +220,6 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:
-    return trials[trials["part"] == part]
-
-
 GATES = Study("gates", told, blocks, draw)
 
 
@@ -246,7 +229,7 @@ def main(arguments: list[str]) -> None:
         search(settings)
     elif step == "grid":
         found = sweep("grid", GRID, settings, None)
-        rates = chosen(of_part(GATES.trials(), "search"))
+        rates = chosen(study.of_part(GATES.trials(), "search"))
         listed = [rates[line] for line in found[LINE].itertuples(index=False, name=None)]
         keep("grid", found[found["rate"] == listed])  # not those of an earlier search
     elif step == "page":

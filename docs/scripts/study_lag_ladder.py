@@ -10,7 +10,6 @@ four apart; in the end the one between the last that was solved and the first th
 """
 
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +76,9 @@ def search(settings: list[str]) -> None:
         found = sweep("search", SEARCH, listed, RUNGS[0], SEARCHED, settings)
         rates = chosen(found)
         some = found[found["status"] == "solved"].groupby(LINE).groups
-        due = {line: beside(rates[line], tried[line]) for line in tried if line in some}
+        due = {
+            line: study.beside(rates[line], tried[line], RATES) for line in tried if line in some
+        }
         due = {line: more for line, more in due.items() if more}
         for line, more in due.items():
             tried[line] = tried[line] + more
@@ -88,22 +89,9 @@ def search(settings: list[str]) -> None:
     EXPERIMENT.write_text(text, encoding="utf-8")
 
 
-def chosen(found: pd.DataFrame) -> dict[Line, float]:
-    """The rate of each line with the fewest sequences to solution, then the smallest test loss.
-
-    An unsolved trial counts with the whole budget.
-    """
-    spent = found["sequences_to_solution"].astype(float).fillna(SEARCHED)
-    means = found.assign(spent=spent, test_loss=found["test_loss"].fillna(math.inf))
-    means = means.groupby([*LINE, "rate"])[["spent", "test_loss"]].mean().reset_index()
-    best = means.sort_values(["spent", "test_loss"]).groupby(LINE).head(1)
-    return {(row["task"], row["cell"]): row["rate"] for _, row in best.iterrows()}
-
-
-def beside(rate: float, tried: list[float]) -> list[float]:
-    """The neighbours of a rate that were not tried yet."""
-    at = RATES.index(rate)
-    return [one for one in RATES[max(at - 1, 0) : at + 2] if one not in tried]
+def chosen(found: pd.DataFrame) -> dict[tuple, float]:
+    """The rate of each line that the search found best."""
+    return study.best_rates(found, LINE, SEARCHED)
 
 
 # ---- the climb
@@ -111,7 +99,7 @@ def beside(rate: float, tried: list[float]) -> list[float]:
 
 def climb(settings: list[str]) -> None:
     """Run each rung for those that solved the one below, then the rungs between."""
-    rates = chosen(of_part(LADDER.trials(), "search"))
+    rates = chosen(study.of_part(LADDER.trials(), "search"))
     ends: dict[Line, int] = {}  # the last rung that a line solved
     going = lines()
     for T in RUNGS:
@@ -184,7 +172,7 @@ def keep(part: str, found: pd.DataFrame) -> None:
 
 def blocks(trials: pd.DataFrame) -> dict[str, str]:
     """What stands between each pair of marks."""
-    found = of_part(trials, "climb")
+    found = study.of_part(trials, "climb")
     parts = study.parts(found, RUNG)
     pairs = [(key, (key[0], "lstm1997", key[2])) for key in parts if key[1] != "lstm1997"]
     compared = study.comparisons(parts, [pair for pair in pairs if pair[1] in parts])
@@ -192,7 +180,7 @@ def blocks(trials: pd.DataFrame) -> dict[str, str]:
     return {
         "largest": markdown(largest(found)),
         **tables,
-        "search": markdown(searched(of_part(trials, "search"))),
+        "search": markdown(searched(study.of_part(trials, "search"))),
     }
 
 
@@ -249,7 +237,7 @@ def searched(found: pd.DataFrame) -> pd.DataFrame:
 
 def draw(trials: pd.DataFrame, path: Path) -> None:
     """A panel for each task, a line for each cell: sequences to solution against the lag."""
-    parts = study.parts(of_part(trials, "climb"), RUNG)
+    parts = study.parts(study.of_part(trials, "climb"), RUNG)
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     for panel, task in zip(panels, TASKS, strict=True):
         lags = sorted({lag for one, _, lag in parts if one == task})
@@ -286,10 +274,6 @@ def draw_cell(panel: plt.Axes, rungs: dict[int, pd.DataFrame], colour: str, asid
         else:
             panel.plot(lag, middle, "x", color=colour, markersize=6)
     panel.plot(list(means), list(means.values()), color=colour, linewidth=1)
-
-
-def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:
-    return trials[trials["part"] == part]
 
 
 LADDER = Study("lag_ladder", told, blocks, draw)

@@ -68,7 +68,7 @@ def angles_of(run: Path, seed: int) -> pd.DataFrame:
 
 def blocks(trials: pd.DataFrame) -> dict[str, str]:
     """What stands between each pair of marks."""
-    parts = study.parts(of_part(trials, "grid"), ["learner"])
+    parts = study.parts(study.of_part(trials, "grid"), ["learner"])
     pairs = [(key, (EXACT,)) for key in parts if key != (EXACT,)]
     compared = study.comparisons(parts, pairs).set_index("first").to_dict("index")
     solved = [
@@ -83,7 +83,7 @@ def blocks(trials: pd.DataFrame) -> dict[str, str]:
         }
         for (name,), part in parts.items()
     ]
-    search = study.rates(of_part(trials, "search"), ["learner"], BUDGET)
+    search = study.rates(study.of_part(trials, "search"), ["learner"], BUDGET)
     search["learner"] = search["learner"].map(RULES)
     return {
         "solved": markdown(pd.DataFrame(solved)),
@@ -95,7 +95,7 @@ def blocks(trials: pd.DataFrame) -> dict[str, str]:
 def angles(trials: pd.DataFrame) -> pd.DataFrame:
     """A line for each rule: its mean angle after so many sequences, over the trials."""
     told: dict[str, dict] = {}
-    for (name, at), part in of_part(trials, "angle").groupby(["learner", "at"], sort=False):
+    for (name, at), part in study.of_part(trials, "angle").groupby(["learner", "at"], sort=False):
         low, high = bootstrap(part["angle"].to_numpy())
         text = f"{part['angle'].mean():.1f} ({low:.1f} to {high:.1f})"
         told.setdefault(name, {"rule": RULES[name]})[f"after {at:,.0f}"] = text
@@ -107,7 +107,7 @@ def angles(trials: pd.DataFrame) -> pd.DataFrame:
 def draw(trials: pd.DataFrame, path: Path) -> None:
     """Left: the trials of each rule. Right: its angle to the exact gradient."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    parts = study.parts(of_part(trials, "grid"), ["learner"])
+    parts = study.parts(study.of_part(trials, "grid"), ["learner"])
     for at, (name, colour) in enumerate(zip(RULES, COLOURS, strict=True)):
         study.draw_trials(left, at, parts[name,], colour)
     left.set_yticks(range(len(RULES)), list(RULES.values()))
@@ -116,7 +116,7 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
     study.log_axis(left.xaxis)
     left.set_xlabel("training sequences to solution (log); dotted: the budget")
 
-    found = of_part(trials, "angle")
+    found = study.of_part(trials, "angle")
     for (name, text), colour in zip(RULES.items(), COLOURS, strict=True):
         of_rule = found[found["learner"] == name].groupby("at")["angle"]
         if len(of_rule):
@@ -130,10 +130,6 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
     right.set_ylabel("degrees from the exact gradient")
     right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=110)
-
-
-def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:
-    return trials[trials["part"] == part]
 
 
 RULES_STUDY = Study("rules", told, blocks, draw)

@@ -59,7 +59,7 @@ def angles_of(run: Path, task: str, seed: int) -> pd.DataFrame:
 
 def blocks(trials: pd.DataFrame) -> dict[str, str]:
     """What stands between each pair of marks."""
-    parts = study.parts(of_part(trials, "grid"), LINE)
+    parts = study.parts(study.of_part(trials, "grid"), LINE)
     pairs = [((task, scope), (task, "none")) for task, scope in parts if scope != "none"]
     compared = study.comparisons(parts, pairs).set_index("first").to_dict("index")
     solved = [
@@ -75,7 +75,7 @@ def blocks(trials: pd.DataFrame) -> dict[str, str]:
         }
         for key, part in parts.items()
     ]
-    search = study.rates(of_part(trials, "search"), LINE, BUDGET)
+    search = study.rates(study.of_part(trials, "search"), LINE, BUDGET)
     search["scope"] = search["scope"].map(SCOPES)
     return {
         "solved": markdown(pd.DataFrame(solved)),
@@ -87,7 +87,9 @@ def blocks(trials: pd.DataFrame) -> dict[str, str]:
 def angles(trials: pd.DataFrame) -> pd.DataFrame:
     """A line for each task and gradient: angle and cosine after so many sequences."""
     told = []
-    for (task, scope, at), part in of_part(trials, "angle").groupby([*LINE, "at"], sort=False):
+    for (task, scope, at), part in study.of_part(trials, "angle").groupby(
+        [*LINE, "at"], sort=False
+    ):
         low, high = bootstrap(part["angle"].to_numpy())
         told.append(
             {
@@ -108,8 +110,8 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
     figure, panels = plt.subplots(
         2, 2, figsize=(9, 5.2), layout="constrained", height_ratios=(1, 1.4)
     )
-    parts = study.parts(of_part(trials, "grid"), LINE)
-    found = of_part(trials, "angle")
+    parts = study.parts(study.of_part(trials, "grid"), LINE)
+    found = study.of_part(trials, "angle")
     for task, above, below in zip(TASKS, *panels, strict=True):
         for at, (scope, colour) in enumerate(COLOURS.items()):
             study.draw_trials(above, at, parts[task, scope], colour)
@@ -131,10 +133,6 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
         below.xaxis.set_major_formatter("{x:,.0f}")
     panels[1, 0].legend(fontsize=9, loc="upper left")
     figure.savefig(path, dpi=110)
-
-
-def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:
-    return trials[trials["part"] == part]
 
 
 TRUNCATION = Study("truncation", told, blocks, draw)

@@ -1,5 +1,6 @@
 """The equations of a run's cell, as the page shows them."""
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from lstmlab.runs import build, kept
 from lstmlab.symbolic import equations as symbolic
 from lstmlab.symbolic import symbols
 
+# the classes of cells, gates and initial values that lstmlab and Keras have
+OWN = re.compile(r"lstmlab\.(cells\.)?[A-Z]\w*|keras\.initializers\.[A-Z]\w*")
 _cells: dict[str, Any] = {}
 _lock = threading.Lock()
 
@@ -21,14 +24,18 @@ def equations(folder: Path) -> dict[str, Any]:
 
     Returns:
         equations: A list with `name`, the name of the value in words, and `mathml`. gates: For
-        each gate `gate`, its name in the tables, and `multiplies`, as MathML or in words. Where the
-        cell is not given in symbols, or the folder does not say what it is, `reason` alone.
+        each gate `gate`, its name in the tables, and `multiplies`, as MathML, empty for one that
+        adjusts another gate. Where the cell is not given in symbols, is not one of lstmlab, or
+        the folder does not say what it is, `reason` alone.
     """
     try:
         settings = kept.read(folder).settings
     except (OSError, ValueError, yaml.YAMLError):
         return {"reason": "This folder does not say which switches its cell has."}
     key = repr(settings.get("cell"))
+    # a folder may be a stranger's, and a class that it names would be called
+    if other := [name for name in _named(settings.get("cell")) if not OWN.fullmatch(name)]:
+        return {"reason": f"No equations: this cell is made by {', '.join(other)}."}
     try:
         with _lock:
             if key not in _cells:
@@ -36,6 +43,16 @@ def equations(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         return {"reason": str(error)}
     return _cells[key]
+
+
+def _named(node: Any) -> list[str]:
+    """All classes that settings name, at any depth."""
+    if isinstance(node, list):
+        return [name for part in node for name in _named(part)]
+    if not isinstance(node, dict):
+        return []
+    own = [str(node["_target_"])] if "_target_" in node else []
+    return own + _named(list(node.values()))
 
 
 def _told(cell: Any) -> dict[str, Any]:

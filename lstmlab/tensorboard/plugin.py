@@ -15,9 +15,11 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import Request, Response
 
+from lstmlab.results import ROW
 from lstmlab.tensorboard.runs import Runs
 
 STATIC = Path(__file__).parent / "static"
+EVENTS = "tb"
 TYPES = {".js": "application/javascript", ".css": "text/css"}
 Answer = Callable[[Request], tuple[str, str]]
 
@@ -63,14 +65,18 @@ class GatesPlugin(base_plugin.TBPlugin):
         from lstmlab.tensorboard.equations import equations
 
         folder = self.runs.folder(request.args.get("run", ""))
-        with self._lock:
-            return json.dumps(equations(folder)), "application/json"
+        return json.dumps(equations(folder)), "application/json"
 
 
 def _roots(context: base_plugin.TBContext) -> dict[str, Path]:
-    """The log folders: --logdir, or those of --logdir_spec with their names."""
+    """The log folders: --logdir, or those of --logdir_spec with their names.
+
+    A run prints the folder of its event files; its tables lie above.
+    """
     if context.logdir:
-        return {"": Path(context.logdir).expanduser()}
+        folder = Path(context.logdir).expanduser()
+        above = folder.parent
+        return {"": above if folder.name == EVENTS and (above / ROW).exists() else folder}
     spec = getattr(context.flags, "logdir_spec", "") or ""
     roots = {}
     for number, part in enumerate(part for part in spec.split(",") if part):

@@ -57,3 +57,11 @@ def test_the_best_rate_has_few_sequences_then_a_small_loss():
     solved = {**line, "rate": 1.0, "sequences_to_solution": 5.0, "test_loss": 9.0}
     found = pd.DataFrame([*unsolved, solved]).astype({"sequences_to_solution": float})
     assert common.best_rates(found, ["learner"], 100) == {("bptt",): 1.0}
+
+
+def test_a_search_goes_on_beside_the_best_rate():
+    rates = (0.0003, 0.001, 0.003, 0.01, 0.03)
+    assert common.beside(0.001, [0.001, 0.003, 0.01], rates) == [0.0003]
+    assert common.beside(0.01, [0.001, 0.003, 0.01], rates) == [0.03]
+    assert common.beside(0.003, [0.001, 0.003, 0.01], rates) == []
+    assert common.beside(0.0003, [0.0003, 0.001], rates) == []

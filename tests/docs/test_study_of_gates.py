@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from lstmlab import config
@@ -11,6 +10,7 @@ from lstmlab.results import flat
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "scripts"))
+import study as common  # noqa: E402
 import study_gates as script  # noqa: E402
 
 GATES = ("input_gate", "forget_gate", "output_gate")
@@ -32,10 +32,10 @@ def trials():
 
 
 def test_the_experiment_has_the_rates_that_the_search_chose(trials):
-    rates = script.chosen(script.of_part(trials, "search"))
+    rates = script.chosen(common.of_part(trials, "search"))
     listed = config.settings("experiment", "study/gates")["hydra"]["sweeper"]["commands"]
     assert listed == [script.command(*line, rates[line]) for line in script.lines()]
-    run = script.of_part(trials, "grid").groupby(script.LINE)["rate"].unique()
+    run = common.of_part(trials, "grid").groupby(script.LINE)["rate"].unique()
     assert {line: list(found) for line, found in run.items()} == {
         line: [rate] for line, rate in rates.items()
     }
@@ -49,30 +49,12 @@ def test_every_line_has_its_trials_and_no_seed_of_the_search(trials):
 
 
 def test_a_chosen_rate_that_solves_a_trial_lies_between_two_that_were_tried(trials):
-    found = script.of_part(trials, "search")
+    found = common.of_part(trials, "search")
     rates = script.chosen(found)
     for line, part in found.groupby(script.LINE):
         tried = sorted(part["rate"].unique())
         solved = (part["status"] == "solved").any()
         assert tried[0] < rates[line] < tried[-1] or not solved, line
-
-
-def test_the_search_goes_on_beside_a_rate_at_the_edge():
-    assert script.beside(0.001, [0.001, 0.003, 0.01]) == [0.0003]
-    assert script.beside(0.01, [0.001, 0.003, 0.01]) == [0.03]
-    assert script.beside(0.003, [0.001, 0.003, 0.01]) == []
-
-
-def test_the_search_prefers_few_sequences_then_a_small_loss():
-    line = {"task": "adding", "cell": "np", "bias": "1", "seed": 1000}
-    unsolved = [
-        {**line, "rate": r, "sequences_to_solution": None, "test_loss": 1 / r} for r in (1.0, 2.0)
-    ]
-    found = pd.DataFrame(unsolved).astype({"sequences_to_solution": float})
-    assert script.chosen(found) == {("adding", "np", "1"): 2.0}
-    solved = {**line, "rate": 1.0, "sequences_to_solution": 5.0, "test_loss": 9.0}
-    found = pd.DataFrame([*unsolved, solved]).astype({"sequences_to_solution": float})
-    assert script.chosen(found) == {("adding", "np", "1"): 1.0}
 
 
 def test_cells_are_alike_in_all_else():

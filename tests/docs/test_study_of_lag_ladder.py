@@ -10,6 +10,7 @@ from lstmlab.report.ladders import ENOUGH
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "scripts"))
+import study as common  # noqa: E402
 import study_lag_ladder as script  # noqa: E402
 
 
@@ -19,10 +20,10 @@ def trials():
 
 
 def test_the_experiment_has_the_rates_that_the_search_chose(trials):
-    rates = script.chosen(script.of_part(trials, "search"))
+    rates = script.chosen(common.of_part(trials, "search"))
     listed = config.settings("experiment", "study/lag_ladder")["hydra"]["sweeper"]["commands"]
     assert listed == [script.command(line, rates[line]) for line in script.lines()]
-    run = script.of_part(trials, "climb").groupby(script.LINE)["rate"].unique()
+    run = common.of_part(trials, "climb").groupby(script.LINE)["rate"].unique()
     assert {line: list(found) for line, found in run.items()} == {
         line: [rate] for line, rate in rates.items()
     }
@@ -35,7 +36,7 @@ def test_every_rung_has_its_trials_and_no_seed_of_the_search(trials):
 
 
 def test_a_ladder_ends_at_the_first_rung_that_is_not_solved(trials):
-    found = script.of_part(trials, "climb")
+    found = common.of_part(trials, "climb")
     solved = (found["status"] == "solved").groupby([found[name] for name in script.RUNG]).mean()
     for line in script.lines():
         enough = solved[line] >= ENOUGH
@@ -48,8 +49,3 @@ def test_a_ladder_ends_at_the_first_rung_that_is_not_solved(trials):
 
 def test_the_budget_falls_with_the_lag():
     assert [script.budget(T) for T in (64, 1024, 4096)] == [100_000, 97_500, 24_000]
-
-
-def test_the_search_goes_on_beside_the_best_rate():
-    assert script.beside(0.01, [0.001, 0.003, 0.01]) == [0.03]
-    assert script.beside(0.003, [0.001, 0.003, 0.01]) == []

@@ -1,7 +1,9 @@
 """GatesPlugin: what it answers, and what it refuses."""
 
 import json
+import re
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,7 +11,10 @@ from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
 from lstmlab import config
+from lstmlab.tensorboard.equations import OWN
 from lstmlab.tensorboard.plugin import STATIC, GatesPlugin
+
+ROOT = Path(__file__).parents[2]
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -50,6 +55,14 @@ def test_it_shows_itself_where_there_are_runs(logs, tmp_path_factory):
     assert plugin.frontend_metadata().es_module_path in plugin.get_plugin_apps()
     empty = tmp_path_factory.mktemp("empty")
     assert not GatesPlugin(base_plugin.TBContext(logdir=str(empty))).is_active()
+
+
+def test_the_folder_of_event_files_that_a_run_prints_shows_that_run(logs):
+    (logs / "today" / "tb").mkdir()
+    plugin = GatesPlugin(base_plugin.TBContext(logdir=str(logs / "today" / "tb")))
+    assert plugin.is_active()
+    assert [one["run"] for one in plugin.runs.listed()["runs"]] == ["."]
+    assert plugin.runs.table(".", "gates").startswith("sequences,")
 
 
 def test_the_files_of_the_page(ask):
@@ -93,6 +106,34 @@ def test_equations_are_those_of_the_cell_as_it_is_switched(ask):
     assert "cell state" in [one["name"] for one in new["equations"]]
     nothing = ask("/equations", run=next(one for one in names(ask) if one.startswith("x"))).json
     assert list(nothing) == ["reason"]
+
+
+@pytest.mark.parametrize("place", [["cell"], ["cell", "input_gate"], ["cell", "bias"]])
+def test_a_class_that_a_strangers_folder_names_is_not_made(ask, logs, place):
+    path = logs / "1997" / "run.yaml"
+    content = yaml.safe_load(path.read_text())
+    node = content["settings"]
+    for name in place[:-1]:
+        node = node[name]
+    made = logs / "made"
+    node[place[-1]] = {"_target_": "os.mkdir", "path": str(made)}
+    path.write_text(yaml.safe_dump(content))
+    answer = ask("/equations", run="1997").json
+    assert answer == {"reason": "No equations: this cell is made by os.mkdir."}
+    assert not made.exists()
+
+
+def test_no_attribute_of_a_module_counts_as_a_class():
+    for name in (
+        "lstmlab.files.os.mkdir",
+        "lstmlab.cells.gates.keras.Model",
+        "keras.utils.x",
+        "os",
+    ):
+        assert not OWN.fullmatch(name)
+    for path in (ROOT / "conf" / "cell").glob("*.yaml"):
+        for name in re.findall(r"_target_: *([\w.]+)", path.read_text()):
+            assert OWN.fullmatch(name), path
 
 
 def names(ask):
