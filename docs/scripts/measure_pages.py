@@ -57,12 +57,33 @@ def carousel(outputs: Folder) -> dict[str, Any]:
     return {f"lag {lag}": flow[lag] for lag in (0, 99)}
 
 
+def two_runs(outputs: Folder) -> dict[str, Any]:
+    """What the runs of two cells keep, and what it changes to hold a gate open."""
+    found = {}
+    for path in outputs.glob("sweeps/evening/*/result.json"):
+        run = results.Run(path.parent)
+        row, memory, held = run.read_row(), run.read("memory"), run.read("interventions")
+        last = held[(held["sequences"] == row["sequences"]) & (held["value"] == "open")]
+        found[row["cell"]] = {
+            "sequences_to_solution": row["sequences_to_solution"],
+            "half_life": memory[memory["sequences"] == row["sequences"]]["half_life"].median(),
+            "lag": memory["lag"].mean(),
+            "held_open": last.set_index("gate")[list(HELD)].to_dict("index"),
+        }
+    return found
+
+
+HELD = ("error_before", "error_after", "retention_carousel_before", "retention_carousel_after")
 Reader = Callable[[Folder], dict[str, Any]]
 RUNS: dict[str, tuple[str, Reader]] = {  # name -> the settings of its command, and what is kept
     "make run": ("experiment=hs97/4_adding_100", make_run),
     "sweep": ("-m learner=truncated1997,bptt 'seed=range(0,2)'", sweep),
     "carousel": ("trainer.budget=1000", carousel),
     "vanilla": ("cell=vanilla trainer.budget=1000", carousel),
+    "two runs": (
+        "-m cell=lstm1997,vanilla diagnostic=full trainer.budget=100000 sweep=evening",
+        two_runs,
+    ),
 }
 
 

@@ -6,6 +6,9 @@
 tests/docs/test_studies.py compares each page in docs/studies/ with its data.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +45,10 @@ class Study(NamedTuple):
         return DOCS / "data" / f"study_{self.name}.csv"
 
     @property
+    def experiment(self) -> Path:
+        return DOCS.parent / "conf" / "experiment" / "study" / f"{self.name}.yaml"
+
+    @property
     def page(self) -> Path:
         return DOCS / "studies" / f"{self.name}.md"
 
@@ -58,6 +65,31 @@ class Study(NamedTuple):
         trials = trials.astype({name: "Int64" for name in whole if name in trials})
         self.data.parent.mkdir(exist_ok=True)
         trials.to_csv(self.data, index=False, float_format="%.4g")
+
+    def sweep(
+        self, part: str, trials: str, settings: list[str], commands: list[str] | None = None
+    ) -> pd.DataFrame:
+        """Run a sweep of the experiment, or what is missing of it; return its trials.
+
+        Args:
+            part: Names the sweep.
+            trials: How many, and the first seed, as lstmlab takes them.
+            settings: Further settings of lstmlab, such as outputs=FOLDER.
+            commands: The jobs; without, those that the experiment lists.
+        """
+        name = f"study_{self.name}_{part}"
+        own = [] if commands is None else [f"hydra.sweeper.commands={json.dumps(commands)}"]
+        typed = ["-m", f"experiment=study/{self.name}", *trials.split(), f"sweep={name}", *own]
+        program = Path(sys.executable).with_name("lstmlab")
+        subprocess.run([program, *typed, *settings], check=True)
+        outputs = dict(one.split("=", 1) for one in settings if "=" in one).get("outputs")
+        return self.told(results.load(Path(outputs or "outputs") / "sweeps" / name))
+
+    def list_jobs(self, commands: Iterable[str]) -> None:
+        """Put jobs into the experiment, in place of those that it lists."""
+        text = self.experiment.read_text(encoding="utf-8").partition("    commands:\n")[0]
+        text += "    commands:\n" + "".join(f"      - {one}\n" for one in commands)
+        self.experiment.write_text(text, encoding="utf-8")
 
     def filled(self, trials: pd.DataFrame, text: str) -> str:
         """The text of the page with its tables."""

@@ -8,9 +8,7 @@ Settings are those of lstmlab, such as outputs=FOLDER. A step that is broken off
 was.
 """
 
-import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,9 +17,6 @@ import pandas as pd
 import study
 from study import Study, markdown
 
-from lstmlab import results
-
-EXPERIMENT = study.DOCS.parent / "conf" / "experiment" / "study" / "gates.yaml"
 TASKS = ("adding", "temporal_order", "two_sequence")
 CELLS = ("peephole", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "fgr")
 BIASES = {"1": 1.0, "log T": round(math.log(100), 1)}
@@ -62,7 +57,7 @@ def search(settings: list[str]) -> None:
     tried = {line: list(FIRST) for line in lines()}
     while True:
         listed = [command(*line, rate) for line, rates in tried.items() for rate in rates]
-        found = sweep("search", SEARCH, settings, listed)
+        found = GATES.sweep("search", SEARCH, settings, listed)
         rates = chosen(found)
         wider = {line: study.beside(rates[line], tried[line], RATES) for line in tried}
         if not any(wider.values()):
@@ -70,10 +65,7 @@ def search(settings: list[str]) -> None:
         for line, more in wider.items():
             tried[line] += more
     keep("search", found)
-    text = EXPERIMENT.read_text(encoding="utf-8").partition("    commands:\n")[0]
-    listed = [command(*line, rates[line]) for line in lines()]
-    text += "    commands:\n" + "".join(f"      - {one}\n" for one in listed)
-    EXPERIMENT.write_text(text, encoding="utf-8")
+    GATES.list_jobs(command(*line, rates[line]) for line in lines())
 
 
 def chosen(found: pd.DataFrame) -> dict[tuple, float]:
@@ -81,18 +73,7 @@ def chosen(found: pd.DataFrame) -> dict[tuple, float]:
     return study.best_rates(found, LINE, BUDGET)
 
 
-def sweep(part: str, trials: str, settings: list[str], listed: list[str] | None) -> pd.DataFrame:
-    """Run a sweep, or what is missing of it; return its trials."""
-    name = f"study_gates_{part}"
-    own = [] if listed is None else [f"hydra.sweeper.commands={json.dumps(listed)}"]
-    typed = ["-m", "experiment=study/gates", *trials.split(), f"sweep={name}", *own, *settings]
-    subprocess.run([Path(sys.executable).with_name("lstmlab"), *typed], check=True)
-    outputs = dict(one.split("=", 1) for one in settings if "=" in one).get("outputs", "outputs")
-    rows = results.load(Path(outputs) / "sweeps" / name)
-    return told(rows, part)
-
-
-def told(rows: pd.DataFrame, part: str = "grid") -> pd.DataFrame:
+def told(rows: pd.DataFrame) -> pd.DataFrame:
     """What is kept of result rows."""
     known = {value: name for name, value in BIASES.items()}
     biases = rows["cell.forget_gate.bias"].astype(float)
@@ -104,7 +85,7 @@ def told(rows: pd.DataFrame, part: str = "grid") -> pd.DataFrame:
         bias=biases.map(known).fillna("none"),
         rate=rows["optimizer.learning_rate"].astype(float),
     )
-    trials.insert(0, "part", part)
+    trials.insert(0, "part", study.searched(trials).map({True: "search", False: "grid"}))
     return trials
 
 
@@ -228,7 +209,7 @@ def main(arguments: list[str]) -> None:
     if step == "search":
         search(settings)
     elif step == "grid":
-        found = sweep("grid", GRID, settings, None)
+        found = GATES.sweep("grid", GRID, settings)
         rates = chosen(study.of_part(GATES.trials(), "search"))
         listed = [rates[line] for line in found[LINE].itertuples(index=False, name=None)]
         keep("grid", found[found["rate"] == listed])  # not those of an earlier search

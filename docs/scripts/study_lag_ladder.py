@@ -23,7 +23,6 @@ from study import Study, markdown
 from lstmlab import results
 from lstmlab.report import ladders, statistics, survival
 
-EXPERIMENT = study.DOCS.parent / "conf" / "experiment" / "study" / "lag_ladder.yaml"
 TASKS = ("adding", "two_sequence")
 LAG = "cell.forget_gate.bias.lag=\\${task.T}"
 CELLS = {
@@ -83,10 +82,7 @@ def search(settings: list[str]) -> None:
         for line, more in due.items():
             tried[line] = tried[line] + more
     keep("search", found)
-    text = EXPERIMENT.read_text(encoding="utf-8").partition("    commands:\n")[0]
-    listed = [command(line, rates[line]) for line in lines()]
-    text += "    commands:\n" + "".join(f"      - {one}\n" for one in listed)
-    EXPERIMENT.write_text(text, encoding="utf-8")
+    LADDER.list_jobs(command(line, rates[line]) for line in lines())
 
 
 def chosen(found: pd.DataFrame) -> dict[tuple, float]:

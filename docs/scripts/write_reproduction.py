@@ -1,7 +1,8 @@
 """The tables and pictures of docs/reproduction.md, from the rows and curves in docs/data/.
 
     python docs/scripts/write_reproduction.py           the page and its pictures, from the files
-    python docs/scripts/write_reproduction.py FOLDER... first the files, from the runs in folders
+    python docs/scripts/write_reproduction.py FOLDER... first the files, from the runs in folders;
+                                                        what was not run there stays as it is
 
 tests/docs/test_reproduction_page.py compares the page with the files.
 """
@@ -25,6 +26,7 @@ DOCS = Path(__file__).parents[1]
 DATA, CURVES = (DOCS / "data" / f"reproduction{name}.csv" for name in ("", "_curves"))
 PICTURES = [DOCS / "images" / name for name in ("reproduction.png", "reproduction_curves.png")]
 PAGE = DOCS / "reproduction.md"
+WHOLE = ("sequences_to_solution", "test_wrong")
 POINTS = 40  # of a learning curve that are kept
 MARK = "<!-- made by docs/scripts/write_reproduction.py: {} -->"
 QUARTILES = ("low", "middle", "high")
@@ -177,14 +179,26 @@ def draw_curves(found: pd.DataFrame, bent: pd.DataFrame, path: Path) -> None:
     plt.close(figure)
 
 
+def renewed(path: Path, new: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a file, those of commands that were run again replaced, in the rows' order."""
+    commands = [one.reading.command for one in reproduction.candidates(PAPER)]
+    order = {command: place for place, command in enumerate(dict.fromkeys(commands))}
+    old = pd.read_csv(path) if path.exists() else new[:0]
+    parts = [old[old["command"].isin(order) & ~old["command"].isin(new["command"])], new]
+    both = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    whole = {name: "Int64" for name in WHOLE if name in both}
+    both = both.astype(whole)  # also where an unsolved trial has none
+    return both.sort_values("command", key=lambda names: names.map(order), kind="stable")
+
+
 def main() -> None:
     if sys.argv[1:]:
         rows = pd.concat([load(folder) for folder in sys.argv[1:]], ignore_index=True)
         DATA.parent.mkdir(exist_ok=True)
         kept = reproduction.kept(rows, PAPER)
         whole = kept.groupby("command")["seed"].transform("size") >= LEAST
-        kept[whole].to_csv(DATA, index=False)
-        curves(rows).to_csv(CURVES, index=False)
+        for path, new in ((DATA, kept[whole]), (CURVES, curves(rows))):
+            renewed(path, new).to_csv(path, index=False)
     found = lines(pd.read_csv(DATA), PAPER)
     draw(found, PICTURES[0])
     draw_curves(found, pd.read_csv(CURVES), PICTURES[1])

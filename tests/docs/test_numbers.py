@@ -109,6 +109,15 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "beyond lag {}": lambda: [99],
         "Sequences have {} to {} steps":
             lambda: [settings().question.T, settings().question.longest],
+        "is solved after {} sequences": lambda: [TWO["lstm1997"]["sequences_to_solution"]],
+        "{} steps for , where the task asks for {}": lambda: [
+            f"{TWO['vanilla']['half_life']:.1f}", round(TWO["vanilla"]["lag"])],
+        "the error rises from {} to {} with the input gate held open": lambda: [
+            f"{held('lstm1997', 'input_gate', 'error_before'):.2g}",
+            f"{held('lstm1997', 'input_gate', 'error_after'):.2g}"],
+        "the factor {}, and before it kept {}": lambda: [
+            f"{held('vanilla', 'forget_gate', 'retention_carousel_after'):.0f}",
+            f"{held('vanilla', 'forget_gate', 'retention_carousel_before'):.1e}"],
         "the curve after {} sequences": lambda: ["16,000"],  # an example
         "set *Smoothing* to {}": lambda: [0],
         "more than {} runs in the list": lambda: [40],  # of TensorBoard
@@ -121,8 +130,14 @@ SAYS: dict[str, dict[str, Numbers]] = {
     },
 }  # fmt: skip
 LAGS = ("lag 0", "lag 99")
+TWO = MEASURED["two runs"]
 # numbers that are names: years, and the variants of those years
 NAMES = r"\b(lstm)?(19|20)\d\d\b|WSL 2|Apache-2\.0"
+
+
+def held(cell: str, gate: str, name: str) -> float:
+    """What holding a gate open changes, in the two runs of the evening."""
+    return TWO[cell]["held_open"][gate][name]
 
 
 def python_versions() -> list[str]:

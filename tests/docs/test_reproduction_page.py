@@ -47,3 +47,17 @@ def test_a_page_with_other_numbers_is_found(found):
     text = script.PAGE.read_text(encoding="utf-8")
     wrong = found.assign(verdict="slower")
     assert script.with_blocks(text, script.blocks(wrong)) != text
+
+
+def test_only_what_was_run_again_is_renewed(tmp_path):
+    old = pd.read_csv(script.DATA)
+    path = tmp_path / "rows.csv"
+    old.to_csv(path, index=False)
+    command = old["command"].unique()[3]
+    again = old[old["command"] == command].assign(seconds=-1.0)
+    gone = again.assign(command="hs97/4_adding nothing=1")
+    pd.concat([old, gone]).to_csv(path, index=False)
+    found = script.renewed(path, again)
+    assert list(found["command"]) == list(old["command"])  # in the order of the published rows
+    assert (found["seconds"] == -1).equals(found["command"] == command)
+    assert script.renewed(tmp_path / "none.csv", old)["command"].equals(old["command"])

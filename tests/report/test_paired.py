@@ -30,7 +30,7 @@ def trials(sequences, budget=100, **more):
     )
 
 
-@pytest.mark.parametrize("seeds", [6, 8, 16])
+@pytest.mark.parametrize("seeds", [1, 2, 6, 8, 16])
 def test_permutation_against_all_exchanges(seeds):
     difference = np.random.default_rng(seeds).normal(0.5, 1, seeds)
     means = np.array(list(itertools.product([1, -1], repeat=seeds))) @ difference / seeds
@@ -129,3 +129,11 @@ def test_which_pairs(count, against, pairs):
 
 def test_no_seed_in_common():
     assert paired.compare([("a", trials([1])), ("b", trials([1]).assign(seed=7))]).empty
+
+
+@pytest.mark.parametrize("second", [100, 80])
+def test_a_single_seed_of_each_is_no_evidence(second):
+    settings = [("a", trials([70])), ("b", trials([second]))]
+    [found] = paired.compare(settings).to_dict("records")
+    assert (found["seeds"], found["difference"]) == (1, 70 - second)
+    assert (found["p_permutation"], found["p_sign"], found["p_holm"]) == (1, 1, 1)
