@@ -137,7 +137,7 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for one, part in reproduction.found(rows, PAPER):
         band = bands.band(statistics.trials(part))
-        if band is not None:
+        if band is not None and len(part) >= LEAST:
             at = np.linspace(0, len(band.sequences) - 1, POINTS).round().astype(int)
             at = np.unique(at)
             parts.append(
