@@ -84,7 +84,7 @@ class Bound(OfProducts):
     charts = (
         Chart(
             ERRORS,
-            "bound of 1991, log10 (diagnostic=full)",
+            "bound of 1991, log10",
             r"bound_log10_against_lag/.*",
             3,
         ),

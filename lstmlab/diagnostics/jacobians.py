@@ -63,7 +63,7 @@ class Jacobians(OfProducts):
     charts = (
         Chart(
             ERRORS,
-            "state to state: log10 of the norm (diagnostic=full)",
+            "state to state: log10 of the norm",
             r"jacobians_log10_norm_against_lag/.*",
             2,
         ),

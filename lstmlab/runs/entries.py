@@ -8,24 +8,21 @@ process that leads the sweep writes before the jobs begin. A name that was given
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lstmlab import files
 from lstmlab.runs.identity import NOT_COUNTED, identity, parsed
-
-if TYPE_CHECKING:
-    from lstmlab.runs.launch import Planned
 
 LONGEST = 36  # characters of a name: with tb/ before it below 40
 ALWAYS = ("cell", "learner")  # in every name
 DIGITS = 4  # of the identity, in a name that is taken or too long
 
 
-def give(jobs: Sequence["Planned"], sweep: Path) -> None:
+def give(jobs: Sequence[Any], sweep: Path) -> None:
     """Give a name to each job that has none.
 
     Args:
-        jobs: Jobs of the sweep.
+        jobs: Jobs of the sweep, as lstmlab.runs.launch plans them.
         sweep: The sweep's folder, which this process leads.
 
     Raises:
@@ -108,7 +105,7 @@ def _candidates(typed: Mapping[str, Any], varied: Sequence[str], whole: str) -> 
     return [name(typed, varied, rest) for rest in ("", whole[:DIGITS], whole)]
 
 
-def _typed(job: "Planned") -> dict[str, str]:
+def _typed(job: Any) -> dict[str, str]:
     """What was chosen for a job, with what was typed, as text."""
     chosen = {key: str(job.choices.get(key) or "custom") for key in (*ALWAYS, "task")}
     typed = {}

@@ -170,7 +170,7 @@ def _plan(config: DictConfig, overrides: list[str], number: int) -> Planned:
         HydraConfig.instance().cfg = before
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     settings = cast(dict, OmegaConf.to_container(ours, resolve=True))
-    choices = dict(config.hydra.runtime.choices)
+    choices = dict(OmegaConf.select(config, "hydra.runtime.choices") or {})
     return Planned(list(overrides), os.path.normpath(name), of_the_run(settings), choices)
 
 
