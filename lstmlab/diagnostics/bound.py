@@ -84,7 +84,7 @@ class Bound(OfProducts):
     charts = (
         Chart(
             ERRORS,
-            "bound of 1991, log10",
+            "log10 of the bound of 1991 against lag",
             r"bound_log10_against_lag/.*",
             3,
         ),

@@ -51,7 +51,9 @@ class ErrorFlow(Diagnostic):
     every = "doubling"
     light = True
     wide = True
-    charts = (Chart(ERRORS, "error flow, log10", r"error_flow_log10_against_lag/.*", 1),)
+    charts = (
+        Chart(ERRORS, "log10 of error flow against lag", r"error_flow_log10_against_lag/.*", 1),
+    )
 
     def measure(self, model: Any, probe: Probe) -> pd.DataFrame:
         return _by_lag(self.compiled(model, _norms), probe.x, probe.y, probe.w)

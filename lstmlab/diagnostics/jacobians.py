@@ -63,7 +63,7 @@ class Jacobians(OfProducts):
     charts = (
         Chart(
             ERRORS,
-            "state to state: log10 of the norm",
+            "log10 of state to state against lag",
             r"jacobians_log10_norm_against_lag/.*",
             2,
         ),

@@ -199,9 +199,7 @@ class Board:
                 now=count > 1 and count & (count - 1) == 0,
             )
 
-    def hparams(
-        self, settings: dict, metrics: dict[str, str], first: Collection[str] = ()
-    ) -> None:
+    def hparams(self, settings: dict, metrics: dict[str, str], first: Collection[str] = ()) -> None:
         """Write the settings of this run for the page HParams, and which columns the page has.
 
         A setting keeps its type over all runs: what is a number in one run and a list in another
@@ -273,9 +271,7 @@ class Board:
         group, _, rest = tag.partition("/")
         return "/".join(part for part in (group, self._layer, rest) if part)
 
-    def _image(
-        self, tag: str, draw: Callable[[], np.ndarray], sequences: int, now: bool
-    ) -> None:
+    def _image(self, tag: str, draw: Callable[[], np.ndarray], sequences: int, now: bool) -> None:
         """Write an image now, or at the end if no other with its tag follows."""
         tag = self._tag(tag)
         if now:
@@ -388,7 +384,9 @@ def _moments(curves: dict[str, dict[int, tuple]]) -> np.ndarray:
 
     values = [values for moments in curves.values() for _, values in moments.values()]
     finite = np.concatenate([one[np.isfinite(one)] for one in values])
-    scale = {"vmin": finite.min(initial=0.0), "vmax": finite.max(initial=finite.min(initial=0.0))}
+    # at least one decade, so that what is flat looks flat
+    top_value = finite.max() if len(finite) else 0.0
+    scale = {"vmin": min(finite.min(initial=top_value), top_value - 1), "vmax": top_value}
     for panel, (tag, moments) in zip(panels, curves.items(), strict=True):
         lags = max((lags for lags, _ in moments.values()), key=len)
         rows = np.full((len(moments), len(lags)), np.nan)
@@ -439,9 +437,7 @@ def story(diagnostics: Iterable[Diagnostic] = ()) -> list[tuple[str, list[Chart]
     return [(chapter, list(group)) for chapter, group in groupby(told, attrgetter("chapter"))]
 
 
-def _layout(
-    chapters: list[tuple[str, list[Chart]]], tags: Iterable[str]
-) -> layout_pb2.Layout:
+def _layout(chapters: list[tuple[str, list[Chart]]], tags: Iterable[str]) -> layout_pb2.Layout:
     """The charts of the tags that there are, one for each, so that a colour is a run."""
 
     def chart(title: str, tag: str) -> layout_pb2.Chart:
@@ -451,9 +447,7 @@ def _layout(
 
     pages = []
     for chapter, charts in chapters:
-        found = [
-            chart(one.title, tag) for one in charts for tag in tags if re.match(one.tags, tag)
-        ]
+        found = [chart(one.title, tag) for one in charts for tag in tags if re.match(one.tags, tag)]
         if found:
             pages.append(layout_pb2.Category(title=chapter, chart=found, closed=False))
     return layout_pb2.Layout(category=pages)

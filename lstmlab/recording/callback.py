@@ -37,7 +37,7 @@ class GateTensorBoard(keras.callbacks.Callback):
             sequences; for an lstmlab.Recurrent also a Probe. The model is not trained on it, and
             measuring changes neither weights nor random state.
         every: 'epoch', or a number of batches.
-        diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a
+        diagnostics: 'light' (gates, error flow, memory, gradients), 'full' (all that need no argument), or a
             list of Diagnostics.
         hparams: The settings {name: number, string or bool} of this run for TensorBoard's HParams
             page, which shows them next to the metrics of the last epoch.

@@ -75,9 +75,7 @@ def test_a_figure_as_an_image_of_its_size(tmp_path):
 
 def sessions(folder, tag: str) -> HParamsPluginData:
     """What the page HParams keeps under a tag."""
-    content = (
-        events(folder).SummaryMetadata(f"_hparams_/{tag}").plugin_data.content
-    )
+    content = events(folder).SummaryMetadata(f"_hparams_/{tag}").plugin_data.content
     return HParamsPluginData.FromString(content)
 
 
@@ -160,7 +158,8 @@ def test_layout_tells_the_story_with_a_chart_for_each_tag_that_is_there(tmp_path
     board.layout()
     board.flush()
     assert "custom_scalars__config__" not in events(tmp_path).Tags()["tensors"]
-    measures = GateActivations(), ErrorFlow(), Memory(), Jacobians(), Bound(), Interventions()
+    kinds = GateActivations, ErrorFlow, Memory, Jacobians, Bound, Interventions, GradientNorm
+    measures = [kind() for kind in kinds]
     tables = [diagnostic.measure(model, probe) for diagnostic in measures]
     for now in (0, 100):
         for diagnostic, table in zip(measures, tables, strict=True):
@@ -173,7 +172,7 @@ def test_layout_tells_the_story_with_a_chart_for_each_tag_that_is_there(tmp_path
         assert len([tag for tag in tags if re.match(pattern, tag)]) == 1, title
     titles = {title.partition(":")[0] for title in found}
     assert titles == {chart.title for _, told in story() for chart in told}
-    assert {"mean: input gate", "error flow, log10: cell state after"} <= set(found)
+    assert {"mean: input gate", "log10 of error flow against lag: cell state after"} <= set(found)
 
 
 def test_what_is_flushed_can_be_read_while_the_writing_goes_on(tmp_path):
@@ -196,7 +195,9 @@ def test_curves_against_lag_are_tags_before_and_after_training(tmp_path):
     board.close()
     assert len(list(tmp_path.iterdir())) == 1  # one file, no folder: one entry in the list of runs
     for k in range(2):
-        before, after = (scalars(events(tmp_path), f"flow/{k}_{end}") for end in ("before", "after"))
+        before, after = (
+            scalars(events(tmp_path), f"flow/{k}_{end}") for end in ("before", "after")
+        )
         assert before == {lag: lag + k for lag in range(T)}
         assert after == {lag: lag + 900 + k for lag in range(T)}
 

@@ -45,7 +45,9 @@ def gates_and_flow():
     ("diagnostics", "names"),
     [
         ([GateActivations(), Scale()], ["gates", "scale"]),
-        pytest.param("light", ["error_flow", "gates", "memory"], marks=pytest.mark.slow),
+        pytest.param(
+            "light", ["error_flow", "gates", "gradients", "memory"], marks=pytest.mark.slow
+        ),
     ],
     ids=["some", "light"],
 )
@@ -183,6 +185,7 @@ def test_presets():
     assert {type(one).__name__ for one in light.values()} == {
         "GateActivations",
         "ErrorFlow",
+        "GradientNorm",
         "Memory",
     }
     assert set(light) < set(full)
