@@ -32,7 +32,7 @@ class Planned(NamedTuple):
     overrides: list[str]
     name: str
     settings: dict
-    choices: dict = {}  # noqa: RUF012, which nothing changes
+    choices: dict = {}
 
 
 class Sorted(NamedTuple):

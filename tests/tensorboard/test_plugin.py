@@ -11,8 +11,8 @@ from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
 from lstmlab import config
-from lstmlab.tensorboard.equations import OWN
 from lstmlab.results import Run
+from lstmlab.tensorboard.equations import OWN
 from lstmlab.tensorboard.plugin import STATIC, GatesPlugin
 
 ROOT = Path(__file__).parents[2]
