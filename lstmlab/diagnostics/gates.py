@@ -14,9 +14,9 @@ class GateActivations(Diagnostic):
 
     Table: gate, mean, near_0 (share of values below 0.1), near_1 (share above 0.9).
 
-    TensorBoard: these as scalars, a histogram, and at measurements 1, 2, 4, 8, ... and the last one a
-    time x cell image of one sequence. For the input gate there is also a histogram over the events of the task
-    only, which would otherwise be hidden by 1000 steps of distractors.
+    TensorBoard: these as scalars, a histogram, and at measurements 1, 2, 4, 8, ... and the last one
+    a time x cell image of one sequence. For the input gate there is also a histogram over the
+    events of the task only, which would otherwise be hidden by 1000 steps of distractors.
     """
 
     name = "gates"

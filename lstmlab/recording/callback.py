@@ -26,8 +26,8 @@ class GateTensorBoard(keras.callbacks.Callback):
     Diagnostics whose own `every` is 'doubling' (in the presets, those whose output is large) are
     only measured at the 1st, 2nd, 4th, 8th, ... of these. The
     log folder is one entry in TensorBoard's list of runs; of several recurrent layers each has its
-    name in its tags, as in gates_mean/LAYER/input_gate. If log_dir is full or not writable, or if a diagnostic of a
-    preset fails, training continues, with one line on stderr.
+    name in its tags, as in gates_mean/LAYER/input_gate. If log_dir is full or not writable, or if a
+    diagnostic of a preset fails, training continues, with one line on stderr.
 
     Args:
         log_dir: The folder for csv files, whose first column `step` counts optimizer steps, and for
@@ -37,8 +37,8 @@ class GateTensorBoard(keras.callbacks.Callback):
             sequences; for an lstmlab.Recurrent also a Probe. The model is not trained on it, and
             measuring changes neither weights nor random state.
         every: 'epoch', or a number of batches.
-        diagnostics: 'light' (gates, error flow, memory, gradients), 'full' (all that need no argument), or a
-            list of Diagnostics.
+        diagnostics: 'light' (gates, error flow, memory, gradients), 'full' (all that need no
+            argument), or a list of Diagnostics.
         hparams: The settings {name: number, string or bool} of this run for TensorBoard's HParams
             page, which shows them next to the metrics of the last epoch.
 

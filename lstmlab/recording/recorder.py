@@ -34,8 +34,8 @@ class Recorder:
     """Keeps every diagnostic's tables in <folder>/<its name>.csv and shows them on the Board.
 
     A Keras model has a `layer` column in its tables, and where there are several layers each has
-    its name in its tags on the Board. A folder that is full or not writable costs one line on stderr,
-    and nothing more is written, unless the Board's Disk is strict (see Disk).
+    its name in its tags on the Board. A folder that is full or not writable costs one line on
+    stderr, and nothing more is written, unless the Board's Disk is strict (see Disk).
 
     Args:
         folder: Where the csv files go.
