@@ -65,7 +65,7 @@ class ErrorFlow(Diagnostic):
                 f"error_flow_log10_against_lag/{path}": (rows["lag"], np.log10(rows["norm"]))
                 for path, rows in shown.groupby("path")
             }
-        board.against_lag(curves, sequences)
+        board.against_lag(curves, sequences, picture=True)
 
 
 def error_flow(model: Any, x: Any, y: Any, w: Any = None) -> pd.DataFrame:

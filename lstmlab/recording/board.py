@@ -164,15 +164,16 @@ class Board:
         """
         self._image(f"{tag}/time_by_cell", partial(_bands, rows), sequences, now)
 
-    def against_lag(self, curves: dict[str, tuple], sequences: int) -> None:
+    def against_lag(self, curves: dict[str, tuple], sequences: int, picture: bool = False) -> None:
         """Write curves whose step is the lag: <tag>_before for the first moment of training.
 
-        The last moment follows as <tag>_after, when the run ends. All moments are one image,
-        <group>/all_moments, where the group of a tag is what stands before its first /.
+        The last moment follows as <tag>_after, when the run ends.
 
         Args:
             curves: {tag: (lags, values)}.
             sequences: The moment.
+            picture: Whether all moments are also one image, <group>/all_moments, where the group of
+                a tag is what stands before its first /.
         """
         first: dict[str, tuple] = {}
         for tag, (lags, values) in curves.items():
@@ -185,7 +186,7 @@ class Board:
             moments[sequences] = np.asarray(lags), np.asarray(values, float)
         self._curves(first)
 
-        for group in dict.fromkeys(tag.partition("/")[0] for tag in curves):
+        for group in dict.fromkeys(tag.partition("/")[0] for tag in curves if picture):
             shown = {
                 tag: dict(moments)
                 for tag, moments in self._written.curves.items()

@@ -69,6 +69,7 @@ class GateTensorBoard(keras.callbacks.Callback):
         self.diagnostics, self._chosen = _diagnostics(diagnostics), not isinstance(diagnostics, str)
         self._recorder: Any = None
         self._of: Any = None
+        self._told = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Measure once before training; the first time, start the recorder."""

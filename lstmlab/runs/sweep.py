@@ -215,9 +215,8 @@ class Led:
         told = report.write(folder)
         print(told.splitlines()[-1] if self.brief else told, flush=True)
         if (self.folder / EVENTS).is_dir() and not self.brief:
-            files.say(
-                f"TensorBoard: {shlex.join(['tensorboard', '--logdir', f'{folder}/{EVENTS}'])}"
-            )
+            command = shlex.join(["tensorboard", "--logdir", f"{folder}/{EVENTS}"])
+            files.say(f"TensorBoard: {command}")
         if self.last:
             files.say(self.last)
 

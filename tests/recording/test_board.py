@@ -206,7 +206,7 @@ def test_all_moments_are_one_image_and_the_last_one_is_of_the_last_step(tmp_path
     board = Board(tmp_path)
     for sequences in range(0, 700, 100):  # seven: the image of the fourth is the last in between
         values = np.where(np.arange(T) < 3, -np.inf, -sequences / 100)
-        board.against_lag({"flow/a": (np.arange(T), values)}, sequences)
+        board.against_lag({"flow/a": (np.arange(T), values)}, sequences, picture=True)
         board.time_by_cell("gates", {"g": np.full((2, 3), 0.5)}, sequences, now=sequences == 0)
     board.close()
     written = events(tmp_path)
