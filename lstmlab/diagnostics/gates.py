@@ -24,8 +24,8 @@ class GateActivations(Diagnostic):
     light = True
     charts = (
         Chart(GATES, "mean", r"gates_mean/.*", 1),
-        Chart(GATES, "share near 0: shut", r"gates_near_0/.*", 2),
-        Chart(GATES, "share near 1: open", r"gates_near_1/.*", 3),
+        Chart(GATES, "shut, share near 0", r"gates_near_0/.*", 2),
+        Chart(GATES, "open, share near 1", r"gates_near_1/.*", 3),
     )
     shown = 0
 
