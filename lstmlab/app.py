@@ -126,7 +126,7 @@ def _job(config: DictConfig) -> None:
 
 def _job_of_sweep(config: DictConfig, settings: dict, choices: dict) -> None:
     """Carry out one job of a sweep, in a process of its own."""
-    from lstmlab.runs import kept
+    from lstmlab.runs import entries, kept
 
     about = HydraConfig.get()
     folder = Path(about.runtime.output_dir)
@@ -136,7 +136,9 @@ def _job_of_sweep(config: DictConfig, settings: dict, choices: dict) -> None:
         if lock is None or kept.finished(folder, settings["trials"]):
             return  # another process runs it, or has
         runtime = cast(dict, OmegaConf.to_container(about.runtime, resolve=True))
-        run = kept.begin(folder, kept.Kept(settings, choices, runtime), anew=True)
+        made_from = kept.Kept(settings, choices, runtime)
+        events = entries.place(leader.folder, str(about.sweep.subdir))
+        run = kept.begin(folder, made_from, anew=True, events=events)
         begin.environment(settings["threads"])
         try:
             check_read(config)

@@ -16,6 +16,9 @@ from lstmlab.errors import refusal
 
 ROW = "result.json"
 SETTINGS = "run.yaml"  # what the run was made from, see lstmlab.runs.kept
+EVENTS = "tb"  # the folder of a run's event files
+POINTER = "tb.txt"  # in a run of a sweep, in place of that folder: where it is
+NAMES = "names.json"  # in the tb/ of a sweep: the names of its runs in TensorBoard
 STATUSES = ("running", "solved", "budget", "interrupted", "failed", "killed", "unreadable")
 FINISHED = ("solved", "budget")
 GROUPS = ("task", "cell", "learner", "trainer", "optimizer")
@@ -70,6 +73,20 @@ class Run:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
+
+    @property
+    def events(self) -> Path:
+        """The folder of its event files; that of a run in a sweep is tb/NAME in the sweep's."""
+        try:
+            there = (self.folder / POINTER).read_text(encoding="utf-8").strip()
+        except OSError:
+            return self.folder / EVENTS
+        return Path(os.path.normpath(self.folder / there))
+
+    def keep_events_in(self, folder: Path) -> None:
+        """Write where the event files are, if not in the run's own tb/. Raises WriteError."""
+        there = Path(os.path.relpath(folder, self.folder)).as_posix()
+        files.write(self.folder / POINTER, there + "\n")
 
     def begin(self, row: dict) -> None:
         """Write the first row; the folder belongs to this run from now on.

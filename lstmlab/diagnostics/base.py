@@ -14,7 +14,7 @@ from lstmlab.diagnostics.common.graphs import compiled
 # The chapters of TensorBoard's page Custom Scalars, in the order of the story
 LEARNING = "1 Does it learn?"
 GATES = "2 What do the gates do?"
-ERRORS = "3 Where does the error go? (against lag)"
+ERRORS = "3 Where does the error go?"
 MEMORY = "4 What is remembered?"
 CAUSES = "5 Which gate does it?"
 

@@ -34,6 +34,7 @@ SLOPES = (  # the largest slope of each activation that acts unit by unit
     (g1997, 1.0),
     (h1997, 0.5),
 )
+SHOWN = ("norm", "bound", "bound_spectral", "carousel")
 
 
 class Bound(OfProducts):
@@ -70,8 +71,8 @@ class Bound(OfProducts):
     Table: lag, kind, value; for each of (1) to (5) and (10) also its log10 as log10_<kind>, which
     continues beyond the range of float64: a value beyond 1e308 has only that row, and a value of 0
     does not have it. At most 500 lags (see steps.thinned). A network with gates and no carousel, or
-    with an activation that is not in SLOPES, has only (1) and (2). TensorBoard: log10 rows against
-    lag.
+    with an activation that is not in SLOPES, has only (1) and (2). TensorBoard: log10
+    of (2), (3), (4) and (10) against lag.
 
     Args and Raises: see OfProducts.
 
@@ -83,7 +84,7 @@ class Bound(OfProducts):
     charts = (
         Chart(
             ERRORS,
-            "bound of 1991, log10 (diagnostic=full)",
+            "log10 of the bound of 1991 against lag",
             r"bound_log10_against_lag/.*",
             3,
         ),
@@ -93,7 +94,7 @@ class Bound(OfProducts):
         return _table(model.cell, *self.products(model, probe))
 
     def show(self, board: Any, table: pd.DataFrame, sequences: int) -> None:
-        logs = table[table["kind"].str.startswith("log10_")]
+        logs = table[table["kind"].isin([f"log10_{kind}" for kind in SHOWN])]
         curves = {
             f"bound_log10_against_lag/{kind[6:]}": (part["lag"], part["value"])
             for kind, part in logs.groupby("kind")

@@ -40,8 +40,8 @@ class ErrorFlow(Diagnostic):
     is over the cells, for net_<gate> over the blocks; a zero "tap" on each value is differentiated.
     As vectors, (1) is the sum of (3) and (4): see `flows`.
 
-    Table: lag, path, norm, averaged over the probe. TensorBoard: all but (5) against lag, one
-    sub-run lag/<sequences> for each moment of training.
+    Table: lag, path, norm, averaged over the probe. TensorBoard: log10 of all but (5)
+    against lag, before and after the training, and all moments as one image.
 
     References:
         Hochreiter & Schmidhuber 1997, appendix A.2, eqs. 30-41.
@@ -51,18 +51,21 @@ class ErrorFlow(Diagnostic):
     every = "doubling"
     light = True
     wide = True
-    charts = (Chart(ERRORS, "error flow", r"error_flow_against_lag/.*", 1),)
+    charts = (
+        Chart(ERRORS, "log10 of error flow against lag", r"error_flow_log10_against_lag/.*", 1),
+    )
 
     def measure(self, model: Any, probe: Probe) -> pd.DataFrame:
         return _by_lag(self.compiled(model, _norms), probe.x, probe.y, probe.w)
 
     def show(self, board: Any, table: pd.DataFrame, sequences: int) -> None:
         shown = table[table["path"].isin(PATHS)]
-        curves = {
-            f"error_flow_against_lag/{path}": (rows["lag"], rows["norm"])
-            for path, rows in shown.groupby("path")
-        }
-        board.against_lag(curves, sequences)
+        with np.errstate(divide="ignore"):  # a norm of 0 has no point
+            curves = {
+                f"error_flow_log10_against_lag/{path}": (rows["lag"], np.log10(rows["norm"]))
+                for path, rows in shown.groupby("path")
+            }
+        board.against_lag(curves, sequences, picture=True)
 
 
 def error_flow(model: Any, x: Any, y: Any, w: Any = None) -> pd.DataFrame:

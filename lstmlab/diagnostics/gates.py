@@ -14,9 +14,9 @@ class GateActivations(Diagnostic):
 
     Table: gate, mean, near_0 (share of values below 0.1), near_1 (share above 0.9).
 
-    TensorBoard: these as scalars, a histogram, and at measurements 1, 2, 4, 8, ... a time x cell
-    image of one sequence. For the input gate there is also a histogram over the events of the task
-    only, which would otherwise be hidden by 1000 steps of distractors.
+    TensorBoard: these as scalars, a histogram, and at measurements 1, 2, 4, 8, ... and the last one
+    a time x cell image of one sequence. For the input gate there is also a histogram over the
+    events of the task only, which would otherwise be hidden by 1000 steps of distractors.
     """
 
     name = "gates"
@@ -24,8 +24,8 @@ class GateActivations(Diagnostic):
     light = True
     charts = (
         Chart(GATES, "mean", r"gates_mean/.*", 1),
-        Chart(GATES, "share near 0: shut", r"gates_near_0/.*", 2),
-        Chart(GATES, "share near 1: open", r"gates_near_1/.*", 3),
+        Chart(GATES, "shut, share near 0", r"gates_near_0/.*", 2),
+        Chart(GATES, "open, share near 1", r"gates_near_1/.*", 3),
     )
     shown = 0
 
@@ -57,7 +57,7 @@ class GateActivations(Diagnostic):
             board.histogram("gates_at_events/input_gate", at_events, sequences)
 
         self.shown += 1
-        if self.shown & (self.shown - 1) == 0:  # 1, 2, 4, 8, ...
-            steps = int(self.probe.valid[0].sum())
-            rows = {gate: self.values[gate][0, :steps].T for gate in table["gate"]}
-            board.time_by_cell("gates", rows, sequences)
+        steps = int(self.probe.valid[0].sum())
+        rows = {gate: self.values[gate][0, :steps].T for gate in table["gate"]}
+        now = self.shown & (self.shown - 1) == 0  # 1, 2, 4, 8, ...
+        board.time_by_cell("gates", rows, sequences, now)

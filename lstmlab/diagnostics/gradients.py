@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lstmlab.diagnostics.base import Diagnostic, Probe
+from lstmlab.diagnostics.base import ERRORS, Chart, Diagnostic, Probe
 from lstmlab.diagnostics.common.vectors import angle
 from lstmlab.learners.base import GradientLearner
 
@@ -32,12 +32,15 @@ class GradientNorm(Diagnostic):
     looks at the whole weight, clipvalue at the columns, global_clipnorm at all weights.
 
     Table: weight, net, norm, weight_norm, update_ratio, angle, clipped, finite. TensorBoard: the
-    norms of whole weights and of the kernel's columns by net; update_ratio and angle of the kernel.
+    norms of whole weights, and of all columns of each net together (gradient_norm_by_gate);
+    update_ratio and angle of the kernel.
     The first gradient that is not finite is named on stderr.
     """
 
     name = "gradients"
     every = 10_000
+    light = True
+    charts = (Chart(ERRORS, "gradient of the weights", r"gradient_norm_by_gate/.*", 4),)
 
     def serves(self, model: Any) -> bool:
         return isinstance(model.learner, GradientLearner)
@@ -60,13 +63,13 @@ class GradientNorm(Diagnostic):
         for row in table[table["net"] == "all"].itertuples():
             board.scalar(f"gradient_norm/{row.weight}", row.norm, sequences)
 
-        # only the kernel by net: this may be written after every window
-        for row in table[table["weight"] == "kernel"].itertuples():
-            if row.net == "all":
-                board.scalar("gradient_update_ratio/kernel", row.update_ratio, sequences)
-                board.scalar("gradient_angle/kernel", row.angle, sequences)
-            else:
-                board.scalar(f"gradient_norm_of_kernel/{row.net}", row.norm, sequences)
+        # only the kernel: this may be written after every window
+        for row in table[(table["weight"] == "kernel") & (table["net"] == "all")].itertuples():
+            board.scalar("gradient_update_ratio/kernel", row.update_ratio, sequences)
+            board.scalar("gradient_angle/kernel", row.angle, sequences)
+        for net, rows in table[table["net"] != "all"].groupby("net", sort=False):
+            norm = np.linalg.norm(rows["norm"])
+            board.scalar(f"gradient_norm_by_gate/{net}", norm, sequences)
         self._warn(table, sequences)
 
     def _warn(self, table: pd.DataFrame, sequences: int) -> None:

@@ -47,7 +47,7 @@ class Interventions(Diagnostic):
 
     Table: gate, value, steps (clamped, mean over sequences), and <what>_before, <what>_after for
     (1) to (4); only (3) and (4) for a single layer of a Keras model. TensorBoard:
-    interventions_error, interventions_recalled and interventions_retention/<gate>_<value>, and
+    interventions_recalled and interventions_retention/<gate>_<value> of 'open' and 'closed', and
     /untouched next to them.
 
     Args:
@@ -69,13 +69,13 @@ class Interventions(Diagnostic):
     charts = (
         Chart(
             CAUSES,
-            "error with a gate clamped (diagnostic=full)",
-            r"interventions_error/.*",
+            "recalled with a gate clamped",
+            r"interventions_recalled/.*",
             1,
         ),
         Chart(
             CAUSES,
-            "retention with a gate clamped (diagnostic=full)",
+            "retention with a gate clamped",
             r"interventions_retention/.*",
             2,
         ),
@@ -103,11 +103,12 @@ class Interventions(Diagnostic):
         return pd.DataFrame(rows)
 
     def show(self, board: Any, table: pd.DataFrame, sequences: int) -> None:
-        shown = [what for what in ("error", "recalled", "retention") if f"{what}_after" in table]
+        shown = [what for what in ("recalled", "retention") if f"{what}_after" in table]
+        held = table[table["value"] != "mean"].to_dict("records")
         for what in shown:
             untouched = table[f"{what}_before"].iloc[0]
             board.scalar(f"interventions_{what}/untouched", untouched, sequences)
-            for row in table.to_dict("records"):
+            for row in held:
                 tag = f"interventions_{what}/{row['gate']}_{row['value']}"
                 board.scalar(tag, row[f"{what}_after"], sequences)
 

@@ -51,7 +51,7 @@ class Jacobians(OfProducts):
     log10, since magnitudes are spread over many decades: for an even number of sequences it is the
     geometric mean of the middle two. For (4) it is the plain median.
 
-    TensorBoard: log10 of norm and spectral radius, and (4), against lag.
+    TensorBoard: log10 of the norms against lag.
 
     Args and Raises: see OfProducts.
 
@@ -63,7 +63,7 @@ class Jacobians(OfProducts):
     charts = (
         Chart(
             ERRORS,
-            "state to state: log10 of the norm (diagnostic=full)",
+            "log10 of state to state against lag",
             r"jacobians_log10_norm_against_lag/.*",
             2,
         ),
@@ -74,12 +74,11 @@ class Jacobians(OfProducts):
         return _table(found)
 
     def show(self, board: Any, table: pd.DataFrame, sequences: int) -> None:
-        curves = {}
-        for (path, measure), part in table.groupby(["path", "measure"]):
-            if path == "one_step":
-                curves[f"jacobians_one_step_against_lag/{measure}"] = part["lag"], part["value"]
-            elif measure.startswith("log10_"):
-                curves[f"jacobians_{measure}_against_lag/{path}"] = part["lag"], part["value"]
+        logs = table[table["measure"] == "log10_norm"]
+        curves = {
+            f"jacobians_log10_norm_against_lag/{path}": (part["lag"], part["value"])
+            for path, part in logs.groupby("path")
+        }
         board.against_lag(curves, sequences)
 
 

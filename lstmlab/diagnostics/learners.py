@@ -58,8 +58,7 @@ class LearnerComparison(Diagnostic):
       to 0 and 1.
 
     TensorBoard: learner_angle_all/<learner> and learner_angle_cell/<learner> during training;
-    curves of ratio and angle against lag for weight 'cell', one sub-run lag/<sequences> for each
-    moment of training.
+    curves of ratio and angle against lag for weight 'cell', before and after the training.
 
     Args:
         learners: {name: Learner}; each an object of its own, not the run's. One that draws needs a

@@ -66,7 +66,7 @@ class Memory(Diagnostic):
     charts = (
         Chart(MEMORY, "half-life, in steps", r"memory_half_life\w*/.*", 1),
         Chart(MEMORY, "left of a state over the task's lag", r"memory_retention_over_lag/.*", 2),
-        Chart(MEMORY, "states: drift, size, saturation", r"memory_states/.*", 3),
+        Chart(MEMORY, "states", r"memory_states/.*", 3),
     )
 
     def measure(self, model: Any, probe: Probe) -> pd.DataFrame:

@@ -24,9 +24,10 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     It measures before the first batch, after the last, and as often as `every` says in between.
     Diagnostics whose own `every` is 'doubling' (in the presets, those whose output is large) are
-    only measured at the 1st, 2nd, 4th, 8th, ... of these. If there are several recurrent layers,
-    each has a sub-run named after it. If log_dir is full or not writable, or if a diagnostic of a
-    preset fails, training continues, with one line on stderr.
+    only measured at the 1st, 2nd, 4th, 8th, ... of these. The
+    log folder is one entry in TensorBoard's list of runs; of several recurrent layers each has its
+    name in its tags, as in gates_mean/LAYER/input_gate. If log_dir is full or not writable, or if a
+    diagnostic of a preset fails, training continues, with one line on stderr.
 
     Args:
         log_dir: The folder for csv files, whose first column `step` counts optimizer steps, and for
@@ -36,8 +37,8 @@ class GateTensorBoard(keras.callbacks.Callback):
             sequences; for an lstmlab.Recurrent also a Probe. The model is not trained on it, and
             measuring changes neither weights nor random state.
         every: 'epoch', or a number of batches.
-        diagnostics: 'light' (gates, error flow, memory), 'full' (all that need no argument), or a
-            list of Diagnostics.
+        diagnostics: 'light' (gates, error flow, memory, gradients), 'full' (all that need no
+            argument), or a list of Diagnostics.
         hparams: The settings {name: number, string or bool} of this run for TensorBoard's HParams
             page, which shows them next to the metrics of the last epoch.
 
@@ -68,6 +69,7 @@ class GateTensorBoard(keras.callbacks.Callback):
         self.diagnostics, self._chosen = _diagnostics(diagnostics), not isinstance(diagnostics, str)
         self._recorder: Any = None
         self._of: Any = None
+        self._told = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Measure once before training; the first time, start the recorder."""
@@ -93,6 +95,11 @@ class GateTensorBoard(keras.callbacks.Callback):
         )
         for name, value in self._logs.items():
             self._recorder.board.scalar(f"training/{name}", value, step)
+        if self.hparams is not None and not self._told:
+            # its columns are the metrics, which only the first epoch names
+            metrics = {f"training/{name}": name for name in self._logs}
+            self._recorder.board.hparams(self.hparams, metrics, self.hparams)
+            self._told = True
         # a row for each metric: with validation_freq some epochs have fewer
         rows = [(step, epoch + 1, name, value) for name, value in self._logs.items()]
         table = pd.DataFrame(rows, columns=["step", "epoch", "metric", "value"])
@@ -105,9 +112,8 @@ class GateTensorBoard(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         """Measure once more, and end the files."""
         self._measure(whole=True)
-        if self.hparams is not None:
-            metrics = {f"final/{name}": value for name, value in self._logs.items()}
-            self._recorder.board.final(metrics, self._step())
+        if self._told:
+            self._recorder.board.final({}, self._step())
         self._recorder.close()
 
     def _start(self) -> None:
@@ -117,11 +123,9 @@ class GateTensorBoard(keras.callbacks.Callback):
             self.log_dir, self.diagnostics, self.probe, "step", board, strict=self._chosen
         )
         self._recorder.start(self.model)
-        self._of, self._count, self._logs = self.model, 0, {}
+        self._of, self._count, self._logs, self._told = self.model, 0, {}, False
         board.layout(self.diagnostics.values())
         board.text("model", _summary(self.model), 0)
-        if self.hparams is not None:
-            board.hparams(self.hparams)
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations)

@@ -17,6 +17,7 @@ import pandas as pd
 
 import lstmlab
 from lstmlab.errors import refusal
+from lstmlab.results import ROW, Run
 
 COLUMNS = ["run", "tag", "step", "wall_time", "value"]
 
@@ -32,8 +33,8 @@ def read(folder: str | os.PathLike, events: bool = False) -> dict[str, pd.DataFr
     Args:
         folder: The folder of a run, or the log_dir of a GateTensorBoard.
         events: Whether to add 'events' (run, tag, step, wall_time, value): all scalars in event
-            files. Its run is '.' for those of the run itself, and 'lag/<n>' for curves against lag,
-            whose step is the lag.
+            files. The step of curves against lag, '..._against_lag/..._before' and '_after', is the
+            lag. Its run is '.' but for files in a folder of their own.
 
     Returns:
         {name: DataFrame}.
@@ -51,7 +52,7 @@ def read(folder: str | os.PathLike, events: bool = False) -> dict[str, pd.DataFr
         raise FileNotFoundError(str(refusal("read", asked, received)))
 
     files = sorted(path for path in folder.glob("*.csv") if not path.name.startswith("explain_"))
-    if not files and not (folder / "result.json").exists() and not _event_files(folder):
+    if not files and not (folder / ROW).exists() and not _event_files(folder):
         received = f"folder={str(folder)!r}, with no run in it"
         raise FileNotFoundError(str(refusal("read", asked, received)))
     _check_version(folder)
@@ -62,7 +63,7 @@ def read(folder: str | os.PathLike, events: bool = False) -> dict[str, pd.DataFr
 
 def _check_version(folder: Path) -> None:
     try:
-        row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        row = json.loads((folder / ROW).read_text(encoding="utf-8"))
         written = row.get("version.lstmlab", "unknown")
     except FileNotFoundError:  # the folder of a GateTensorBoard has no such row
         return
@@ -95,12 +96,15 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _event_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*tfevents*") if path.is_file())
+    folders = {folder, Run(folder).events}
+    found = {path for one in folders for path in one.rglob("*tfevents*") if path.is_file()}
+    return sorted(found)
 
 
 def _scalars(folder: Path) -> pd.DataFrame:
-    """Every scalar of every event file. In a run of the lab, sub-runs are named from tb/ on."""
-    top = folder / "tb" if (folder / "tb").is_dir() else folder
+    """Every scalar of every event file. In a run of the lab, folders are named from tb/ on."""
+    events = Run(folder).events
+    top = events if events.is_dir() else folder
     rows = []
     for path in _event_files(folder):
         run = path.parent.relative_to(top if path.is_relative_to(top) else folder).as_posix()

@@ -33,9 +33,9 @@ def check_diagnostics(diagnostics: dict[str, Any]) -> None:
 class Recorder:
     """Keeps every diagnostic's tables in <folder>/<its name>.csv and shows them on the Board.
 
-    A Keras model has a `layer` column in its tables, and where there are several layers each has a
-    sub-run of its own on the Board. A folder that is full or not writable costs one line on stderr,
-    and nothing more is written, unless the Board's Disk is strict (see Disk).
+    A Keras model has a `layer` column in its tables, and where there are several layers each has
+    its name in its tags on the Board. A folder that is full or not writable costs one line on
+    stderr, and nothing more is written, unless the Board's Disk is strict (see Disk).
 
     Args:
         folder: Where the csv files go.

@@ -70,10 +70,11 @@ def curves(run: Path) -> Curves:
 
     Values that are no numbers are left out.
     """
-    places = sorted({path.parent for path in (run / "tb").rglob("*tfevents*")})
+    events = Run(run).events
+    places = sorted({path.parent for path in events.rglob("*tfevents*")})
     found: Curves = {}
     for place in places:
-        sub = place.relative_to(run / "tb").as_posix().removeprefix(".")
+        sub = place.relative_to(events).as_posix().removeprefix(".")
         found |= {(sub, tag): values for tag, values in _scalars(place).items()}
     if not places:
         history = Run(run).read("history")

@@ -35,10 +35,10 @@ def places(folder: Path, files: Iterable[str]) -> list[tuple[str, str]]:
     for name in files:
         if (folder / name).exists():
             lines.append(("picture" if name.endswith(".png") else "report", f"{folder}/{name}"))
-    if (folder / "tb").exists():
+    if (events := Run(folder).events).exists():
         # the one of this environment, which need not be on the PATH
         program = str(short(Path(sys.executable).parent / "tensorboard"))
-        lines.append(("TensorBoard", shlex.join([program, "--logdir", f"{folder}/tb"])))
+        lines.append(("TensorBoard", shlex.join([program, "--logdir", str(short(events))])))
     return lines
 
 

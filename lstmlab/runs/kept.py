@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -17,11 +17,11 @@ import yaml
 from omegaconf import OmegaConf
 
 from lstmlab import files
-from lstmlab.results import FINISHED, ROW, SETTINGS, Run, first_row
+from lstmlab.results import EVENTS, FINISHED, ROW, SETTINGS, Run, first_row
 from lstmlab.runs.identity import identity
 
 LOCK = ".lock"
-FOLDERS = ("tb", "trials")  # those that a run makes
+FOLDERS = (EVENTS, "trials")  # those that a run makes
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where it was built
 PATIENCE = 30.0  # seconds in which a job whose sweep was killed has written its end
 
@@ -148,6 +148,7 @@ def clear(folder: Path) -> None:
     # the row first: without it the rest is nobody's, should this be cut off
     with files.writing(folder / ROW):
         (folder / ROW).unlink(missing_ok=True)
+    clear_events(Run(folder).events)
     for path in folder.iterdir():
         with files.writing(path):
             if path.name in FOLDERS and not path.is_symlink():
@@ -156,13 +157,22 @@ def clear(folder: Path) -> None:
                 path.unlink()
 
 
-def begin(folder: Path, kept: Kept, anew: bool = False) -> Run:
+def clear_events(folder: Path) -> None:
+    """Remove a run's event files from the tb/ of its sweep. Raises WriteError."""
+    if folder.parent.name != EVENTS or folder.is_symlink():  # no folder of ours
+        return
+    with files.writing(folder), suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+def begin(folder: Path, kept: Kept, anew: bool = False, events: Path | None = None) -> Run:
     """Begin a run: write its first row and run.yaml. The folder exists.
 
     Args:
         folder: Where the run writes.
         kept: What it is made from.
         anew: Whether to remove an earlier attempt; the caller holds the lock.
+        events: Where its event files go, if not into its own tb/; what is there is removed.
 
     Raises:
         ValueError: The folder holds a run already.
@@ -172,5 +182,8 @@ def begin(folder: Path, kept: Kept, anew: bool = False) -> Run:
         clear(folder)
     run = Run(folder)
     run.begin(first_row(kept.settings, kept.choices))
+    if events is not None:
+        clear_events(events)
+        run.keep_events_in(events)
     write(folder, kept)
     return run

@@ -19,15 +19,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lstmlab import files
 from lstmlab.errors import refusal
+from lstmlab.runs import entries
 from lstmlab.runs.identity import identity, of_the_run
 
 
 class Planned(NamedTuple):
-    """One job of a sweep: what was typed for it, its folder below the sweep's, its settings."""
+    """One job of a sweep: what was typed for it, its folder below the sweep's, its settings.
+
+    choices: Name of the option chosen in each group.
+    """
 
     overrides: list[str]
     name: str
     settings: dict
+    choices: dict = {}
 
 
 class Sorted(NamedTuple):
@@ -139,6 +144,7 @@ class Resuming(Launcher):
         self.folders |= {tuple(job.overrides): folder / job.name for job in jobs}
         again = self.config.get("again")
         found = sort(jobs, folder, again)
+        entries.give(found.todo, folder)
 
         def call() -> Sequence[JobReturn]:
             # the name is given, as another number would make another name
@@ -164,7 +170,8 @@ def _plan(config: DictConfig, overrides: list[str], number: int) -> Planned:
         HydraConfig.instance().cfg = before
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     settings = cast(dict, OmegaConf.to_container(ours, resolve=True))
-    return Planned(list(overrides), os.path.normpath(name), of_the_run(settings))
+    choices = dict(OmegaConf.select(config, "hydra.runtime.choices") or {})
+    return Planned(list(overrides), os.path.normpath(name), of_the_run(settings), choices)
 
 
 def _quoted(name: str) -> str:
@@ -223,7 +230,7 @@ def sort(jobs: Sequence[Planned], sweep: Path, again: str | None = None) -> Sort
             if row:
                 found.before[row["status"]] = found.before.get(row["status"], 0) + 1
         elif of != current and again == "older":
-            _aside(folder, sweep.with_name(f"{sweep.name}.older") / of / name)
+            _aside(folder, sweep, sweep.with_name(f"{sweep.name}.older") / of)
             found.todo.append(job)
         else:
             found.skipped.append(folder)
@@ -232,10 +239,18 @@ def sort(jobs: Sequence[Planned], sweep: Path, again: str | None = None) -> Sort
     return found
 
 
-def _aside(folder: Path, to: Path) -> None:
-    with files.writing(to, "folder"):
-        to.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(to)
+def _aside(folder: Path, sweep: Path, to: Path) -> None:
+    """Move a run from its sweep to the folder `to`, with its event files."""
+    from lstmlab.results import Run
+
+    moved = [folder]
+    if (events := Run(folder).events).is_dir() and not events.is_relative_to(folder):
+        moved.append(events)
+    for path in moved:
+        there = to / path.relative_to(sweep)
+        with files.writing(there, "folder"):
+            there.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(there)
 
 
 def resume(carry_out: Callable[[list[Path], Sorted, Any], Any]) -> None:

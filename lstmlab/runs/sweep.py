@@ -8,6 +8,7 @@ row is written.
 """
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lstmlab.results import Run  # loads pandas
 
 EXIT_INTERRUPTED = 130
+EVENTS = "tb"  # as lstmlab.results has it, which loads pandas
 STOP = "stop"  # the file that tells all workers of a sweep to stop
 LOG = "sweep.log"  # the lines of the jobs that ended
 led: list["Led"] = []  # the sweeps that this process leads
@@ -212,6 +214,9 @@ class Led:
                 run.end_if_running("killed", why)
         told = report.write(folder)
         print(told.splitlines()[-1] if self.brief else told, flush=True)
+        if (self.folder / EVENTS).is_dir() and not self.brief:
+            command = shlex.join(["tensorboard", "--logdir", f"{folder}/{EVENTS}"])
+            files.say(f"TensorBoard: {command}")
         if self.last:
             files.say(self.last)
 

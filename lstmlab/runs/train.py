@@ -24,6 +24,7 @@ from lstmlab.published import matching
 from lstmlab.recording.board import Board, Disk
 from lstmlab.recording.recorder import Recorder
 from lstmlab.results import GROUPS, Run, first_row
+from lstmlab.runs import entries
 from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
 from lstmlab.task import Losses, Sequences, Task
@@ -34,6 +35,7 @@ from lstmlab.trainers.native import flat
 METRICS = (
     "solved", "sequences", "sequences_to_solution", "test_error", "test_loss", "test_wrong",
 )  # fmt: skip
+RESULT = {f"result/{name}": name for name in METRICS}
 
 
 class RunError(Exception):
@@ -127,11 +129,12 @@ class Job:
         """Take the parts of the run, and open what it records."""
         self.take(prepared)
         built, folder = prepared.built, self.run.folder
-        board = Board(folder / "tb", Disk(folder, strict=True))
+        board = Board(self.run.events, Disk(folder, strict=True))
         self.recorder = Recorder(folder, prepared.diagnostics, built.probe, board=board)
         text = OmegaConf.to_yaml(OmegaConf.create(self.config))
         self.recorder.board.text("config", f"```\n{text}```", 0)
-        self.recorder.board.hparams(settings(self.row))
+        first = ("cell", "learner", "task", "seed", *entries.swept_beside(self.run.events))
+        self.recorder.board.hparams(settings(self.row), RESULT, first)
         self.recorder.board.layout(self.recorder.diagnostics.values())
         self.recorder.start(self.model)
 
@@ -282,7 +285,7 @@ class Job:
     def _close_board(self, status: str) -> None:
         if self.recorder is None:
             return
-        metrics = {name: self.row[name] for name in METRICS}
+        metrics = {tag: self.row[name] for tag, name in RESULT.items()}
         self.recorder.board.final(metrics, self.row["sequences"], status == "failed")
         self.recorder.close()
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lstmlab import files
 from lstmlab.learners.base import Report
-from lstmlab.results import Run, first_row, runs
+from lstmlab.results import POINTER, Run, first_row, runs
 from lstmlab.runs import train
 from lstmlab.runs.build import Prepared, prepare
 from lstmlab.runs.signals import signals_held
@@ -101,6 +101,8 @@ class _Trials:
         alone = {**self.config_of(seed), "trials": 1}
         files.write(own / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(alone)))
         run.begin(first_row(self.config_of(seed), self.choices))
+        if (self.folder / POINTER).exists():
+            run.keep_events_in(self.first.events / f"s{seed}")
         return run
 
     # ---- one after the other

@@ -15,11 +15,10 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import Request, Response
 
-from lstmlab.results import ROW
+from lstmlab.results import EVENTS, NAMES, ROW, Run
 from lstmlab.tensorboard.runs import Runs
 
 STATIC = Path(__file__).parent / "static"
-EVENTS = "tb"
 TYPES = {".js": "application/javascript", ".css": "text/css"}
 Answer = Callable[[Request], tuple[str, str]]
 
@@ -71,18 +70,28 @@ class GatesPlugin(base_plugin.TBPlugin):
 def _roots(context: base_plugin.TBContext) -> dict[str, Path]:
     """The log folders: --logdir, or those of --logdir_spec with their names.
 
-    A run prints the folder of its event files; its tables lie above.
+    Where one is a folder of event files, the tables of its runs lie elsewhere.
     """
     if context.logdir:
-        folder = Path(context.logdir).expanduser()
-        above = folder.parent
-        return {"": above if folder.name == EVENTS and (above / ROW).exists() else folder}
+        return {"": _above(Path(context.logdir).expanduser())}
     spec = getattr(context.flags, "logdir_spec", "") or ""
     roots = {}
     for number, part in enumerate(part for part in spec.split(",") if part):
         name, colon, path = part.partition(":")
-        roots[name if colon else str(number)] = Path(path if colon else name).expanduser()
+        folder = Path(path if colon else name).expanduser()
+        roots[name if colon else str(number)] = _above(folder)
     return roots
+
+
+def _above(folder: Path) -> Path:
+    """The folder of the run or of the sweep whose event files a folder holds, or this folder."""
+    above = folder.parent
+    if folder.name == EVENTS and ((above / ROW).exists() or (folder / NAMES).exists()):
+        return above
+    if above.name == EVENTS and (above / NAMES).exists():
+        runs = (row.parent for row in above.parent.rglob(ROW))
+        return next((run for run in runs if Run(run).events == folder), folder)
+    return folder
 
 
 def _file(path: Path) -> Answer:

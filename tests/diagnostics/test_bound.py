@@ -273,9 +273,10 @@ def test_the_diagnostic_measures_the_same_rows_and_shows_their_logarithms(rng, t
     board.against_lag = lambda curves, sequences: shown.update(curves)
     diagnostic.show(board, table, 1000)
     board.close()
-    assert set(shown) == {f"bound_log10_against_lag/{kind}" for kind in KINDS}
-    lags, values = shown["bound_log10_against_lag/largest"]
-    np.testing.assert_array_equal(values, curve(table, "log10_largest")[lags])
+    some = {"norm", "bound", "bound_spectral"}
+    assert set(shown) == {f"bound_log10_against_lag/{kind}" for kind in some}
+    lags, values = shown["bound_log10_against_lag/norm"]
+    np.testing.assert_array_equal(values, curve(table, "log10_norm")[lags])
 
 
 def test_wrong_arguments(rng):

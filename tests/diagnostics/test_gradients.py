@@ -247,7 +247,7 @@ def test_finite_tells_the_weights_apart(rng, eager):
     assert table["head_bias"] == 0
 
 
-def test_shows_whole_weights_and_the_kernel_by_net(rng, eager):
+def test_shows_whole_weights_and_all_weights_of_a_gate_together(rng, eager):
     model, probe = problem(rng, variant("lstm1997", units=N, dtype="float64"), BPTT())
     diagnostic, board = GradientNorm(), Board()
     diagnostic.measure(model, probe)
@@ -257,8 +257,12 @@ def test_shows_whole_weights_and_the_kernel_by_net(rng, eager):
     for row in table.itertuples():
         if row.net == "all":
             assert board.written[f"gradient_norm/{row.weight}"] == row.norm
-        elif row.weight == "kernel":
-            assert board.written[f"gradient_norm_of_kernel/{row.net}"] == row.norm
+    for gate in ("input_gate", "output_gate", "candidate"):
+        norms = table.loc[table["net"] == gate, "norm"]
+        assert len(norms) > 1
+        np.testing.assert_allclose(
+            board.written[f"gradient_norm_by_gate/{gate}"], np.sqrt((norms**2).sum())
+        )
     of_kernel = table[(table["weight"] == "kernel") & (table["net"] == "all")].iloc[0]
     assert board.written["gradient_update_ratio/kernel"] == of_kernel["update_ratio"]
     assert board.written["gradient_angle/kernel"] == of_kernel["angle"]

@@ -9,7 +9,13 @@ from event_files import events, scalars
 from matplotlib.figure import Figure
 from oracles import randomize
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
-from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+from tensorboard.plugins.hparams.api_pb2 import (
+    DATA_TYPE_BOOL,
+    DATA_TYPE_FLOAT64,
+    DATA_TYPE_STRING,
+    STATUS_FAILURE,
+    STATUS_SUCCESS,
+)
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lstmlab import Head, Recurrent, variant
@@ -24,7 +30,7 @@ from lstmlab.diagnostics import (
     Probe,
 )
 from lstmlab.learners import BPTT
-from lstmlab.recording.board import Board, _bands, story
+from lstmlab.recording.board import Board, _bands, _moments, story
 
 B, T, F, N, K = 2, 6, 2, 4, 1
 
@@ -69,9 +75,7 @@ def test_a_figure_as_an_image_of_its_size(tmp_path):
 
 def sessions(folder, tag: str) -> HParamsPluginData:
     """What the page HParams keeps under a tag."""
-    content = (
-        events(folder / "final").SummaryMetadata(f"_hparams_/session_{tag}").plugin_data.content
-    )
+    content = events(folder).SummaryMetadata(f"_hparams_/{tag}").plugin_data.content
     return HParamsPluginData.FromString(content)
 
 
@@ -85,10 +89,12 @@ def test_settings_and_final_metrics_for_the_page_hparams(tmp_path):
             "peepholes": True,
             "none": None,
             "sizes": [1, 2],
-        }
+        },
+        {"result/test_error": "test_error", "result/solved": "solved"},
+        first=["rate", "cell"],
     )
     board.flush()
-    start = sessions(tmp_path, "start_info").session_start_info
+    start = sessions(tmp_path, "session_start_info").session_start_info
     values = {
         name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()
     }
@@ -97,62 +103,76 @@ def test_settings_and_final_metrics_for_the_page_hparams(tmp_path):
         "rate": 0.5,
         "units": 4.0,
         "peepholes": True,
-        "sizes": "[1, 2]",
+        "sizes (list)": "[1, 2]",
     }
+    columns = sessions(tmp_path, "experiment").experiment
+    assert [(one.name.tag, one.display_name) for one in columns.metric_infos] == [
+        ("result/test_error", "test_error"),
+        ("result/solved", "solved"),
+    ]
+    kinds = {one.name: one.type for one in columns.hparam_infos}
+    assert kinds == {
+        "cell": DATA_TYPE_STRING,
+        "rate": DATA_TYPE_FLOAT64,
+        "units": DATA_TYPE_FLOAT64,
+        "peepholes": DATA_TYPE_BOOL,
+        "sizes (list)": DATA_TYPE_STRING,
+    }
+    assert {one.name for one in columns.hparam_infos if one.differs} == {"rate", "cell"}
     for failed in (False, True):
-        board.final(
-            {"test_error": 0.25, "solved": True, "reason": "text", "nothing": None}, 900, failed
-        )
+        row = {"test_error": 0.25, "solved": True, "reason": "text", "nothing": None}
+        board.final({f"result/{name}": value for name, value in row.items()}, 900, failed)
     board.close()
-    written = events(tmp_path / "final")
-    assert scalars(written, "test_error") == {900: 0.25}
-    assert scalars(written, "solved") == {900: 1.0}
-    assert {"reason", "nothing"}.isdisjoint(written.Tags()["tensors"])
+    written = events(tmp_path)
+    assert scalars(written, "result/test_error") == {900: 0.25}
+    assert scalars(written, "result/solved") == {900: 1.0}
+    assert {"result/reason", "result/nothing"}.isdisjoint(written.Tags()["tensors"])
     assert (
-        sessions(tmp_path, "end_info").session_end_info.status == STATUS_SUCCESS
+        sessions(tmp_path, "session_end_info").session_end_info.status == STATUS_SUCCESS
     )  # metadata are those written first
 
 
 def test_a_failed_session(tmp_path):
     board = Board(tmp_path)
-    board.hparams({"rate": 1.0})
+    board.hparams({"rate": 1.0}, {})
     board.final({}, 0, failed=True)
     board.close()
-    assert sessions(tmp_path, "end_info").session_end_info.status == STATUS_FAILURE
+    assert sessions(tmp_path, "session_end_info").session_end_info.status == STATUS_FAILURE
 
 
-def test_layout_tells_the_story_with_tags_that_diagnostics_write(tmp_path, rng, eager):
-    """Each chart finds what a network writes; each regular expression is valid."""
-    (model, probe), board = problem(rng), Board(tmp_path)
-    board.layout()
-    for diagnostic in (
-        GateActivations(),
-        ErrorFlow(),
-        Memory(),
-        Jacobians(),
-        Bound(),
-        Interventions(),
-    ):
-        diagnostic.show(board, diagnostic.measure(model, probe), 100)
-    for name in ("absolute_error", "squared_error", "recent_wrong"):
-        board.scalar(f"training/{name}", 1.0, 100)
-    board.close()
-    tags = {
-        tag
-        for folder in (tmp_path, tmp_path / "lag" / "000000100")
-        for tag in events(folder).Tags()["tensors"]
-    }
-    layout = Layout.FromString(
-        tf.make_ndarray(events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto).item()
-    )
-    charts = {
+def charts(folder) -> dict[str, str]:
+    """{title: regular expression} of the page Custom Scalars, as it was written last."""
+    written = events(folder).Tensors("custom_scalars__config__")[-1]
+    layout = Layout.FromString(tf.make_ndarray(written.tensor_proto).item())
+    chapters = [category.title for category in layout.category]
+    assert chapters == sorted(chapters)
+    return {
         chart.title: chart.multiline.tag[0]
         for category in layout.category
         for chart in category.chart
     }
-    assert len(charts) == sum(len(charts) for _, charts in story()) > 9
-    for title, pattern in charts.items():
-        assert any(re.match(pattern, tag) for tag in tags), title
+
+
+def test_layout_tells_the_story_with_a_chart_for_each_tag_that_is_there(tmp_path, rng, eager):
+    (model, probe), board = problem(rng), Board(tmp_path)
+    board.layout()
+    board.flush()
+    assert "custom_scalars__config__" not in events(tmp_path).Tags()["tensors"]
+    kinds = GateActivations, ErrorFlow, Memory, Jacobians, Bound, Interventions, GradientNorm
+    measures = [kind() for kind in kinds]
+    tables = [diagnostic.measure(model, probe) for diagnostic in measures]
+    for now in (0, 100):
+        for diagnostic, table in zip(measures, tables, strict=True):
+            diagnostic.show(board, table, now)
+    for name in ("absolute_error", "squared_error", "recent_wrong"):
+        board.scalar(f"training/{name}", 1.0, 100)
+    board.close()
+    tags, found = events(tmp_path).Tags()["tensors"], charts(tmp_path)
+    for title, pattern in found.items():
+        assert len([tag for tag in tags if re.match(pattern, tag)]) == 1, title
+    titles = {title.partition(":")[0] for title in found}
+    assert titles == {chart.title for _, told in story() for chart in told}
+    assert {"mean: input gate", "log10 of error flow against lag: cell state after"} <= set(found)
 
 
 def test_what_is_flushed_can_be_read_while_the_writing_goes_on(tmp_path):
@@ -165,22 +185,58 @@ def test_what_is_flushed_can_be_read_while_the_writing_goes_on(tmp_path):
     assert scalars(events(tmp_path), "a") == {1: 1.0, 2: 2.0}
 
 
-def test_curves_against_lag_lie_in_one_sub_run_for_each_moment(tmp_path):
+def test_curves_against_lag_are_tags_before_and_after_training(tmp_path):
     board = Board(tmp_path)
-    curves = {
-        sequences: {tag: (np.arange(T), np.arange(T) + offset) for offset, tag in enumerate("ab")}
-        for sequences in (0, 500)
-    }
-    for sequences, both in curves.items():
+    for sequences in (0, 500, 900):
+        both = {f"flow/{k}": (np.arange(T), np.arange(T) + sequences + k) for k in range(2)}
         board.against_lag(both, sequences)
+    board.flush()
+    assert "flow/0_after" not in events(tmp_path).Tags()["tensors"]  # it may not be the last yet
     board.close()
-    assert sorted(p.name for p in (tmp_path / "lag").iterdir()) == ["000000000", "000000500"]
-    for name in ("000000000", "000000500"):
-        folder = tmp_path / "lag" / name
-        assert len(list(folder.iterdir())) == 1
-        for offset, tag in enumerate("ab"):
-            assert scalars(events(folder), tag) == {lag: lag + offset for lag in range(T)}
-    assert not {"a", "b"} & set(events(tmp_path).Tags()["tensors"])  # not in the run's own folder
+    assert len(list(tmp_path.iterdir())) == 1  # one file, no folder: one entry in the list of runs
+    for k in range(2):
+        before, after = (
+            scalars(events(tmp_path), f"flow/{k}_{end}") for end in ("before", "after")
+        )
+        assert before == {lag: lag + k for lag in range(T)}
+        assert after == {lag: lag + 900 + k for lag in range(T)}
+
+
+def test_all_moments_are_one_image_and_the_last_one_is_of_the_last_step(tmp_path):
+    board = Board(tmp_path)
+    for sequences in range(0, 700, 100):  # seven: the image of the fourth is the last in between
+        values = np.where(np.arange(T) < 3, -np.inf, -sequences / 100)
+        board.against_lag({"flow/a": (np.arange(T), values)}, sequences, picture=True)
+        board.time_by_cell("gates", {"g": np.full((2, 3), 0.5)}, sequences, now=sequences == 0)
+    board.close()
+    written = events(tmp_path)
+    assert [one.step for one in written.Tensors("flow/all_moments")] == [100, 300, 600]
+    assert [one.step for one in written.Tensors("gates/time_by_cell")] == [0, 600]
+    png = tf.make_ndarray(written.Tensors("flow/all_moments")[-1].tensor_proto)[2]
+    assert tf.io.decode_png(png).numpy().std() > 10
+
+
+def test_the_first_moment_is_above_and_colours_follow_the_values():
+    moments = {
+        0: (np.arange(20), np.zeros(20)),
+        500: (np.arange(20), np.linspace(0.0, -9.0, 20)),
+    }
+    brightness = _moments({"flow/a": moments}).astype(float).mean(axis=-1)
+    height, width = brightness.shape
+    top, bottom = int(0.35 * height), int(0.55 * height)
+    left, right = int(0.2 * width), int(0.8 * width)
+    assert brightness[top, left] == brightness[top, right]
+    assert brightness[bottom, left] > brightness[bottom, right] + 30
+
+
+def test_the_tags_of_a_layer_have_its_name_behind_their_group(tmp_path):
+    board = Board(tmp_path)
+    board.sub("low").scalar("gates_mean/input_gate", 0.5, 1)
+    board.sub("high").scalar("scale", 0.25, 1)
+    board.close()
+    written = events(tmp_path)
+    assert set(written.Tags()["tensors"]) == {"gates_mean/low/input_gate", "scale/high"}
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_error_flow_writes_its_table(tmp_path, rng, eager):
@@ -188,14 +244,15 @@ def test_error_flow_writes_its_table(tmp_path, rng, eager):
     table = diagnostic.measure(model, probe)
     diagnostic.show(board, table, 3000)
     board.close()
-    written = events(tmp_path / "lag" / "000003000")
-    assert sorted(written.Tags()["tensors"]) == [
-        *(f"error_flow_against_lag/{path}" for path in ("carousel", "cell_state", "nets", "output"))
-    ]
-    for path, rows in table[~table["path"].str.startswith("net_")].groupby("path"):
-        read = pd.Series(scalars(written, f"error_flow_against_lag/{path}"))
-        assert list(read.index) == list(range(T))
-        np.testing.assert_allclose(read, rows["norm"], rtol=1e-6)
+    written, paths = events(tmp_path), ("carousel", "cell_state", "nets", "output")
+    assert {f"error_flow_log10_against_lag/{path}_before" for path in paths} == {
+        tag for tag in written.Tags()["tensors"] if tag.endswith("_before")
+    }
+    for path in paths:
+        rows = table[(table["path"] == path) & (table["norm"] > 0)]
+        read = pd.Series(scalars(written, f"error_flow_log10_against_lag/{path}_before"))
+        assert list(read.index) == list(rows["lag"])
+        np.testing.assert_allclose(read, np.log10(rows["norm"]), rtol=1e-5)
         assert read.nunique() > 1 or path == "carousel"
 
 

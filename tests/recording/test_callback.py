@@ -45,7 +45,9 @@ def gates_and_flow():
     ("diagnostics", "names"),
     [
         ([GateActivations(), Scale()], ["gates", "scale"]),
-        pytest.param("light", ["error_flow", "gates", "memory"], marks=pytest.mark.slow),
+        pytest.param(
+            "light", ["error_flow", "gates", "gradients", "memory"], marks=pytest.mark.slow
+        ),
     ],
     ids=["some", "light"],
 )
@@ -65,15 +67,15 @@ def test_a_strangers_model_logs_every_layer(diagnostics, names, data, rng, tmp_p
     assert set(tables["history"]["metric"]) >= {"loss", "val_loss"}
     written = tables["events"].set_index(["run", "tag", "step"])["value"]
     for row in tables["gates"].itertuples():
-        assert written[row.layer, f"gates_mean/{row.gate}", row.step] == np.float32(row.mean)
+        assert written[".", f"gates_mean/{row.layer}/{row.gate}", row.step] == np.float32(row.mean)
     for row in tables["history"].itertuples():
         assert written[".", f"training/{row.metric}", row.step] == np.float32(row.value)
-    last = tables["history"].query("epoch == 2").set_index("metric")["value"]
-    assert written["final", "final/loss", 6] == np.float32(last["loss"])
-    lags = ("top/lag/000000000", "error_flow_against_lag/output", 0) in written.index
+    assert set(tables["events"]["run"]) == {"."}  # one entry in TensorBoard's list
+    lags = (".", "error_flow_log10_against_lag/top/output_before", 0) in written.index
     assert lags == ("error_flow" in names)
-    plugins = events(tmp_path / "final").Tags()["tensors"]
-    assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= set(plugins)
+    plugins = events(tmp_path).Tags()["tensors"]
+    session = {f"_hparams_/{tag}" for tag in ("experiment", "session_start_info")}
+    assert session | {"_hparams_/session_end_info"} <= set(plugins)
     assert {"custom_scalars__config__", "model"} <= set(events(tmp_path).Tags()["tensors"])
 
 
@@ -183,6 +185,7 @@ def test_presets():
     assert {type(one).__name__ for one in light.values()} == {
         "GateActivations",
         "ErrorFlow",
+        "GradientNorm",
         "Memory",
     }
     assert set(light) < set(full)

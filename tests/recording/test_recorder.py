@@ -92,7 +92,7 @@ def test_what_is_due_and_not_yet_measured(rng, tmp_path):
     assert counts == {"scale": [0, 100, 1000, 1050, 2000], "rare": [0, 1000, 1050]}
 
 
-def test_of_several_layers_a_column_and_a_sub_run_for_each(rng, tmp_path, eager):
+def test_of_several_layers_a_column_and_tags_for_each(rng, tmp_path, eager):
     model, batch = keras_model(rng, "low", "high"), probe(rng)
     recorder = Recorder(
         tmp_path, {"scale": Scale(), "gates": GateActivations()}, batch[:2], unit="step"
@@ -105,7 +105,7 @@ def test_of_several_layers_a_column_and_a_sub_run_for_each(rng, tmp_path, eager)
     for row in table.itertuples():
         largest = max(np.abs(weight).max() for weight in model.get_layer(row.layer).get_weights())
         np.testing.assert_allclose([row.step, row.largest], [7, largest], rtol=1e-6)
-        assert scalars(events(tmp_path / "tb" / row.layer), "scale/largest") == {
+        assert scalars(events(tmp_path / "tb"), f"scale/{row.layer}/largest") == {
             7: np.float32(largest)
         }
     assert table["layer"].tolist() == ["low", "high"]

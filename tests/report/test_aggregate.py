@@ -37,7 +37,7 @@ def sweep(tmp_path):
                 board.scalar("gates/input", 0.5 + error, step)
             board.scalar(f"only/{seed}", 1.0, 10)
             board.text("config", "text", 0)
-            board.against_lag({"flow": ([0, 1], [1.0, seed])}, 10)
+            board.against_lag({"flow/a": ([0, 1], [1.0, seed])}, 10)
             board.close()
     return tmp_path
 
@@ -55,11 +55,12 @@ def test_curves_by_hand(sweep):
 
     of_two = sweep / "aggregate" / "adding-gru-bptt-2_trials"
     events = event_files.events(of_two / "mean")
-    assert events.Tags()["tensors"] == ["gates/input"], "what one trial has alone is no aggregate"
-    lag = event_files.events(of_two / "high" / "lag" / "000000010")
-    assert event_files.scalars(lag, "flow") == {0: 1.0, 1: 1.0}
-    low = event_files.events(of_two / "low" / "lag" / "000000010")
-    assert event_files.scalars(low, "flow") == {0: 1.0, 1: 0.0}
+    tags = set(events.Tags()["tensors"])
+    assert tags == {"gates/input", "flow/a_before"}, "what one trial has alone is no aggregate"
+    high = event_files.events(of_two / "high")
+    assert event_files.scalars(high, "flow/a_before") == {0: 1.0, 1: 1.0}
+    low = event_files.events(of_two / "low")
+    assert event_files.scalars(low, "flow/a_before") == {0: 1.0, 1: 0.0}
 
 
 def test_again_replaces_what_was_there(sweep):

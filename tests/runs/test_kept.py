@@ -77,6 +77,22 @@ def test_an_earlier_attempt_is_removed_and_nothing_else(tmp_path):
     assert kept.read(tmp_path) == again
 
 
+def test_event_files_in_the_folder_of_a_sweep_are_removed_with_the_attempt(tmp_path):
+    job, events = tmp_path / "job", tmp_path / "tb" / "vanilla bptt s0"
+    job.mkdir()
+    for attempt in ("first", "second"):
+        events.mkdir(parents=True)  # also what a run left whose folder was removed
+        (events / "left").touch()
+        run = kept.begin(job, MADE_FROM, anew=True, events=events)
+        assert run.events == events, attempt
+        assert not events.exists()
+    events.mkdir()
+    (tmp_path / "other").mkdir()
+    run.keep_events_in(tmp_path / "other")  # no folder that a sweep makes
+    kept.clear(job)
+    assert (tmp_path / "other").is_dir()
+
+
 def test_a_run_is_finished_when_all_of_its_trials_are(tmp_path):
     def row(folder, status):
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
 from lstmlab import config
+from lstmlab.results import Run
 from lstmlab.tensorboard.equations import OWN
 from lstmlab.tensorboard.plugin import STATIC, GatesPlugin
 
@@ -62,6 +63,18 @@ def test_the_folder_of_event_files_that_a_run_prints_shows_that_run(logs):
     plugin = GatesPlugin(base_plugin.TBContext(logdir=str(logs / "today" / "tb")))
     assert plugin.is_active()
     assert [one["run"] for one in plugin.runs.listed()["runs"]] == ["."]
+    assert plugin.runs.table(".", "gates").startswith("sequences,")
+
+
+def test_the_event_files_of_a_sweep_show_its_runs(logs):
+    """Both tb/ of the sweep, and in it the folder of one run."""
+    (logs / "tb" / "vanilla bptt s0").mkdir(parents=True)
+    (logs / "tb" / "names.json").write_text("{}")
+    Run(logs / "today").keep_events_in(logs / "tb" / "vanilla bptt s0")
+    for folder, expected in ((logs / "tb", 3), (logs / "tb" / "vanilla bptt s0", 1)):
+        plugin = GatesPlugin(base_plugin.TBContext(logdir=str(folder)))
+        assert plugin.is_active()
+        assert len(plugin.runs.listed()["runs"]) == expected
     assert plugin.runs.table(".", "gates").startswith("sequences,")
 
 
