@@ -11,7 +11,7 @@ from lstmlab.explain.page import Page, words
 from lstmlab.explain.why import beside, forget_gate
 
 LITTLE = 0.01  # less than this is next to nothing
-MOST = 0.99  # more than this is nearly all
+MORE = 1.01  # more than this is more than all
 
 
 def write_answer(page: Page, cell: Any, tables: dict[str, pd.DataFrame], out: Path) -> None:
@@ -52,20 +52,20 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
     mean = f"(mean over {'the ' if cell.units > 1 else ''}{_cells(cell.units)})"
 
     if forget_gate(cell) == "absent":
-        text = (
-            f"{over} {_share(kept)} of a state, {kept:.3g} {mean}, by the carousel's constant 1: "
-            "no gate multiplies the old state. Along the carousel alone it would be 1"
+        return (
+            f"{over} {_share(kept)} {mean}. No gate multiplies the old state: along the carousel, "
+            "whose factor is the constant 1, all of it is kept, and what changes "
+            f"that is added. {_gates_that_change(held)}"
         )
-        return f"{text}. {_gates_that_change(held)}"
     if forget_gate(cell) == "closed":
         return (
-            f"{over} {_share(kept)} of a state, {kept:.3g} {mean}. There is no carousel that would "
+            f"{over} {_share(kept)} {mean}. There is no carousel that would "
             "hold it: the old state is multiplied by 0, and what is left passes through the "
             f"pre-activations. {_gates_that_change(held)}"
         )
 
     text = (
-        f"{over} {_share(kept)} of a state, {kept:.3g} {mean}, and the forget gate decides how "
+        f"{over} {_share(kept)} {mean}, and the forget gate decides how "
         f"much. Along the carousel, where its values multiply, {along:.3g} is left"
     )
     if cell.units > 1:
@@ -89,14 +89,14 @@ def _without_gates(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
     table, lag = tables["jacobians"], tables["memory"]["lag"].iloc[0]
     rows = table[(table["measure"] == "norm") & (table["path"] == "cell_state")]
     there = rows.loc[(rows["lag"] - lag).abs().idxmin()]  # the lag nearest to the mean
-    value = f"|ds_T/ds_t| is {there['value']:.3g} at lag {there['lag']} (largest singular value)"
     why = {
         "absent": "Its carousel multiplies the old state by the constant 1",
         "closed": "It has no carousel that would hold its state, and no gate",
     }[forget_gate(cell)]
     return (
-        f"Over the task's lag, {_steps(tables)}, this network keeps {_share(there['value'])} of a "
-        f"state: {value}. {why}; everything else passes through the pre-activations."
+        f"Over the task's lag, {_steps(tables)}, this network keeps {_share(there['value'])} "
+        f"(|ds_T/ds_t| at lag {there['lag']}, its largest singular value). {why}; everything else "
+        "passes through the pre-activations."
     )
 
 
@@ -106,9 +106,10 @@ def _gates_that_change(rows: pd.DataFrame, other: str = "") -> str:
     row = rows.loc[change.idxmax()]
     if not change.max():
         return f"No {other}gate, held open, closed or at its mean, changes that."
+    changed = moved(row).replace("->", "→")
     return (
-        f"Of the {other}gates, when held, the one that changes it most is {moved(row)}, by what is "
-        "added, not by a factor."
+        f"Of the {other}gates, when held, the one that changes this most is {changed}, through "
+        "what the pre-activations read back."
     )
 
 
@@ -122,10 +123,7 @@ def _cells(units: int) -> str:
 
 
 def _share(kept: float) -> str:
-    """How much a share is, in words."""
+    """How much of a state is kept: a number, with words where it is next to nothing or too much."""
     size = abs(kept)
-    if size < LITTLE:
-        return "next to nothing"
-    if size > 1 / MOST:
-        return "more than all"
-    return "nearly all" if size > MOST else "a part"
+    words_for_it = "next to nothing" if size < LITTLE else "more than all" if size > MORE else ""
+    return f"{words_for_it} of a state, {kept:.3g}" if words_for_it else f"{kept:.3g} of a state"

@@ -48,9 +48,7 @@ def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
     return page
 
 
-def of_run(
-    folder: str | Path, out: str | Path | None = None, progress: bool = False
-) -> Path:
+def of_run(folder: str | Path, out: str | Path | None = None, progress: bool = False) -> Path:
     """Write explain.html, its pictures (PNG) and its tables (csv), all named explain_*.
 
     A run of another version of lstmlab is explained like any other, with one line on stderr. If the
@@ -105,9 +103,7 @@ def _of_run(folder: Path, out: str | Path | None, tell: Callable[[str], None]) -
     return out / PAGE
 
 
-def _explain(
-    page: Page, run: Any, folder: Path, out: Path, tell: Callable[[str], None]
-) -> None:
+def _explain(page: Page, run: Any, folder: Path, out: Path, tell: Callable[[str], None]) -> None:
     """The answer, the measurements and the symbols; or why some of them are missing."""
     from lstmlab.explain.run import not_finite, what_was_run
     from lstmlab.explain.symbols import symbolic

@@ -80,8 +80,10 @@ def write_claims(page: Page, all_of_them: list[Section]) -> None:
     page.paragraph(_counted(said))
     for section in all_of_them:
         for found in section.said:
-            write = page.claim if isinstance(found, Claim) else page.fact
-            write(*found, where=section.heading)
+            if isinstance(found, Claim):
+                page.claim(*found, section.heading)
+            else:
+                page.fact(*found, section.heading)
 
 
 def write_sections(page: Page, all_of_them: list[Section]) -> None:

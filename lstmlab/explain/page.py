@@ -36,6 +36,7 @@ summary { border-bottom: 1px solid #bbb; padding-bottom: .2rem; }
 .claim p { margin: .25rem 0 0; }
 .holds { border-color: #2b7a3d; } .holds .verdict { color: #2b7a3d; }
 .fails { border-color: #b3261e; } .fails .verdict { color: #b3261e; }
+.excused { border-color: #9a6700; } .excused .verdict { color: #9a6700; }
 .verdict { font-variant: small-caps; letter-spacing: .03em; }
 .note { color: #555; font-size: .93rem; }
 img { max-width: 100%; height: auto; }
@@ -243,7 +244,7 @@ def _power(found: re.Match) -> str:
 
 def _measured(where: str) -> str:
     """A link to the measurement under a heading."""
-    return f' <a class="where" href="#{anchor(where)}">measured here</a>' if where else ""
+    return f' <a class="where" href="#{anchor(where)}">measurement</a>' if where else ""
 
 
 def _shown(piece: Any) -> str:

@@ -14,7 +14,8 @@ from lstmlab.explain.page import words
 from lstmlab.files import whole
 
 FLOOR = -40  # log10 below which a curve is cut off, and 0 is drawn
-MARGIN = 0.05  # of the axis, above and below its whole powers of ten
+NEAR = 0.1  # log10: as near as this to a power of ten, a curve needs no further decade
+MARGIN = 0.05  # of the axis, beyond its whole powers of ten; at least NEAR
 SIZE = (8, 3.2)  # inches
 # held: its sign
 SIGNS = {"closed": "s", "mean": "D", "open": "o"}
@@ -51,7 +52,7 @@ def answer(
         textcoords="offset points", ha="right", va="top", fontsize="small", color="0.4",
     )  # fmt: skip
     left.set(xlabel="lag: steps before the last target", title="What is kept")
-    left.legend(loc="lower left", fontsize="small")
+    left.legend(loc="best", fontsize="small")
     if held is not None:
         _draw_held(right[0], held)
         right[0].set(title="With one gate held over the lag", xlabel="kept, mean over cells")
@@ -74,7 +75,9 @@ def _draw_held(axes: Any, held: pd.DataFrame) -> None:
         rows = kept[kept["value"] == value]
         across = [place(size) for size in rows["kept"]]
         along = [gates.index(gate) for gate in rows["gate"]]
-        axes.plot(across, along, sign, fillstyle="none", markersize=8, label=_held(value), clip_on=False)
+        axes.plot(
+            across, along, sign, fillstyle="none", markersize=8, label=_held(value), clip_on=False
+        )
     for row in kept[kept["kept"] <= 10.0**low].to_dict("records"):
         axes.annotate(
             "0" if row["kept"] == 0 else "less", (low, gates.index(row["gate"])), (7, 0),
@@ -85,7 +88,9 @@ def _draw_held(axes: Any, held: pd.DataFrame) -> None:
     axes.set_ylim(len(gates) - 0.5, -0.5)
     axes.grid(alpha=0.3)
     figure = axes.figure
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=4, fontsize="small")
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower right", ncols=4, fontsize="small"
+    )
 
 
 def _held(value: str) -> str:
@@ -168,9 +173,12 @@ def _draw(axes: Any, rows: pd.DataFrame, names: dict[str, str]) -> None:
 
 
 def decades(log10s: Any) -> tuple[int, int]:
-    """Return the whole powers of ten around numbers, one or more apart: of 1, the lower decade."""
-    low, high = math.floor(min(log10s)), math.ceil(max(log10s))
-    return (low - 1, high) if low == high else (low, high)
+    """Return the whole powers of ten around numbers, one or more apart: of 1, the decade below.
+
+    A number may lie outside them by NEAR.
+    """
+    low, high = math.floor(min(log10s) + NEAR), math.ceil(max(log10s) - NEAR)
+    return (low - 1, low) if low >= high else (low, high)
 
 
 def _powers(axes: Any, axis: Any, low: int, high: int) -> None:
@@ -180,6 +188,6 @@ def _powers(axes: Any, axis: Any, low: int, high: int) -> None:
     if high - low <= 4:  # as on a logarithmic axis
         between = [k + math.log10(digit) for k in range(low, high) for digit in range(2, 10)]
         axis.set_minor_locator(FixedLocator(between))
-    wider = MARGIN * (high - low)
+    wider = max(MARGIN * (high - low), 1.2 * NEAR)
     limits = axes.set_ylim if axis is axes.yaxis else axes.set_xlim
     limits(low - wider, high + wider)

@@ -9,8 +9,8 @@ from lstmlab.explain.page import Formula, Page
 THEOREMS = {
     2: (
         "the bound of 1991",
-        r"Every entry of the back flow is in magnitude at most $(f'_{\mathrm{max}} \lVert R \rVert)^q$, "
-        r"and the sum of the magnitudes over all $n$ units $u$ at most "
+        r"Every entry of the back flow is in magnitude at most "
+        r"$(f'_{\mathrm{max}} \lVert R \rVert)^q$, and the sum of the magnitudes over all $n$ units $u$ at most "
         r"$n (f'_{\mathrm{max}} \lVert R \rVert)^q$.",
     ),
     8: (
