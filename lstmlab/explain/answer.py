@@ -8,7 +8,7 @@ import pandas as pd
 from lstmlab.explain import pictures
 from lstmlab.explain.held import moved, row_of
 from lstmlab.explain.page import Page, words
-from lstmlab.explain.why import beside, forget_gate
+from lstmlab.explain.why import beside, forget_gate, of_held
 
 LITTLE = 0.01  # less than this is next to nothing
 MORE = 1.01  # more than this is more than all
@@ -54,8 +54,8 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
     if forget_gate(cell) == "absent":
         return (
             f"{over} {_share(kept)} {mean}. No gate multiplies the old state: along the carousel, "
-            "whose factor is the constant 1, all of it is kept, and what changes "
-            f"that is added. {_gates_that_change(held)}"
+            "whose factor is the constant 1, all of it is kept; what is added makes the "
+            f"difference. {_gates_that_change(held)}"
         )
     if forget_gate(cell) == "closed":
         return (
@@ -64,9 +64,11 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
             f"pre-activations. {_gates_that_change(held)}"
         )
 
+    # of a ratio, the forget gate decides nothing by itself
+    decides = "" if cell.normaliser == "state" else ", and the forget gate decides how much"
     text = (
-        f"{over} {_share(kept)} {mean}, and the forget gate decides how "
-        f"much. Along the carousel, where its values multiply, {along:.3g} is left"
+        f"{over} {_share(kept)} {mean}{decides}. Along the carousel, where the values of the "
+        f"forget gate multiply, {along:.3g} is left"
     )
     if cell.units > 1:
         by_cell = tables["memory"]["retention_over_lag"]
@@ -79,7 +81,9 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
     others = held[held["gate"] != "forget_gate"]
     if len(others):
         text += _gates_that_change(others, "other ")
-    if together := " and ".join(f"the {words(gate)}" for gate in beside(cell)):
+    if cell.normaliser == "state":
+        text += f" {of_held(cell)}"
+    elif together := " and ".join(f"the {words(gate)}" for gate in beside(cell)):
         text += f" In this cell the forget gate does not move alone: {together} moves with it."
     return text
 

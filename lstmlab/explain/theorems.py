@@ -10,7 +10,8 @@ THEOREMS = {
     2: (
         "the bound of 1991",
         r"Every entry of the back flow is in magnitude at most "
-        r"$(f'_{\mathrm{max}} \lVert R \rVert)^q$, and the sum of the magnitudes over all $n$ units $u$ at most "
+        r"$(f'_{\mathrm{max}} \lVert R \rVert)^q$, and the sum of the magnitudes "
+        r"over all $n$ units $u$ at most "
         r"$n (f'_{\mathrm{max}} \lVert R \rVert)^q$.",
     ),
     8: (
