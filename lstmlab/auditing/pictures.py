@@ -57,7 +57,7 @@ def flow(table: pd.DataFrame) -> bytes:
     """Draw the error flow against lag, by path."""
     rows = table[table["norm"] > 0].rename(columns={"path": "kind"})
     rows = rows.assign(value=np.log10(rows["norm"].astype("float64")))
-    figure = drawn(rows, FLOW, "log10 of the norm")
+    figure = drawn(rows, FLOW, "norm")
     return _png(figure, None)
 
 

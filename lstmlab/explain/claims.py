@@ -21,11 +21,14 @@ class Claim(NamedTuple):
     text: what is claimed.
     holds: whether the numbers confirm it.
     numbers: those numbers, with their units.
+    excuse: why it is no fault of the network or of lstmlab if it does not hold; '' where it would
+        be one.
     """
 
     text: str
     holds: bool
     numbers: str
+    excuse: str = ""
 
 
 class Fact(NamedTuple):
@@ -63,9 +66,9 @@ def scales(difference: float, steps: int, forget_gate: str) -> Claim:
         forget_gate: See above.
     """
     texts = {
-        "a gate": "only the forget gate multiplies the old state.",
-        "absent": "no gate multiplies the old state: its factor is 1.",
-        "closed": "nothing is left of the old state.",
+        "a gate": "only the forget gate multiplies the old state (Theorem 8).",
+        "absent": "no gate multiplies the old state: its factor is 1 (Theorem 8).",
+        "closed": "nothing is left of the old state (Theorem 8).",
     }
     what = "the derivative of the new state with respect to the old one differs from it by at most"
     return Claim(
@@ -95,12 +98,15 @@ def one_step(terms: pd.DataFrame) -> Claim:
             "Every path from the old state to the new one passes through a pre-activation.",
             bool((others["norm"] > 0).any()),
             f"the strongest, {path}: norm {norm:.3g} (mean over steps, no unit)",
+            "all of these weights or slopes are 0, so that this network passes nothing on.",
         )
     return Claim(
         "Within one step, the carousel carries more than any term added through a pre-activation.",
         bool(along > norm),
         f"carousel: norm {along:.3g}; the strongest other, {path}: {norm:.3g} (largest singular "
         "value, mean over steps, no unit)",
+        "nothing bounds the recurrent weights, and training may make them as large as the task "
+        "needs. How much arrives over many steps is another question, answered below.",
     )
 
 
@@ -128,6 +134,8 @@ def retention(jacobians: pd.DataFrame) -> Claim:
             "below 1.",
             bool(measured[end] < 0),
             f"|ds_T/ds_t| at lag {end} steps: {_power(measured[end])} (no unit)",
+            "without a carousel derivatives may also grow, if the recurrent weights are large "
+            "enough; nothing holds them at 1 either.",
         )
 
     apart = _apart(measured, product).abs()
@@ -140,7 +148,16 @@ def retention(jacobians: pd.DataFrame) -> Claim:
         not len(beyond),
         f"{until}furthest apart at lag {worst} steps: predicted {_power(product[worst])}, measured "
         f"{_power(measured[worst])} (no unit)",
+        f"the product counts the carousel alone. {_rest(measured[worst], product[worst])}",
     )
+
+
+def _rest(measured: float, product: float) -> str:
+    """What the derivative has beside the product, in words, from their log10."""
+    paths = "the paths through the pre-activations, N_t and the detours of Theorem 10"
+    if measured > product:
+        return f"The measured derivative is larger: the rest arrives by {paths}."
+    return f"The measured derivative is smaller: {paths} cancel a part of it."
 
 
 def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
@@ -165,7 +182,16 @@ def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
         "Over the longest lag, more of the error arrives along the carousel than through the "
         "pre-activations."
     )
-    return Claim(text, bool(carousel > nets), numbers)
+    return Claim(
+        text,
+        bool(carousel > nets),
+        numbers,
+        "both paths carry error, and training may use either. Where the forget gates close, the "
+        "pre-activations carry what is left."
+        if forget_gate == "a gate"
+        else "the carousel carries its share unchanged all the same; the recurrent weights add a "
+        "second and larger one.",
+    )
 
 
 def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
@@ -196,6 +222,8 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
         "Along the carousel at least one cell keeps its derivative: 1 over every lag.",
         bool(kept.abs().max() <= np.log10(1 + ROUNDING)),
         f"largest product of forget gates at lag {end} steps: {_power(kept[end])} (no unit)",
+        "a forget gate is there to forget, and a logistic one never reaches 1. A cell needs to "
+        "keep as much as can still be read, not all of it.",
     )
 
 
@@ -208,7 +236,7 @@ def _under_the_bound(logs: pd.DataFrame) -> Claim:
     follows = "must decay" if factor < 1 else "may grow"
 
     return Claim(
-        "The measured derivative does not exceed the bound of 1991, (f'max |W|_2)^q.",
+        "The measured derivative does not exceed the bound of 1991, (f'max |W|_2)^q (Theorem 2).",
         # the rounding of a product of steps grows with their number
         bool((apart <= apart.index * np.log10(1 + ROUNDING)).all()),
         f"f'max |W|_2 = {factor:.3g}, so it {follows}; closest at lag {worst} steps: measured "

@@ -70,13 +70,13 @@ def _jobs(options: argparse.Namespace) -> list[Callable[[], Path]]:
         return [partial(_write_cell, first.removeprefix("cell="), rest, options.out)]
     # the files of all runs have the same names: each run gets a folder of its own in --out
     if options.out is None or len(options.what) == 1:
-        return [partial(of_run, run, options.out) for run in options.what]
+        return [partial(of_run, run, options.out, progress=True) for run in options.what]
     names = [Path(run).resolve().name for run in options.what]
     if len({*names}) < len(names):  # the runs of two sweeps may have the same name
         expected = "runs whose folders have different names, as each gets a folder in --out"
         raise refusal("explain", expected, f"{' '.join(options.what)}")
     return [
-        partial(of_run, run, options.out / name)
+        partial(of_run, run, options.out / name, progress=True)
         for run, name in zip(options.what, names, strict=True)
     ]
 

@@ -5,14 +5,17 @@ What needs TensorFlow or Hydra is imported when a page is made.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from lstmlab import __version__, config
 from lstmlab.errors import refusal
 from lstmlab.explain.page import Page
+from lstmlab.explain.progress import Progress
 from lstmlab.files import check, write
 
 OWNER = "explain"
@@ -31,6 +34,7 @@ def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
     """
     _load()
     from lstmlab.explain.symbols import symbolic
+    from lstmlab.explain.theorems import state
     from lstmlab.symbolic.symbols import check
 
     cell = config.changed("cell", name, settings)
@@ -39,11 +43,12 @@ def of_cell(name: str, settings: Sequence[str] = ()) -> Page:
     page.paragraph(
         f"{cell.units} cells. Typeset from the cell's switches; nothing is measured here."
     )
-    symbolic(page, cell)
+    symbolic(page, cell, contents=True)
+    state(page)
     return page
 
 
-def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
+def of_run(folder: str | Path, out: str | Path | None = None, progress: bool = False) -> Path:
     """Write explain.html, its pictures (PNG) and its tables (csv), all named explain_*.
 
     A run of another version of lstmlab is explained like any other, with one line on stderr. If the
@@ -52,6 +57,7 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     Args:
         folder: The folder of a finished run.
         out: Where to write. Default: into that folder.
+        progress: Whether to show on stderr, where it is a terminal, what is being done.
 
     Returns:
         The path of explain.html.
@@ -74,39 +80,74 @@ def of_run(folder: str | Path, out: str | Path | None = None) -> Path:
     if out is None or Path(out).is_dir():  # before TensorFlow is loaded
         check(Path(folder if out is None else out) / PAGE)
 
+    with Progress(folder.resolve().name, progress) as tell:
+        return _of_run(folder, out, tell)
+
+
+def _of_run(folder: Path, out: str | Path | None, tell: Callable[[str], None]) -> Path:
+    tell("loading TensorFlow")
     _load()
-    from lstmlab.explain.run import title, what_was_run
+    from lstmlab.explain.run import ended, title
     from lstmlab.runs.build import reopen
 
+    tell("opening the run")
     run = reopen(folder)
     _check_version(folder, run.row)
     # only now: for a run that is refused no folder is made
     out = made(Path(folder if out is None else out))
 
-    page = Page(title(run.row))
-    what_was_run(page, run)
-    _explain(page, run, folder, out)
+    page, said = Page(title(run.row)), ended(run.row)
+    page.paragraph(f"{said[0].upper()}{said[1:]}.", note=True)
+    _explain(page, run, folder, out, tell)
     write(out / PAGE, page.text())
     return out / PAGE
 
 
-def _explain(page: Page, run: Any, folder: Path, out: Path) -> None:
-    """The symbols and, with finite weights, the measurements; or why there are none."""
-    from lstmlab.explain.measured import measured
-    from lstmlab.explain.run import not_finite
+def _explain(page: Page, run: Any, folder: Path, out: Path, tell: Callable[[str], None]) -> None:
+    """The answer, the measurements and the symbols; or why some of them are missing."""
+    from lstmlab.explain.run import not_finite, what_was_run
     from lstmlab.explain.symbols import symbolic
+    from lstmlab.explain.theorems import state
+    from lstmlab.symbolic.symbols import check
 
-    broken = not_finite(run.model.weights)
+    cell, broken = run.model.cell, not_finite(run.model.weights)
     try:
-        symbolic(page, run.model.cell, measured=not broken)
+        check(cell)
     except ValueError as error:  # such as a cell that has grown, which has no switches
+        what_was_run(page, run)
         page.paragraph(f"Nothing in symbols, and no gate to measure: {error}", note=True)
         return
     if broken:
         page.paragraph(f"The {broken}: nothing can be measured.", note=True)
         _warn(f"{folder}: the {broken}: nothing can be measured, only symbols are on the page")
-        return
-    measured(page, run.model, run.probe, out)
+        page.contents()
+        what_was_run(page, run)
+        symbolic(page, cell)
+    else:
+        _measured(page, run, out, tell)
+        with page.fold("In symbols: the equations, the derivatives, and which gate forgets"):
+            symbolic(page, cell, measured=True)
+    state(page)
+
+
+def _measured(page: Page, run: Any, out: Path, tell: Callable[[str], None]) -> None:
+    """Everything that is measured: the answer, the contents, the claims, the measurements."""
+    from lstmlab.explain import measured
+    from lstmlab.explain.answer import write_answer
+    from lstmlab.explain.run import what_was_run
+
+    tables = measured.measure(run.model, run.probe, tell)
+    found = measured.measured_terms(run.model, run.probe, tell)
+    tell("drawing and writing")
+    for name, table in {**tables, "terms": found.table}.items():
+        write(out / f"explain_{name}.csv", table.to_csv(index=False))
+
+    write_answer(page, run.model.cell, tables, out)
+    page.contents()
+    sections = measured.sections(run.model.cell, tables, found, out)
+    measured.write_claims(page, sections)
+    what_was_run(page, run)
+    measured.write_sections(page, sections)
 
 
 def made(out: Path) -> Path:
@@ -145,4 +186,4 @@ def _check_version(folder: Path, row: dict) -> None:
 
 
 def _warn(line: str) -> None:
-    print(f"lstmlab-explain: {line}", file=sys.stderr)
+    tqdm.write(f"lstmlab-explain: {line}", file=sys.stderr)  # above the line of the progress

@@ -1,55 +1,196 @@
-"""The sections of a page with measurements: each claim next to the numbers that decide it."""
+"""The measurements of a page: first what is claimed of them, then the numbers that decide it."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from lstmlab.diagnostics import Probe, kinds
-from lstmlab.diagnostics.common.terms import terms
+from lstmlab.diagnostics.common.terms import Measured, terms
 from lstmlab.explain import claims, pictures
 from lstmlab.explain.claims import Claim, Fact
 from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Formula, Page, number, path_in_words, words
 from lstmlab.explain.symbols import multiplied
 from lstmlab.explain.why import forget_gate, of_held
-from lstmlab.files import write
 
-DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions")
+DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions", "memory")
 
 
-def measured(page: Page, model: Any, probe: Probe, out: Path) -> None:
-    """Write each claim next to its measurement, in the order of the argument.
+class Section(NamedTuple):
+    """A measurement.
+
+    heading: over it.
+    said: what is claimed of it.
+    write: writes it to a page, below its heading.
+    """
+
+    heading: str
+    said: list[Claim | Fact]
+    write: Callable[[Page], None]
+
+
+def measure(
+    model: Any, probe: Probe, tell: Callable[[str], None] = lambda what: None
+) -> dict[str, pd.DataFrame]:
+    """Return {name: table} of those DIAGNOSTICS that serve the model.
 
     Args:
-        page: The page.
-        model: A Recurrent with a GatedCell.
+        model: A Recurrent.
         probe: What it is measured on.
-        out: The folder for pictures and tables.
+        tell: Is told what is measured, before it is.
     """
-    tables, found = measure(model, probe), terms(model, probe)
-    for name, table in {**tables, "terms": found.table}.items():
-        write(out / f"explain_{name}.csv", table.to_csv(index=False))
-
-    if "gates" in tables:
-        page.heading("What each gate multiplies, and how far it is open")
-        _gates(page, model.cell, tables["gates"])
-    page.heading("The terms, measured")
-    _terms(page, model.cell, found)
-    _retention(page, tables, out)
-    _flow(page, model.cell, tables, out)
-    _bound(page, model.cell, tables, out)
-    if "interventions" in tables:
-        page.heading("Which gate forgets: each of them held fixed for a while")
-        _interventions(page, model.cell, tables["interventions"])
-
-
-def measure(model: Any, probe: Probe) -> dict[str, pd.DataFrame]:
-    """Return {name: table} of those DIAGNOSTICS that serve the model."""
     known = kinds()
     found = {name: known[name]() for name in DIAGNOSTICS}
-    serving = [name for name in DIAGNOSTICS if found[name].serves(model)]
-    return {name: found[name].measure(model, probe) for name in serving}
+    tables = {}
+    for name in DIAGNOSTICS:
+        if found[name].serves(model):
+            tell(f"measuring {words(name)}")
+            tables[name] = found[name].measure(model, probe)
+    return tables
+
+
+def measured_terms(
+    model: Any, probe: Probe, tell: Callable[[str], None] = lambda what: None
+) -> Measured:
+    """Return the terms of the one-step Jacobian, measured."""
+    tell("measuring the terms of one step")
+    return terms(model, probe)
+
+
+def sections(cell: Any, tables: dict[str, pd.DataFrame], found: Measured, out: Path) -> list:
+    """Return the Sections of a page, in the order of the argument.
+
+    Args:
+        cell: A GatedCell.
+        tables: As `measure` returns them.
+        found: The terms.
+        out: The folder for pictures.
+    """
+    ways = _about_gates, _about_terms, _about_retention, _about_flow, _about_bound, _about_held
+    made = (way(cell, tables, found, out) for way in ways)
+    return [section for section in made if section is not None]
+
+
+def write_claims(page: Page, all_of_them: list[Section]) -> None:
+    """Write what is claimed and whether it holds, each with a link to its measurement."""
+    page.heading("What is claimed, and whether it holds for this network")
+    said = [found for section in all_of_them for found in section.said]
+    page.paragraph(_counted(said))
+    for section in all_of_them:
+        for found in section.said:
+            if isinstance(found, Claim):
+                page.claim(*found, section.heading)
+            else:
+                page.fact(*found, section.heading)
+
+
+def write_sections(page: Page, all_of_them: list[Section]) -> None:
+    """Write the measurements."""
+    for section in all_of_them:
+        page.heading(section.heading)
+        section.write(page)
+
+
+def _counted(said: list[Claim | Fact]) -> str:
+    """How many claims hold, in words."""
+    decided = [found for found in said if isinstance(found, Claim)]
+    failed = [found for found in decided if not found.holds]
+    excused = sum(bool(found.excuse) for found in failed)
+    text = f"{len(decided)} claims are measured: {len(decided) - len(failed)} hold"
+    if failed:
+        text += f", {len(failed)} {'does' if len(failed) == 1 else 'do'} not"
+    if excused:
+        text += ", which is no fault" if excused == len(failed) else f", {excused} without fault"
+    facts = len(said) - len(decided)
+    follow = "follows" if facts == 1 else "follow"
+    return text + (f". {facts} more {follow} from the cell's switches." if facts else ".")
+
+
+# ---- the sections
+
+
+def _about_gates(cell: Any, tables: dict, found: Measured, out: Path) -> Section | None:
+    if "gates" not in tables:
+        return None
+    return Section(
+        "What each gate multiplies, and how far it is open",
+        [],
+        lambda page: _gates(page, cell, tables["gates"]),
+    )
+
+
+def _about_terms(cell: Any, tables: dict, found: Measured, out: Path) -> Section:
+    said: list[Claim | Fact] = [claims.symbols(found.symbols, found.steps)]
+    if found.carousel is not None:
+        said.append(claims.scales(found.carousel, found.steps, forget_gate(cell)))
+    said.append(claims.one_step(found.table))
+    return Section("The terms, measured", said, lambda page: _terms(page, found))
+
+
+def _about_retention(cell: Any, tables: dict, found: Measured, out: Path) -> Section | None:
+    if "jacobians" not in tables:
+        return None
+    table, kind = tables["jacobians"], forget_gate(cell)
+    heading = {
+        "a gate": "The retention product beside the measured derivative",
+        "absent": "The carousel's constant 1 beside the measured derivative",
+        "closed": "The measured derivative, without a carousel",
+    }[kind]
+    return Section(
+        heading,
+        [claims.retention(table)],
+        lambda page: page.picture(
+            pictures.retention(table, kind, out / "explain_jacobians.png"),
+            "How the state at the last target depends on the state this many steps earlier; median "
+            "over the sequences of the probe.",
+        ),
+    )
+
+
+def _about_flow(cell: Any, tables: dict, found: Measured, out: Path) -> Section | None:
+    if "error_flow" not in tables:
+        return None
+    table = tables["error_flow"]
+    return Section(
+        "The error on its way back, by path",
+        [claims.arrives(table, forget_gate(cell))],
+        lambda page: page.picture(
+            pictures.flow(table, out / "explain_error_flow.png"),
+            "How much of the error at the last target arrives this many steps earlier; mean over "
+            "the sequences of the probe.",
+        ),
+    )
+
+
+def _about_bound(cell: Any, tables: dict, found: Measured, out: Path) -> Section | None:
+    kind = forget_gate(cell)
+    said = claims.bounded(tables["bound"], kind) if "bound" in tables else None
+    if said is None:
+        return None
+    is_bounded = "bound_spectral" in set(tables["bound"]["kind"])
+    beside = "bound for the current weights" if is_bounded else "carousel"
+    return Section(
+        "The bound of 1991" if is_bounded else "What the carousel keeps",
+        [said],
+        lambda page: page.picture(
+            pictures.bound(tables["bound"], kind, out / "explain_bound.png"),
+            f"The largest value over the sequences of the probe, beside the {beside}.",
+        ),
+    )
+
+
+def _about_held(cell: Any, tables: dict, found: Measured, out: Path) -> Section | None:
+    if "interventions" not in tables:
+        return None
+    table, kind = tables["interventions"], forget_gate(cell)
+    which = "forgets" if kind == "a gate" else "changes what is kept"
+    return Section(
+        f"Which gate {which}: each of them held fixed for a while",
+        forgets(table, kind),
+        lambda page: _interventions(page, cell, table),
+    )
 
 
 def _gates(page: Page, cell: Any, table: pd.DataFrame) -> None:
@@ -67,12 +208,7 @@ def _gates(page: Page, cell: Any, table: pd.DataFrame) -> None:
     page.table(heads, rows)
 
 
-def _terms(page: Page, cell: Any, found: Any) -> None:
-    page.claim(*claims.symbols(found.symbols, found.steps))
-    if found.carousel is not None:
-        page.claim(*claims.scales(found.carousel, found.steps, forget_gate(cell)))
-    page.claim(*claims.one_step(found.table))
-
+def _terms(page: Page, found: Measured) -> None:
     rows = [
         [
             words(row["value"]),
@@ -94,48 +230,9 @@ def _terms(page: Page, cell: Any, found: Any) -> None:
     )
 
 
-def _retention(page: Page, tables: dict, out: Path) -> None:
-    if "jacobians" not in tables:
-        return
-    page.heading("The retention product beside the measured derivative")
-    _say(page, claims.retention(tables["jacobians"]))
-    page.picture(
-        pictures.retention(tables["jacobians"], out / "explain_jacobians.png"),
-        "How the state at the last target depends on the state this many steps earlier; median "
-        "over the sequences of the probe.",
-    )
-
-
-def _flow(page: Page, cell: Any, tables: dict, out: Path) -> None:
-    if "error_flow" not in tables:
-        return
-    page.heading("The error on its way back, by path")
-    _say(page, claims.arrives(tables["error_flow"], forget_gate(cell)))
-    page.picture(
-        pictures.flow(tables["error_flow"], out / "explain_error_flow.png"),
-        "How much of the error at the last target arrives this many steps earlier; mean over the "
-        "sequences of the probe.",
-    )
-
-
-def _bound(page: Page, cell: Any, tables: dict, out: Path) -> None:
-    said = claims.bounded(tables["bound"], forget_gate(cell)) if "bound" in tables else None
-    if said is None:
-        return
-    page.heading("The bound of 1991, or what the carousel keeps")
-    _say(page, said)
-    page.picture(
-        pictures.bound(tables["bound"], out / "explain_bound.png"),
-        "The largest value over the sequences of the probe, beside the bound for the current "
-        "weights or the carousel.",
-    )
-
-
 def _interventions(page: Page, cell: Any, table: pd.DataFrame) -> None:
     if of_held(cell):
         page.paragraph(of_held(cell))
-    for found in forgets(table, forget_gate(cell)):
-        _say(page, found)
 
     columns = {
         "error": "mean error",
@@ -159,11 +256,3 @@ def _interventions(page: Page, cell: Any, table: pd.DataFrame) -> None:
         "along the carousel only.",
         note=True,
     )
-
-
-def _say(page: Page, found: Claim | Fact) -> None:
-    """A Claim with its verdict, or a Fact without one."""
-    if isinstance(found, Claim):
-        page.claim(*found)
-    else:
-        page.fact(*found)

@@ -22,6 +22,7 @@ def what_was_run(page: Page, run: Any) -> None:
         page: The page.
         run: As lstmlab.runs.build.reopen returns it.
     """
+    page.heading("The run")
     row = run.row
     lines = [["ended", ended(row)], ["weights", f"{row.get('weights') or 0:,}"]]
     if row.get("reason"):

@@ -17,19 +17,29 @@ NAMES = {
 }
 
 
-def symbolic(page: Page, cell: Any, measured: bool = False) -> None:
-    """Write the equations of a cell, its one-step Jacobian, and which gate forgets.
+def symbolic(page: Page, cell: Any, measured: bool = False, contents: bool = False) -> None:
+    """Write which gate forgets, the equations of a cell, and its one-step Jacobian.
 
     Args:
         page: The page.
         cell: A GatedCell.
-        measured: Whether the gates get a table with measurements later on.
+        measured: Whether the gates have a table with measurements elsewhere.
+        contents: Whether a table of contents follows on which gate forgets.
 
     Raises:
         ValueError: The cell is not given in symbols; nothing is written.
     """
     # all before the first heading: of a cell that is refused nothing is written
     lines, meanings, blocks = equations(cell), legend(cell), jacobian(cell)
+    page.heading(title(cell))
+    for pieces in paragraphs(cell):
+        page.paragraph(*pieces)
+    if cell.gates and not measured:
+        rows = [[words(gate), multiplied(cell, gate)] for gate in cell.gates]
+        page.table(["gate", "multiplies"], rows)
+    if contents:
+        page.contents()
+
     page.heading("The equations with these switches")
     page.table(["value", "equation"], [[_value(line.name), Formula(line.latex)] for line in lines])
     page.table(["symbol", "meaning"], [[Formula(sign), text] for sign, text in meanings.items()])
@@ -40,13 +50,6 @@ def symbolic(page: Page, cell: Any, measured: bool = False) -> None:
     for block in blocks.values():
         page.table(["derivative", "terms", "path"], _lines(block))
     _state_to_state(page, cell)
-
-    page.heading(title(cell))
-    for pieces in paragraphs(cell):
-        page.paragraph(*pieces)
-    if cell.gates and not measured:
-        rows = [[words(gate), multiplied(cell, gate)] for gate in cell.gates]
-        page.table(["gate", "multiplies"], rows)
 
 
 def multiplied(cell: Any, gate: str) -> str | Formula:
@@ -76,7 +79,10 @@ def _about_split(cell: Any, derivative: Any) -> str:
         "closed": "The factor e_t is 0",
     }[forget_gate(cell)]
     rest = "N_t is the sum of all other terms" if through else "N_t is 0"
-    return f"This derivative, d, is total: the old state moves{moves}. {first}; {rest}."
+    return (
+        f"This derivative, d, is total: the old state moves{moves}. {first}; {rest}: Theorem 10 "
+        "(a), for this cell."
+    )
 
 
 def _about_steps(cell: Any) -> str:
@@ -92,7 +98,7 @@ def _about_steps(cell: Any) -> str:
         "Over several steps, their product is not the whole: a state also acts on later ones past "
         f"the states in between, through the {listed} that a step hands on. Multiply instead the "
         "matrices of all the partial derivatives above, those of everything that a step hands on: "
-        "Theorem 10 (b) in docs/mathematics.md."
+        "Theorem 10 (b)."
     )
 
 
@@ -101,10 +107,13 @@ def _about_paths(cell: Any) -> list[str]:
     if forget_gate(cell) == "closed":
         paths = "Every one passes through a pre-activation and is added."
     else:
+        factor = {
+            "a gate": "the forget gate as its factor",
+            "absent": "the constant 1 as its factor",
+        }[forget_gate(cell)]
         paths = (
-            "The carousel leads from state to state, with the forget gate as its factor or, "
-            "without one, the factor 1; every other term passes through a pre-activation and is "
-            "added."
+            f"The carousel leads from state to state, with {factor} (Theorem 8); every other term "
+            "passes through a pre-activation and is added."
         )
 
     texts = [

@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from explained import verdicts
+from explained import excuses, verdicts
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lstmlab.diagnostics.common import products
 from lstmlab.explain import claims
 from lstmlab.explain.held import forgets
 from lstmlab.explain.page import Page
-from lstmlab.explain.pictures import drawn
+from lstmlab.explain.pictures import CAROUSEL, decades, drawn
 
 LAGS = list(range(4))
 
@@ -141,6 +142,45 @@ def test_a_claim_that_does_not_hold_is_printed_as_not_holding(name):
         assert re.search(r"\d", numbers)
 
 
+NOBODYS = {"symbols", "scales", "bounded", "added"}  # would be faults of the symbols, or of lstmlab
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_a_claim_that_does_not_hold_says_why_where_that_is_no_fault(name):
+    of, good, bad = MADE_UP[name]
+    page = Page("made up")
+    page.claim(*of(*good))
+    assert excuses(page.text()) == {}
+    assert "No fault" not in page.text()
+    claim = of(*bad)
+    page.claim(*claim)
+    [why] = excuses(page.text()).values()
+    assert why == claim.excuse
+    assert bool(why) == (name not in NOBODYS)
+    assert "forget gate" not in why or bad[-1] != "absent"
+
+
+def test_the_excuse_follows_the_numbers():
+    larger, smaller = (
+        claims.retention(curves("path", cell_state=measured, carousel=[0, -1, -2, -2]))
+        for measured in ([0, -1, -1, -1], [0, -1, -2, -3])
+    )
+    assert "is larger: the rest arrives by the paths" in larger.excuse
+    assert "is smaller: the paths" in smaller.excuse
+    tiny, large = (
+        forgets(held(forget_gate__closed=(left, 0.0), input_gate__open=(left / 2, 0.5)), "a gate")
+        for left in (1e-9, 0.3)
+    )
+    assert "next to nothing is left either way, 1e-09 and 5e-10" in tiny[2].excuse
+    assert "Theorem 10 (b)" in large[2].excuse
+    erased = {
+        kind: forgets(held(0.9, 1.0, input_gate__closed=(0.7, 1.0)), kind)[1].excuse
+        for kind in ("absent", "closed")
+    }
+    assert "Theorem 12" in erased["absent"]
+    assert "Theorem 12" not in erased["closed"]
+
+
 def test_numbers_of_made_up_claims():
     assert (
         "predicted 0.000398, measured 0.001" in claims.retention(MADE_UP["retention"][2][0]).numbers
@@ -228,10 +268,36 @@ def test_what_follows_from_the_switches_is_a_fact():
 
 
 @pytest.mark.parametrize(
-    ("values", "span"), [([0, -0.005, -0.01, -0.013], 1.0), ([0, -1, -2, -3], 3.3)]
+    ("values", "powers"),
+    [
+        ([0, -0.005, -0.01, -0.013], [-1, 0]),
+        ([0, 0.013, 0.02, 0.04], [-1, 0]),
+        ([0, 0.2, 0.3, 0.4], [0, 1]),
+        ([0, -1, -2, -3], [-3, -2, -1, 0]),
+        ([0, 200, 400, 700], [0, 150, 300, 450, 600]),
+    ],
 )
-def test_the_axis_of_a_picture_shows_a_decade_or_more(values, span):
-    rows = curves("kind", log10_norm=values)
-    low, high = drawn(rows, {"log10_norm": "measured"}, "log10").axes[0].get_ylim()
-    assert high - low == pytest.approx(span)
+def test_the_axis_of_a_picture_has_plain_powers_of_ten(values, powers):
+    """Two or more of them: beside one alone a curve has no size."""
+    figure = drawn(curves("kind", log10_norm=values), {"log10_norm": "measured"}, "norm")
+    FigureCanvasAgg(figure).draw()
+    [axes] = figure.axes
+    low, high = axes.get_ylim()
     assert low <= min(values) <= max(values) <= high
+    shown = {
+        place: label.get_text()
+        for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+        if low <= place <= high
+    }
+    assert {place: shown[place] for place in powers} == {k: f"$10^{{{k}}}$" for k in powers}
+    assert all(re.fullmatch(r"\$10\^\{-?\d+\}\$", text) for text in shown.values())
+    assert "log10" not in axes.get_ylabel()
+
+
+def test_decades_of_nothing_but_ones_are_two_powers():
+    assert decades([0.0]) == (-1, 0)
+    assert decades([-2.5, 0.0]) == (-3, 0)
+
+
+def test_pictures_name_a_forget_gate_only_where_there_is_one():
+    assert [kind for kind, name in CAROUSEL.items() if "forget" in name] == ["a gate"]

@@ -1,12 +1,15 @@
 """The command `lstmlab-explain`: what it writes, and what it refuses."""
 
+import io
 import re
 
 import pytest
 
 from lstmlab import explain, variant
 from lstmlab.explain import command
+from lstmlab.explain.measured import DIAGNOSTICS
 from lstmlab.explain.page import Formula
+from lstmlab.explain.progress import PARTS, Progress
 from lstmlab.symbolic.equations import equations
 
 
@@ -119,7 +122,8 @@ def test_a_run_without_weights_and_one_of_another_version(tmp_path, capsys):
 
 
 def test_other_runs_are_written_when_one_cannot_be(tmp_path, monkeypatch, capsys):
-    def of_run(folder, out):
+    def of_run(folder, out, progress):
+        assert progress
         if "nowhere" in folder:
             raise ValueError(f"no {folder}")
         return f"{folder} in {out}"
@@ -139,7 +143,7 @@ def test_other_runs_are_written_when_one_cannot_be(tmp_path, monkeypatch, capsys
 
 def test_runs_of_the_same_name_do_not_overwrite_one_another(tmp_path, monkeypatch, capsys):
     made = []
-    monkeypatch.setattr(command, "of_run", lambda folder, out: made.append(out))
+    monkeypatch.setattr(command, "of_run", lambda folder, out, progress: made.append(out))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(SystemExit, match=r"^lstmlab-explain: explain: expected runs .* a/0 b/0$"):
@@ -147,3 +151,32 @@ def test_runs_of_the_same_name_do_not_overwrite_one_another(tmp_path, monkeypatc
     assert not made
     explain.main([".", "../b", "--out", "out"])
     assert [str(path) for path in made] == ["out/here", "out/b"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_is_shown_what_is_done(monkeypatch):
+    for stream, said in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        with Progress("run-0") as tell:
+            for part in ("loading TensorFlow", "measuring jacobians"):
+                tell(part)
+        assert ("run-0: loading TensorFlow" in stream.getvalue()) is said
+        assert ("run-0: measuring jacobians" in stream.getvalue()) is said
+        # the line goes when the page is written
+        assert stream.getvalue().endswith("\r") is said
+    monkeypatch.setattr("sys.stderr", hidden := Terminal())
+    with Progress("run-0", shown=False) as tell:
+        tell("measuring")
+    assert hidden.getvalue() == ""
+
+
+def test_parts_are_counted_up_to_the_end(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Progress("run-0") as tell:
+        counts = [tell(f"{k}") or tell.bar.n for k in range(PARTS + 2)]
+    assert counts == [*range(PARTS), PARTS, PARTS]
+    assert len(DIAGNOSTICS) + 4 == PARTS  # TensorFlow, the run, the terms, drawing

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from composed import NO_DIAGNOSTICS, SMALL
-from explained import Tags, facts, small, verdicts
+from explained import Tags, excuses, facts, plain, small, verdicts
 from omegaconf import OmegaConf
 
 from lstmlab import __version__, explain, variant
 from lstmlab.cells import CascadeCell
 from lstmlab.config import compose as composed
 from lstmlab.diagnostics import Probe
+from lstmlab.explain.answer import in_words
 from lstmlab.explain.measured import measure
-from lstmlab.explain.page import Formula, Page, number, path_in_words
+from lstmlab.explain.page import Formula, Page, number, path_in_words, powers
+from lstmlab.explain.progress import Progress
 from lstmlab.explain.run import what_was_run
 from lstmlab.learners import BPTT, SequenceChunker
 from lstmlab.runs import build, train
@@ -31,7 +33,7 @@ PLAIN = (
     "learner=bptt",
 )
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
-TABLES = ("gates", "jacobians", "error_flow", "bound", "interventions", "terms")
+TABLES = ("gates", "jacobians", "error_flow", "bound", "interventions", "memory", "terms")
 
 
 def finished(folder, *overrides: str):
@@ -76,6 +78,8 @@ def test_the_page_is_whole_and_asks_for_nothing(explained):
     assert {"html", "head", "title", "body", "math", "table", "img"} <= tags.names
     assert not tags.names & {"script", "link", "iframe", "object", "form"}
     assert all(source.startswith("data:image/png;base64,") for source in tags.sources)
+    assert len(tags.places) == len({*tags.places})
+    assert {*tags.within} <= {*tags.places}
     assert set(re.findall(r'https?://[^"\s<>]*', text)) == {NAMESPACE}
     assert not re.findall(r"@import|url\(", text)
     assert str(folder) not in text
@@ -87,6 +91,7 @@ def test_pictures_stand_beside_the_page_and_in_it(explained):
     folder, text, *_ = explained
     pictures = sorted(folder.glob("explain_*.png"))
     assert [path.name for path in pictures] == [
+        "explain_answer.png",
         "explain_bound.png",
         "explain_error_flow.png",
         "explain_jacobians.png",
@@ -107,10 +112,10 @@ def test_tables_are_those_of_the_diagnostics(explained):
             pd.read_csv(folder / f"explain_{name}.csv"), table, check_dtype=False, rtol=1e-5
         )
     for row in tables["gates"].to_dict("records") if "gates" in tables else ():
-        assert f'<td class="number">{number(row["mean"])}</td>' in text
+        assert f'<td class="number">{powers(number(row["mean"]))}</td>' in text
     for row in tables["interventions"].to_dict("records") if "interventions" in tables else ():
         for what in ("error", "recalled", "retention", "retention_carousel"):
-            assert f'<td class="number">{number(row[f"{what}_after"])}</td>' in text
+            assert f'<td class="number">{powers(number(row[f"{what}_after"]))}</td>' in text
 
 
 def test_verdicts_follow_from_the_tables(explained):
@@ -145,6 +150,130 @@ def test_verdicts_follow_from_the_tables(explained):
         ratio = lags["cell_state"] / lags["carousel"]
         assert holds == bool(((ratio < 2) & (ratio > 0.5)).all())
         assert f"measured {lags['cell_state'][np.log(ratio).abs().idxmax()]:.3g}" in numbers
+
+
+def test_the_order_of_the_page(explained):
+    """The answer and its picture, the contents, the claims, the measurements; symbols folded."""
+    _, text, _, tables = explained
+    marks = (
+        '<p class="answer">',
+        "<figure>",
+        "<nav>",
+        "</nav>",
+        ">What is claimed, and whether it holds for this network</h2>",
+        '<div class="claim',
+        ">The run</h2>",
+        ">The terms, measured</h2>",
+        ">The error on its way back, by path</h2>",
+        "<details",
+        ">The equations with these switches</h2>",
+        "</details>",
+        ">The theorems named here</h2>",
+    )
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert text.count("<figure>", 0, text.index("<nav>")) == 1
+    assert '<div class="claim' not in text[text.index(">The run</h2>") :]
+    assert "<details open" not in text
+    # every heading of a measurement is reached from the contents
+    contents = re.findall(r'<a href="#([^"]*)">', text[places[2] : places[3]])
+    shown = text[places[3] : places[9]] + text[places[11] :]
+    assert [*re.findall(r'<h2 id="([^"]*)"', shown)] == [
+        place for place in contents if not place.startswith("in-symbols")
+    ]
+    assert ("interventions" in tables) == ("held-fixed-for-a-while" in " ".join(contents))
+
+
+def test_the_answer_has_the_numbers_of_the_tables(explained):
+    _, text, run, tables = explained
+    [answer] = map(plain, re.findall(r'<p class="answer">(.*?)</p>', text, re.DOTALL))
+    lag = tables["memory"]["lag"][0]
+    assert answer.startswith(f"Over the task's lag, {lag:.4g} steps, this network keeps ")
+    if "interventions" not in tables:
+        norms = tables["jacobians"].query("path == 'cell_state' and measure == 'norm'")
+        there = norms.iloc[(norms["lag"] - lag).abs().argmin()]
+        assert f"{there['value']:.3g} (|ds_T/ds_t| at lag {there['lag']}" in answer
+        assert "no carousel that would hold its state" in answer
+        return
+    held = tables["interventions"].set_index(["gate", "value"])
+    assert f"{held['retention_before'].iloc[0]:.3g}" in answer
+    if run.model.cell.forget_gate is None:
+        assert "No gate multiplies the old state" in answer
+        assert "forget" not in answer
+        return
+    assert f"multiply, {held['retention_carousel_before'].iloc[0]:.3g} is left" in answer
+    closed, opened = (
+        held.loc[("forget_gate", end), "retention_after"] for end in ("closed", "open")
+    )
+    assert f"leaves {closed:.3g} of the state over all paths; held open, {opened:.3g}." in answer
+    by_cell = tables["memory"]["retention_over_lag"]
+    assert f"from {by_cell.min():.3g} to {by_cell.max():.3g}" in answer
+
+
+def test_a_page_without_a_forget_gate_speaks_of_the_constant_1(explained):
+    """But for one sentence: the cell does not have one."""
+    _, text, run, _ = explained
+    if run.model.cell.forget_gate is None:
+        said = plain(text).replace("There is no forget gate", "").split(">The theorems named")[0]
+        assert not re.findall(r".{40}forget gate.{20}", said, re.DOTALL)
+        assert "The carousel's constant 1" in said
+        assert "the constant 1 as its factor" in said
+    elif run.model.cell.forget_gate == "closed":
+        assert "product of the forget gates" not in text
+
+
+def test_every_claim_leads_to_its_measurement(explained):
+    _, text, *_ = explained
+    claims, measurements = text.split(">The run</h2>")
+    links = re.findall(r'<a class="where" href="#([^"]*)"', claims)
+    assert len(links) == len(verdicts(text)) + len(facts(text))
+    assert all(f'<h2 id="{place}"' in measurements for place in links)
+
+
+def test_what_fails_without_fault_is_counted(explained):
+    _, text, *_ = explained
+    why = excuses(text)
+    failed = [claim for claim, (holds, _) in verdicts(text).items() if not holds]
+    assert [*why] == failed
+    said = f"{len(verdicts(text))} claims are measured: {len(verdicts(text)) - len(failed)} hold"
+    assert said in text
+    assert ("which is no fault" in text) == (bool(failed) and all(why.values()))
+
+
+def test_it_says_what_it_does_meanwhile(tmp_path, monkeypatch, eager, rng):
+    model, probe = small(rng, variant("vanilla", units=2))
+    reopened(monkeypatch, tmp_path, model, probe)
+    told = []
+    monkeypatch.setattr(Progress, "__call__", lambda self, what: told.append(what))
+    explain.of_run(tmp_path, progress=True)
+    assert told == [
+        "loading TensorFlow",
+        "opening the run",
+        "measuring gates",
+        "measuring jacobians",
+        "measuring error flow",
+        "measuring bound",
+        "measuring interventions",
+        "measuring memory",
+        "measuring the terms of one step",
+        "drawing and writing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("gru", "does not move alone: the input gate moves with it"),
+        ("slstm", "both gates determine what is left"),
+        ("nfg", "whose factor is the constant 1, all of it is kept"),
+        ("minlstm", "does not move alone"),
+    ],
+)
+def test_the_answer_of_other_cells(cell, said, eager, rng):
+    model, probe = small(rng, variant(cell, units=2))
+    answer = in_words(model.cell, measure(model, probe))
+    assert said in answer
+    assert ("the forget gate decides" in answer) == (cell not in ("slstm", "nfg"))
 
 
 def test_what_is_said_of_held_gates_agrees_with_the_table_below_it(explained):

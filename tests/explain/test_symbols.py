@@ -10,8 +10,9 @@ import tensorflow as tf
 from explained import Tags, small
 
 from lstmlab import explain, variant, variants
-from lstmlab.explain.page import Formula, Page
+from lstmlab.explain.page import Formula, Page, powers
 from lstmlab.explain.symbols import symbolic
+from lstmlab.explain.theorems import THEOREMS
 from lstmlab.explain.why import beside, paragraphs
 from lstmlab.symbolic.equations import equations, legend
 from lstmlab.symbolic.jacobian import jacobian
@@ -91,7 +92,7 @@ def test_that_another_gate_forgets_too_is_said_where_one_net_moves_both(name, rn
         words = gate.replace("_", " ")
         assert (f"opening the {words} means forgetting" in text) == (expected.get(gate) is True)
         assert (f"opening the {words} means keeping" in text) == (expected.get(gate) is False)
-    assert ("<h2>Why the forget gate forgets, and no other gate</h2>" in text) == (
+    assert (">Why the forget gate forgets, and no other gate</h2>" in text) == (
         "forget_gate" in cell.gates and not expected
     )
 
@@ -101,8 +102,8 @@ def test_e_and_n_of_theorem_10_are_written_for_every_cell(name):
     """Each term in a row; whether single steps may be multiplied, in words."""
     cell = variant(name)
     text = explain.of_cell(name).text()
-    section = text.split("<h2>How the new state depends on the old one: e_t and N_t</h2>")[1]
-    section = section.split("<h2>")[0]
+    section = text.split(">How the new state depends on the old one: e_t and N_t</h2>")[1]
+    section = section.split("<h2")[0]
     split = r"\frac{d s_t}{d s_{t-1}} = \operatorname{diag}(e_t) + N_t"
     assert section.startswith(f"\n<p>{Formula(split).mathml()}. This derivative, d, is total")
     terms = total_derivative(cell).terms
@@ -119,22 +120,74 @@ def test_e_and_n_of_theorem_10_are_written_for_every_cell(name):
 
 def test_partial_and_total_derivatives_have_signs_of_their_own():
     text = explain.of_cell("vanilla").text()
-    before, after = text.split("How the new state depends on the old one")
+    before, after = text.split(">How the new state depends on the old one: e_t and N_t</h2>")
     assert "&#x02202;" in Formula(r"\partial").mathml()
     assert "are partial" in before
     assert before.count("&#x02202;") == 2 * len(jacobian(variant("vanilla")))
-    assert "&#x02202;" not in after.split("<h2>")[0]
+    assert "&#x02202;" not in after.split("<h2")[0]
 
 
-def test_theorems_that_the_page_of_a_cell_names_are_those_of_the_mathematics():
+def words_of(statement: str) -> list[str]:
+    """The words of a statement between its formulas, line breaks and emphasis aside."""
+    text = " ".join(re.sub(r"\$`?.*?`?\$|```math.*?```", "$", statement, flags=re.DOTALL).split())
+    return [piece.strip(" ,.:") for piece in text.replace("*", "").split("$")]
+
+
+def test_theorems_that_pages_name_are_stated_as_the_mathematics_states_them():
     page = (Path(__file__).parents[2] / "docs" / "mathematics.md").read_text(encoding="utf-8")
     named = set()
     for path in (Path(explain.__file__).parent).glob("*.py"):
-        named |= set(re.findall(r"Theorem \d+(?: \([a-z]\))?", path.read_text(encoding="utf-8")))
-    assert named == {"Theorem 10", "Theorem 10 (b)"}
-    theorem = page.split("**Theorem 10** (the split")[1].split("**Theorem 11**")[0]
-    assert "(b)" in theorem
-    assert "N_t" in theorem
+        named |= set(re.findall(r"Theorem (\d+)", path.read_text(encoding="utf-8")))
+    assert {int(number) for number in named} == {*THEOREMS}
+    for number, (name, statement) in THEOREMS.items():
+        [there] = re.findall(rf"\*\*Theorem {number}\*\* \((.*?)\*Proof", page, re.DOTALL)
+        assert there.startswith(name)
+        known = " ".join(words_of(there))
+        for sentence in words_of(statement):
+            for piece in re.split(r"\(([ab])\) |\. ", sentence):
+                assert (piece or "").strip() in known, (number, piece)
+
+
+@pytest.mark.parametrize("name", variants())
+def test_every_theorem_that_a_page_names_is_a_link_to_its_statement(name):
+    text = explain.of_cell(name).text()
+    tags = Tags(text)
+    assert len(tags.places) == len({*tags.places})
+    assert {*tags.within} <= {*tags.places}
+    assert "theorem-10" in tags.within
+    outside = re.sub(r'<a href="#theorem-\d+">.*?</a>|<b>Theorem \d+</b>', "", text)
+    assert "Theorem" not in outside
+    assert not re.search(r"href=\"(?!#)", text)
+
+
+def test_a_page_of_a_cell_begins_with_the_answer_and_then_its_contents():
+    text = explain.of_cell("vanilla").text()
+    why, contents, first = (
+        text.index(mark)
+        for mark in (">Why the forget gate forgets, and", "<nav>", ">The equations with")
+    )
+    assert why < contents
+    assert contents < text.index("</nav>")
+    assert text.index('href="#the-equations-with-these-switches"') < first
+
+
+def test_formulas_ask_for_a_font_for_mathematics():
+    [fonts] = re.findall(r"^math \{ font-family: (.*?); \}$", Page("made up").text(), re.MULTILINE)
+    assert fonts.split(", ") == [
+        '"Latin Modern Math"',
+        '"STIX Two Math"',
+        '"Cambria Math"',
+        "math",
+    ]
+
+
+def test_a_number_is_shown_with_a_plain_power_of_ten():
+    assert powers("1.2e-07, -3e+12 and 10^-400; 1e-05") == "1.2·10⁻⁷, -3·10¹² and 10⁻⁴⁰⁰; 10⁻⁵"
+    assert powers("0.25, 12, cell1e-3, step 3") == "0.25, 12, cell1e-3, step 3"
+    page = Page("made up")
+    page.table(["value"], [["1.5e-09"], ["0.2"]])
+    assert page.text().count('class="number"') == 3  # still numbers, aligned to the right
+    assert "1.5·10⁻⁹" in page.text()
 
 
 def test_what_is_said_of_cells_without_a_gate_before_the_state():

@@ -1,0 +1,133 @@
+"""The answer at the top of a page: what a network keeps over the task's lag, and by which gate."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lstmlab.explain import pictures
+from lstmlab.explain.held import moved, row_of
+from lstmlab.explain.page import Page, words
+from lstmlab.explain.why import beside, forget_gate, of_held
+
+LITTLE = 0.01  # less than this is next to nothing
+MORE = 1.01  # more than this is more than all
+
+
+def write_answer(page: Page, cell: Any, tables: dict[str, pd.DataFrame], out: Path) -> None:
+    """Write the answer: one paragraph and one picture.
+
+    Args:
+        page: The page.
+        cell: A GatedCell.
+        tables: As lstmlab.explain.measured.measure returns them.
+        out: The folder for the picture, explain_answer.png.
+    """
+    held, lag = tables.get("interventions"), tables["memory"]["lag"].iloc[0]
+    page.paragraph(in_words(cell, tables), answer=True)
+
+    drawn = "How the state at the last target depends on the state this many steps earlier: the "
+    drawn += "largest singular value, median over sequences."
+    if held is not None:
+        drawn = f"Left: {drawn[0].lower()}{drawn[1:]} Right: what is left at the last of the "
+        drawn += f"held steps, {held['steps'].iloc[0]:.3g} on average, of the state before them."
+    image = pictures.answer(
+        tables["jacobians"], held, lag, forget_gate(cell), out / "explain_answer.png"
+    )
+    page.picture(image, drawn)
+
+
+def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
+    """Return what is kept, and by which gate, in one paragraph.
+
+    Args:
+        cell: A GatedCell.
+        tables: As lstmlab.explain.measured.measure returns them.
+    """
+    held = tables.get("interventions")
+    if held is None:
+        return _without_gates(cell, tables)
+    along, kept = (held[f"{what}_before"].iloc[0] for what in ("retention_carousel", "retention"))
+    over = f"Over the task's lag, {_steps(tables)}, this network keeps"
+    mean = f"(mean over {'the ' if cell.units > 1 else ''}{_cells(cell.units)})"
+
+    if forget_gate(cell) == "absent":
+        return (
+            f"{over} {_share(kept)} {mean}. No gate multiplies the old state: along the carousel, "
+            "whose factor is the constant 1, all of it is kept; what is added makes the "
+            f"difference. {_gates_that_change(held)}"
+        )
+    if forget_gate(cell) == "closed":
+        return (
+            f"{over} {_share(kept)} {mean}. There is no carousel that would "
+            "hold it: the old state is multiplied by 0, and what is left passes through the "
+            f"pre-activations. {_gates_that_change(held)}"
+        )
+
+    # of a ratio, the forget gate decides nothing by itself
+    decides = "" if cell.normaliser == "state" else ", and the forget gate decides how much"
+    text = (
+        f"{over} {_share(kept)} {mean}{decides}. Along the carousel, where the values of the "
+        f"forget gate multiply, {along:.3g} is left"
+    )
+    if cell.units > 1:
+        by_cell = tables["memory"]["retention_over_lag"]
+        text += f" (from {by_cell.min():.3g} to {by_cell.max():.3g}, cell by cell)"
+    closed, opened = (row_of(held, "forget_gate", value) for value in ("closed", "open"))
+    text += (
+        f". Held closed over the lag, the forget gate leaves {closed['retention_after']:.3g} of "
+        f"the state over all paths; held open, {opened['retention_after']:.3g}. "
+    )
+    others = held[held["gate"] != "forget_gate"]
+    if len(others):
+        text += _gates_that_change(others, "other ")
+    if cell.normaliser == "state":
+        text += f" {of_held(cell)}"
+    elif together := " and ".join(f"the {words(gate)}" for gate in beside(cell)):
+        text += f" In this cell the forget gate does not move alone: {together} moves with it."
+    return text
+
+
+def _without_gates(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
+    """Of a cell with nothing to hold: the derivative at the lag decides."""
+    table, lag = tables["jacobians"], tables["memory"]["lag"].iloc[0]
+    rows = table[(table["measure"] == "norm") & (table["path"] == "cell_state")]
+    there = rows.loc[(rows["lag"] - lag).abs().idxmin()]  # the lag nearest to the mean
+    why = {
+        "absent": "Its carousel multiplies the old state by the constant 1",
+        "closed": "It has no carousel that would hold its state, and no gate",
+    }[forget_gate(cell)]
+    return (
+        f"Over the task's lag, {_steps(tables)}, this network keeps {_share(there['value'])} "
+        f"(|ds_T/ds_t| at lag {there['lag']}, its largest singular value). {why}; everything else "
+        "passes through the pre-activations."
+    )
+
+
+def _gates_that_change(rows: pd.DataFrame, other: str = "") -> str:
+    """The gate that changes most over all paths, in words."""
+    change = (rows["retention_after"] - rows["retention_before"]).abs()
+    row = rows.loc[change.idxmax()]
+    if not change.max():
+        return f"No {other}gate, held open, closed or at its mean, changes that."
+    changed = moved(row).replace("->", "→")
+    return (
+        f"Of the {other}gates, when held, the one that changes this most is {changed}, through "
+        "what the pre-activations read back."
+    )
+
+
+def _steps(tables: dict[str, pd.DataFrame]) -> str:
+    lag = tables["memory"]["lag"].iloc[0]
+    return f"{lag:.4g} step{'' if lag == 1 else 's'}"
+
+
+def _cells(units: int) -> str:
+    return f"{units} cells" if units > 1 else "its one cell"
+
+
+def _share(kept: float) -> str:
+    """How much of a state is kept: a number, with words where it is next to nothing or too much."""
+    size = abs(kept)
+    words_for_it = "next to nothing" if size < LITTLE else "more than all" if size > MORE else ""
+    return f"{words_for_it} of a state, {kept:.3g}" if words_for_it else f"{kept:.3g} of a state"
