@@ -70,9 +70,6 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
         f"{over} {_share(kept)} {mean}{decides}. Along the carousel, where the values of the "
         f"forget gate multiply, {along:.3g} is left"
     )
-    if cell.units > 1:
-        by_cell = tables["memory"]["retention_over_lag"]
-        text += f" (from {by_cell.min():.3g} to {by_cell.max():.3g}, cell by cell)"
     closed, opened = (row_of(held, "forget_gate", value) for value in ("closed", "open"))
     text += (
         f". Held closed over the lag, the forget gate leaves {closed['retention_after']:.3g} of "
