@@ -65,10 +65,11 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
         )
 
     # of a ratio, the forget gate decides nothing by itself
-    decides = "" if cell.normaliser == "state" else ", and the forget gate decides how much"
+    decides = "" if cell.normaliser == "state" else "only the forget gate decides: "
+    whose = "the values of the forget gate" if not decides else "its values"
     text = (
-        f"{over} {_share(kept)} {mean}{decides}. Along the carousel, where the values of the "
-        f"forget gate multiply, {along:.3g} is left"
+        f"{over} {_share(kept)} {mean}. Along the carousel {decides}{whose}, multiplied, leave "
+        f"{along:.3g}"
     )
     if cell.units > 1:
         by_cell = tables["memory"]["retention_over_lag"]
