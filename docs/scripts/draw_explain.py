@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 IMAGE = Path(__file__).parents[1] / "images" / "explain_page.png"
-SIZE = "1000,1290"  # as far as the first claims
+SIZE = "1000,1095"  # as far as the first claim
 TRAINED = [
     "task=adding",
     "task.T=50",
@@ -28,12 +28,11 @@ TRAINED = [
 def main(arguments: list[str]) -> None:
     """Make the page and its picture."""
     with tempfile.TemporaryDirectory() as folder:
-        bin, run = Path(sys.executable).parent, Path(folder) / "run"
-        if arguments:
-            run = Path(arguments[0])
-        else:
-            subprocess.run([bin / "lstmlab", *TRAINED, f"hydra.run.dir={run}"], check=True)
-        subprocess.run([bin / "lstmlab-explain", run, "--out", folder], check=True)
+        programs, run = Path(sys.executable).parent, arguments[0] if arguments else None
+        if run is None:
+            subprocess.run([programs / "lstmlab", *TRAINED, f"outputs={folder}"], check=True)
+            [run] = {path.parent for path in Path(folder).rglob("result.json")}
+        subprocess.run([programs / "lstmlab-explain", run, "--out", folder], check=True)
         shoot(Path(folder) / "explain.html")
 
 

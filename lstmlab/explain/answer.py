@@ -49,7 +49,7 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
         return _without_gates(cell, tables)
     along, kept = (held[f"{what}_before"].iloc[0] for what in ("retention_carousel", "retention"))
     over = f"Over the task's lag, {_steps(tables)}, this network keeps"
-    mean = f"(mean over {'the ' if cell.units > 1 else ''}{_cells(cell.units)})"
+    mean = f"(over all paths, mean over {'the ' if cell.units > 1 else ''}{_cells(cell.units)})"
 
     if forget_gate(cell) == "absent":
         return (
@@ -65,15 +65,16 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
         )
 
     # of a ratio, the forget gate decides nothing by itself
-    decides = "" if cell.normaliser == "state" else ", and the forget gate decides how much"
+    decides = "" if cell.normaliser == "state" else "only the forget gate decides: "
+    whose = "the values of the forget gate" if not decides else "its values"
     text = (
-        f"{over} {_share(kept)} {mean}{decides}. Along the carousel, where the values of the "
-        f"forget gate multiply, {along:.3g} is left"
+        f"{over} {_share(kept)} {mean}. Along the carousel {decides}{whose}, multiplied, leave "
+        f"{along:.3g}"
     )
     closed, opened = (row_of(held, "forget_gate", value) for value in ("closed", "open"))
     text += (
-        f". Held closed over the lag, the forget gate leaves {closed['retention_after']:.3g} of "
-        f"the state over all paths; held open, {opened['retention_after']:.3g}. "
+        f". Held closed over the lag, the forget gate leaves {closed['retention_after']:.3g} "
+        f"of the state over all paths; held open, {opened['retention_after']:.3g}. "
     )
     others = held[held["gate"] != "forget_gate"]
     if len(others):

@@ -201,7 +201,7 @@ def test_the_answer_has_the_numbers_of_the_tables(explained):
         assert "No gate multiplies the old state" in answer
         assert "forget" not in answer
         return
-    assert f"multiply, {held['retention_carousel_before'].iloc[0]:.3g} is left" in answer
+    assert f"multiplied, leave {held['retention_carousel_before'].iloc[0]:.3g}" in answer
     closed, opened = (
         held.loc[("forget_gate", end), "retention_after"] for end in ("closed", "open")
     )
@@ -273,7 +273,7 @@ def test_the_answer_of_other_cells(cell, said, eager, rng):
     model, probe = small(rng, variant(cell, units=2))
     answer = in_words(model.cell, measure(model, probe))
     assert said in answer
-    assert ("the forget gate decides" in answer) == (cell not in ("slstm", "nfg"))
+    assert ("only the forget gate decides" in answer) == (cell not in ("slstm", "nfg"))
 
 
 def test_what_is_said_of_held_gates_agrees_with_the_table_below_it(explained):
