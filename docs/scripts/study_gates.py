@@ -65,6 +65,7 @@ def search(settings: list[str]) -> None:
         for line, more in wider.items():
             tried[line] += more
     keep("search", found)
+    rates = chosen(study.of_part(GATES.trials(), "search"))  # of losses as they are kept
     GATES.list_jobs(command(*line, rates[line]) for line in lines())
 
 

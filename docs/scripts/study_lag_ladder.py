@@ -82,6 +82,7 @@ def search(settings: list[str]) -> None:
         for line, more in due.items():
             tried[line] = tried[line] + more
     keep("search", found)
+    rates = chosen(study.of_part(LADDER.trials(), "search"))  # of losses as they are kept
     LADDER.list_jobs(command(line, rates[line]) for line in lines())
 
 
