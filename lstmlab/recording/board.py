@@ -156,13 +156,13 @@ class Board:
         """Write one image with a band for each name.
 
         Args:
-            tag: The image is written as <tag>/time_by_cell.
+            tag: The image is written as images/<tag>_time_by_cell.
             rows: {name: [cells, T]}, values from 0 (dark) to 1 (bright); time runs from left to
                 right.
             sequences: The step.
             now: Whether it is drawn now. Otherwise it is drawn at the end, if no other follows.
         """
-        self._image(f"{tag}/time_by_cell", partial(_bands, rows), sequences, now)
+        self._image(f"images/{tag}_time_by_cell", partial(_bands, rows), sequences, now)
 
     def against_lag(self, curves: dict[str, tuple], sequences: int, picture: bool = False) -> None:
         """Write curves whose step is the lag: <tag>_before for the first moment of training.
@@ -172,8 +172,8 @@ class Board:
         Args:
             curves: {tag: (lags, values)}.
             sequences: The moment.
-            picture: Whether all moments are also one image, <group>/all_moments, where the group of
-                a tag is what stands before its first /.
+            picture: Whether all moments are also one image, images/<group>_all_moments, where the
+                group of a tag is what stands before its first /.
         """
         first: dict[str, tuple] = {}
         for tag, (lags, values) in curves.items():
@@ -194,7 +194,7 @@ class Board:
             }
             count = max(map(len, shown.values()))
             self._image(
-                f"{group}/all_moments",
+                f"images/{group}_all_moments",
                 partial(_moments, shown),
                 sequences,
                 now=count > 1 and count & (count - 1) == 0,

@@ -124,11 +124,14 @@ def shown(driver, address: str, page: str, expected: list[str]) -> str:
     [
         (
             "timeseries",
-            ["error_flow_log10_against_lag/carousel", "gates_mean", "gates/time_by_cell"],
+            ["error_flow_log10_against_lag/carousel", "gates_mean", "images"],
         ),
         ("scalars", ["training", "gates_mean", "error_flow_log10_against_lag", "memory_half_life"]),
         ("histograms", ["gates_at_events/input_gate", "gates gates"]),
-        ("images", ["gates/time_by_cell", "error_flow_log10_against_lag/all_moments"]),
+        (
+            "images",
+            ["images/gates_time_by_cell", "images/error_flow_log10_against_lag_all_moments"],
+        ),
         ("text", ["config"]),
         ("hparams", ["optimizer.learning_rate", "peepholes", "lstm1997", "vanilla", "test_error"]),
         (
