@@ -75,15 +75,16 @@ def test_the_example_of_the_page_is_found_and_gets_its_csv_and_its_charts(added,
     assert len(table) > 2
 
     board = events(tmp_path / "run" / "tb")
-    written = board.Tensors("custom_scalars__config__")[0].tensor_proto
+    written = board.Tensors("custom_scalars__config__")[-1].tensor_proto
     layout = Layout.FromString(tf.make_ndarray(written).item())
     patterns = [
         chart.multiline.tag[0]
         for chapter in layout.category
         for chart in chapter.chart
-        if (chapter.title, chart.title) in {(one.chapter, one.title) for one in kind.charts}
+        for one in kind.charts
+        if chapter.title == one.chapter and chart.title.startswith(f"{one.title}: ")
     ]
-    assert len(patterns) == len(kind.charts) > 0
+    assert len(patterns) >= len(kind.charts) > 0
     for pattern in patterns:
         assert any(re.match(pattern, tag) for tag in board.Tags()["tensors"]), pattern
 
@@ -112,6 +113,7 @@ def test_a_class_from_elsewhere_brings_its_charts_along(tmp_path):
     assert "6 What else?" not in dict(story())
     board = Board(tmp_path)
     board.layout([Surprise()])
+    board.scalar("surprise/a", 1.0, 0)
     board.close()
     assert any(b"6 What else?" in path.read_bytes() for path in tmp_path.iterdir())
 
@@ -119,7 +121,10 @@ def test_a_class_from_elsewhere_brings_its_charts_along(tmp_path):
 def test_the_story_is_told_in_order():
     told = [(chapter, [chart.title for chart in charts]) for chapter, charts in story()]
     assert [chapter[0] for chapter, _ in told] == ["1", "2", "3", "4", "5"]
-    titles = dict(told)["3 Where does the error go? (against lag)"]
-    assert [title.split(":")[0].split(" of ")[0] for title in titles] == [
-        "error flow", "state to state", "bound",
-    ]  # fmt: skip
+    titles = dict(told)["3 Where does the error go?"]
+    assert titles == [
+        "log10 of error flow against lag",
+        "log10 of state to state against lag",
+        "log10 of the bound of 1991 against lag",
+        "gradient of the weights",
+    ]
