@@ -156,13 +156,13 @@ class Board:
         """Write one image with a band for each name.
 
         Args:
-            tag: The image is written as images/<tag>_time_by_cell.
+            tag: The image is written as time_by_cell/<tag>.
             rows: {name: [cells, T]}, values from 0 (dark) to 1 (bright); time runs from left to
                 right.
             sequences: The step.
             now: Whether it is drawn now. Otherwise it is drawn at the end, if no other follows.
         """
-        self._image(f"images/{tag}_time_by_cell", partial(_bands, rows), sequences, now)
+        self._image(f"time_by_cell/{tag}", partial(_bands, rows), sequences, now)
 
     def against_lag(self, curves: dict[str, tuple], sequences: int, picture: bool = False) -> None:
         """Write curves whose step is the lag: <tag>_before for the first moment of training.
@@ -172,7 +172,7 @@ class Board:
         Args:
             curves: {tag: (lags, values)}.
             sequences: The moment.
-            picture: Whether all moments are also one image, images/<group>_all_moments, where the
+            picture: Whether all moments are also one image, moments/<group>, where the
                 group of a tag is what stands before its first /.
         """
         first: dict[str, tuple] = {}
@@ -194,7 +194,7 @@ class Board:
             }
             count = max(map(len, shown.values()))
             self._image(
-                f"images/{group}_all_moments",
+                f"moments/{group}",
                 partial(_moments, shown),
                 sequences,
                 now=count > 1 and count & (count - 1) == 0,

@@ -210,9 +210,9 @@ def test_all_moments_are_one_image_and_the_last_one_is_of_the_last_step(tmp_path
         board.time_by_cell("gates", {"g": np.full((2, 3), 0.5)}, sequences, now=sequences == 0)
     board.close()
     written = events(tmp_path)
-    assert [one.step for one in written.Tensors("images/flow_all_moments")] == [100, 300, 600]
-    assert [one.step for one in written.Tensors("images/gates_time_by_cell")] == [0, 600]
-    png = tf.make_ndarray(written.Tensors("images/flow_all_moments")[-1].tensor_proto)[2]
+    assert [one.step for one in written.Tensors("moments/flow")] == [100, 300, 600]
+    assert [one.step for one in written.Tensors("time_by_cell/gates")] == [0, 600]
+    png = tf.make_ndarray(written.Tensors("moments/flow")[-1].tensor_proto)[2]
     assert tf.io.decode_png(png).numpy().std() > 10
 
 
@@ -275,9 +275,7 @@ def test_gates_and_gradients_write_their_tables(tmp_path, rng, eager):
         )
     for row in tables[1][tables[1]["net"] == "all"].to_dict("records"):
         assert scalars(written, f"gradient_norm/{row['weight']}") == {700: np.float32(row["norm"])}
-    width, height, png = tf.make_ndarray(
-        written.Tensors("images/gates_time_by_cell")[0].tensor_proto
-    )[:3]
+    width, height, png = tf.make_ndarray(written.Tensors("time_by_cell/gates")[0].tensor_proto)[:3]
     image = tf.io.decode_png(png).numpy()
     assert image.shape == (int(height), int(width), 3)
     assert image.std() > 10

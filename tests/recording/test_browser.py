@@ -124,13 +124,13 @@ def shown(driver, address: str, page: str, expected: list[str]) -> str:
     [
         (
             "timeseries",
-            ["error_flow_log10_against_lag/carousel", "gates_mean", "images"],
+            ["error_flow_log10_against_lag/carousel", "gates_mean", "time_by_cell"],
         ),
         ("scalars", ["training", "gates_mean", "error_flow_log10_against_lag", "memory_half_life"]),
         ("histograms", ["gates_at_events/input_gate", "gates gates"]),
         (
             "images",
-            ["images/gates_time_by_cell", "images/error_flow_log10_against_lag_all_moments"],
+            ["time_by_cell/gates", "moments/error_flow_log10_against_lag"],
         ),
         ("text", ["config"]),
         ("hparams", ["optimizer.learning_rate", "peepholes", "lstm1997", "vanilla", "test_error"]),
