@@ -118,7 +118,6 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "the factor {}, and before it kept {}": lambda: [
             f"{held('vanilla', 'forget_gate', 'retention_carousel_after'):.0f}",
             f"{held('vanilla', 'forget_gate', 'retention_carousel_before'):.1e}"],
-        "the curve after {} sequences": lambda: ["16,000"],  # an example
         "set *Smoothing* to {}": lambda: [0],
         "more than {} runs in the list": lambda: [40],  # of TensorBoard
         "its budget of {} sequences": lambda: [settings().trainer["budget"]],
