@@ -109,7 +109,6 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "beyond lag {}": lambda: [99],
         "Sequences have {} to {} steps":
             lambda: [settings().question.T, settings().question.longest],
-        "the curve after {} sequences": lambda: ["16,000"],  # an example
         "set *Smoothing* to {}": lambda: [0],
         "more than {} runs in the list": lambda: [40],  # of TensorBoard
         "its budget of {} sequences": lambda: [settings().trainer["budget"]],
