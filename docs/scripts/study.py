@@ -29,6 +29,7 @@ __all__ = ["markdown"]
 DOCS = Path(__file__).parents[1]
 MARK = "<!-- made by docs/scripts/study_{}.py: {{}} -->"
 FIRST_OF_SEARCH = 1000  # no seed that is shown is greater
+PARTS = ("search", "grid")
 KEPT = ["seed", "status", "sequences", "sequences_to_solution", "test_loss"]
 
 
@@ -109,6 +110,66 @@ class Study(NamedTuple):
         self.write()
 
 
+class Searched(NamedTuple):
+    """A study in which each line has a learning rate of its own, found by search."""
+
+    study: Study
+    lines: list[tuple]
+    line: list[str]  # the columns that name a line
+    command: Callable[..., str]  # of a line's names and its rate: the settings of a job
+    first: Sequence[float]  # the rates that the search begins with
+    rates: Sequence[float]  # all that it may try
+    budget: int
+
+    def chosen(self, trials: pd.DataFrame | None = None) -> dict[tuple, float]:
+        """The best rate of each line, by these trials of the search or by those in docs/data/."""
+        found = of_part(self.study.trials(), "search") if trials is None else trials
+        return best_rates(found, self.line, self.budget)
+
+    def search(self, settings: list[str]) -> None:
+        """Try rates, more of them until none that is chosen has only one neighbour."""
+        tried = {line: list(self.first) for line in self.lines}
+        while True:
+            listed = [self.command(*line, rate) for line, rates in tried.items() for rate in rates]
+            found = self.study.sweep("search", "trials=8 seed=1000", settings, listed)
+            best = self.chosen(found)
+            wider = {line: beside(best[line], tried[line], self.rates) for line in tried}
+            if not any(wider.values()):
+                break
+            for line, more in wider.items():
+                tried[line] += more
+        self.keep("search", found)
+        best = self.chosen()  # of losses as they are kept, which may be equal where they were not
+        self.study.list_jobs(self.command(*line, best[line]) for line in self.lines)
+
+    def grid(self, settings: list[str]) -> None:
+        """Run the jobs that the experiment lists."""
+        found = self.study.sweep("grid", "trials=16", settings)
+        best = self.chosen()
+        rates = [best[line] for line in self._names(found)]
+        self.keep("grid", found[found["rate"] == rates])  # not those of an earlier search
+
+    def keep(self, part: str, found: pd.DataFrame) -> None:
+        """Put the trials of one part into the data, in place of those that were there."""
+        others = self.study.trials() if self.study.data.exists() else found.iloc[:0]
+        both = pd.concat([others[others["part"] != part], found], ignore_index=True)
+        order = both.assign(
+            part=both["part"].map(PARTS.index), line=[*map(self.lines.index, self._names(both))]
+        )
+        order = order.sort_values(["part", "line", "rate", "seed"])
+        self.study.keep(both.loc[order.index])
+
+    def main(self, arguments: list[str]) -> None:
+        step, settings = (arguments or ["page"])[0], arguments[1:]
+        steps = {"search": self.search, "grid": self.grid, "page": lambda _: self.study.write()}
+        if step not in steps:
+            sys.exit(f"step: {step}, one of {', '.join(steps)}")
+        steps[step](settings)
+
+    def _names(self, trials: pd.DataFrame) -> list[tuple]:
+        return list(trials[self.line].itertuples(index=False, name=None))
+
+
 def kept(rows: pd.DataFrame, **columns: pd.Series) -> pd.DataFrame:
     """A line for each trial: columns of the study's own, then what all studies keep."""
     numbers = {name: pd.to_numeric(rows[name], errors="coerce") for name in KEPT[2:]}
@@ -149,6 +210,11 @@ def interval(stats: dict, middle: str, low: str, high: str) -> str:
 def searched(trials: pd.DataFrame) -> pd.Series:
     """Which trials belong to a search: their seeds begin at 1000."""
     return trials["seed"] >= FIRST_OF_SEARCH
+
+
+def part_of(trials: pd.DataFrame) -> pd.Series:
+    """The part that each trial belongs to, by its seed."""
+    return searched(trials).map(dict(zip((True, False), PARTS, strict=True)))
 
 
 def of_part(trials: pd.DataFrame, part: str) -> pd.DataFrame:

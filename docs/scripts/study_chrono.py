@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import study
-from study import Study, markdown
+from study import Searched, Study, markdown
 
 T = 128
 TASKS = ("adding", "two_sequence")
@@ -32,7 +32,6 @@ STARTS = {
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 FIRST = (0.001, 0.003, 0.01)  # the rates that the search begins with
 BUDGET = 60_000
-SEARCH, GRID = "trials=8 seed=1000", "trials=16"
 COLOURS = ("#444444", "#999999", "#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#cc79a7")
 LINE = ["task", "start"]
 PAIRS = (  # what is compared, on each task
@@ -56,28 +55,6 @@ def command(task: str, start: str, rate: float) -> str:
     return f"task={task} {STARTS[start]} optimizer.learning_rate={rate}"
 
 
-def search(settings: list[str]) -> None:
-    """Try rates, more of them until none that is chosen has only one neighbour."""
-    tried = {line: list(FIRST) for line in lines()}
-    while True:
-        listed = [command(*line, rate) for line, rates in tried.items() for rate in rates]
-        found = CHRONO.sweep("search", SEARCH, settings, listed)
-        rates = chosen(found)
-        wider = {line: study.beside(rates[line], tried[line], RATES) for line in tried}
-        if not any(wider.values()):
-            break
-        for line, more in wider.items():
-            tried[line] += more
-    keep("search", found)
-    rates = chosen(study.of_part(CHRONO.trials(), "search"))  # of losses as they are kept
-    CHRONO.list_jobs(command(*line, rates[line]) for line in lines())
-
-
-def chosen(found: pd.DataFrame) -> dict[tuple, float]:
-    """The rate of each line that the search found best."""
-    return study.best_rates(found, LINE, BUDGET)
-
-
 def told(rows: pd.DataFrame) -> pd.DataFrame:
     """What is kept of result rows."""
     names = [
@@ -99,21 +76,8 @@ def told(rows: pd.DataFrame) -> pd.DataFrame:
         start=[known[name] for name in names],
         rate=rows["optimizer.learning_rate"].astype(float),
     )
-    trials.insert(0, "part", study.searched(trials).map({True: "search", False: "grid"}))
+    trials.insert(0, "part", study.part_of(trials))
     return trials
-
-
-def keep(part: str, found: pd.DataFrame) -> None:
-    """Put the trials of one part into the data, in place of those that were there."""
-    others = CHRONO.trials() if CHRONO.data.exists() else found.iloc[:0]
-    both = pd.concat([others[others["part"] != part], found])
-    places = {
-        "part": both["part"] == "grid",
-        "line": [lines().index(line) for line in both[LINE].itertuples(index=False, name=None)],
-    }
-    both = both.assign(**places | {"_part": both["part"]})
-    both = both.sort_values(["part", "line", "rate", "seed"])
-    CHRONO.keep(both.assign(part=both["_part"])[list(found)])
 
 
 # ---- the page
@@ -179,22 +143,8 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
 
 
 CHRONO = Study("chrono", told, blocks, draw)
-
-
-def main(arguments: list[str]) -> None:
-    step, settings = (arguments or ["page"])[0], arguments[1:]
-    if step == "search":
-        search(settings)
-    elif step == "grid":
-        found = CHRONO.sweep("grid", GRID, settings)
-        rates = chosen(study.of_part(CHRONO.trials(), "search"))
-        listed = [rates[line] for line in found[LINE].itertuples(index=False, name=None)]
-        keep("grid", found[found["rate"] == listed])  # not those of an earlier search
-    elif step == "page":
-        CHRONO.write()
-    else:
-        sys.exit(f"step: {step}, one of search, grid, page")
+SEARCHED = Searched(CHRONO, lines(), LINE, command, FIRST, RATES, BUDGET)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    SEARCHED.main(sys.argv[1:])

@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import study
-from study import Study, markdown
+from study import Searched, Study, markdown
 
 TASKS = ("adding", "temporal_order", "two_sequence")
 CELLS = ("peephole", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "fgr")
@@ -25,7 +25,6 @@ WHOLE = "cell.candidate_activation=tanh cell.output_activation=tanh cell.output_
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FIRST = (0.001, 0.003, 0.01)  # the rates that the search begins with
 BUDGET = 60_000
-SEARCH, GRID = "trials=8 seed=1000", "trials=16"
 COLOURS = {"none": "#444444", "1": "#0072b2", "log T": "#d55e00"}  # of the biases
 LINE = ["task", "cell", "bias"]
 
@@ -52,28 +51,6 @@ def command(task: str, cell: str, bias: str, rate: float) -> str:
     return " ".join([*parts, f"optimizer.learning_rate={rate}"])
 
 
-def search(settings: list[str]) -> None:
-    """Try rates, more of them until none that is chosen has only one neighbour."""
-    tried = {line: list(FIRST) for line in lines()}
-    while True:
-        listed = [command(*line, rate) for line, rates in tried.items() for rate in rates]
-        found = GATES.sweep("search", SEARCH, settings, listed)
-        rates = chosen(found)
-        wider = {line: study.beside(rates[line], tried[line], RATES) for line in tried}
-        if not any(wider.values()):
-            break
-        for line, more in wider.items():
-            tried[line] += more
-    keep("search", found)
-    rates = chosen(study.of_part(GATES.trials(), "search"))  # of losses as they are kept
-    GATES.list_jobs(command(*line, rates[line]) for line in lines())
-
-
-def chosen(found: pd.DataFrame) -> dict[tuple, float]:
-    """The rate of each line that the search found best."""
-    return study.best_rates(found, LINE, BUDGET)
-
-
 def told(rows: pd.DataFrame) -> pd.DataFrame:
     """What is kept of result rows."""
     known = {value: name for name, value in BIASES.items()}
@@ -86,21 +63,8 @@ def told(rows: pd.DataFrame) -> pd.DataFrame:
         bias=biases.map(known).fillna("none"),
         rate=rows["optimizer.learning_rate"].astype(float),
     )
-    trials.insert(0, "part", study.searched(trials).map({True: "search", False: "grid"}))
+    trials.insert(0, "part", study.part_of(trials))
     return trials
-
-
-def keep(part: str, found: pd.DataFrame) -> None:
-    """Put the trials of one part into the data, in place of those that were there."""
-    others = GATES.trials() if GATES.data.exists() else found.iloc[:0]
-    both = pd.concat([others[others["part"] != part], found])
-    order = [both[name].map({n: k for k, n in enumerate(names)}) for name, names in ORDERS.items()]
-    both = both.assign(**{f"_{k}": one for k, one in enumerate(order)})
-    both = both.sort_values([*(f"_{k}" for k in range(len(order))), "rate", "seed"])
-    GATES.keep(both[list(found)])
-
-
-ORDERS = {"part": ("search", "grid"), "task": TASKS, "cell": CELLS, "bias": ("none", *BIASES)}
 
 
 # ---- the page
@@ -165,7 +129,7 @@ def of_bias(compared: pd.DataFrame) -> pd.DataFrame:
 def searched(trials: pd.DataFrame) -> pd.DataFrame:
     """Of each cell and bias the rates that were tried: how many of the trials each solved."""
     found = study.of_part(trials, "search")
-    best, told = chosen(found), []
+    best, told = SEARCHED.chosen(found), []
     for (cell, bias), part in found.groupby(["cell", "bias"], sort=False):
         line = {"cell": cell, "bias": bias}
         for task, of_task in part.groupby("task", sort=False):
@@ -203,22 +167,8 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
 
 
 GATES = Study("gates", told, blocks, draw)
-
-
-def main(arguments: list[str]) -> None:
-    step, settings = (arguments or ["page"])[0], arguments[1:]
-    if step == "search":
-        search(settings)
-    elif step == "grid":
-        found = GATES.sweep("grid", GRID, settings)
-        rates = chosen(study.of_part(GATES.trials(), "search"))
-        listed = [rates[line] for line in found[LINE].itertuples(index=False, name=None)]
-        keep("grid", found[found["rate"] == listed])  # not those of an earlier search
-    elif step == "page":
-        GATES.write()
-    else:
-        sys.exit(f"step: {step}, one of search, grid, page")
+SEARCHED = Searched(GATES, lines(), LINE, command, FIRST, RATES, BUDGET)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    SEARCHED.main(sys.argv[1:])

@@ -12,6 +12,8 @@ from lstmlab.runs.rows import Rows
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "scripts"))
 import study as common  # noqa: E402
+import study_chrono  # noqa: E402
+import study_gates  # noqa: E402
 import study_rules  # noqa: E402
 import study_truncation  # noqa: E402
 
@@ -45,6 +47,54 @@ def test_the_listed_rates_are_the_best_of_the_search(study, names, budget):
     assert found["seed"].min() == 1000
     seeds = trials[trials["part"] == "grid"].groupby(line)["seed"].agg(sorted)
     assert all(one == list(range(16)) for one in seeds)
+
+
+SEARCHED = (study_gates.SEARCHED, study_chrono.SEARCHED)
+by_name = pytest.mark.parametrize("one", SEARCHED, ids=lambda one: one.study.name)
+
+
+@by_name
+def test_the_experiment_lists_the_rates_that_the_search_chose(one):
+    best = one.chosen()
+    experiment = config.settings("experiment", f"study/{one.study.name}")
+    assert experiment["trainer"]["budget"] == one.budget
+    jobs = experiment["hydra"]["sweeper"]["commands"]
+    assert jobs == [one.command(*line, best[line]) for line in one.lines]
+    run = common.of_part(one.study.trials(), "grid").groupby(one.line)["rate"].unique()
+    assert {line: list(found) for line, found in run.items()} == {
+        line: [rate] for line, rate in best.items()
+    }
+
+
+@by_name
+def test_every_line_is_shown_on_seeds_that_the_search_did_not_have(one):
+    seeds = one.study.trials().groupby(["part", *one.line, "rate"])["seed"].agg(list)
+    assert all(found == list(range(1000, 1008)) for found in seeds["search"])
+    assert all(found == list(range(16)) for found in seeds["grid"])
+    assert len(seeds["grid"]) == len(one.lines)
+
+
+@by_name
+def test_a_chosen_rate_that_solves_a_trial_lies_between_two_that_were_tried(one):
+    best = one.chosen()
+    for line, part in common.of_part(one.study.trials(), "search").groupby(one.line):
+        tried = sorted(part["rate"].unique())
+        solved = (part["status"] == "solved").any()
+        assert tried[0] < best[line] < tried[-1] or not solved, line
+
+
+@by_name
+def test_a_part_that_is_kept_replaces_its_own_trials_alone(one, tmp_path, monkeypatch):
+    before = one.study.trials()
+    written = tmp_path / "trials.csv"
+    before.to_csv(written, index=False)
+    monkeypatch.setattr(common.Study, "data", written)
+    grid = common.of_part(before, "grid").sample(frac=1, random_state=0)
+    one.keep("grid", grid.assign(status="failed"))
+    after = one.study.trials()
+    assert list(after["seed"]) == list(before["seed"])
+    assert (after["status"] == "failed").equals(before["part"] == "grid")
+    pd.testing.assert_frame_equal(after.drop(columns="status"), before.drop(columns="status"))
 
 
 def test_the_best_rate_has_few_sequences_then_a_small_loss():
