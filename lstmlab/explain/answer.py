@@ -6,11 +6,10 @@ from typing import Any
 import pandas as pd
 
 from lstmlab.explain import pictures
-from lstmlab.explain.held import moved, row_of
+from lstmlab.explain.held import LITTLE, moved, row_of
 from lstmlab.explain.page import Page, words
 from lstmlab.explain.why import beside, forget_gate, of_held
 
-LITTLE = 0.01  # less than this is next to nothing
 MORE = 1.01  # more than this is more than all
 
 

@@ -24,10 +24,10 @@ class GateTensorBoard(keras.callbacks.Callback):
 
     It measures before the first batch, after the last, and as often as `every` says in between.
     Diagnostics whose own `every` is 'doubling' (in the presets, those whose output is large) are
-    only measured at the 1st, 2nd, 4th, 8th, ... of these. The
-    log folder is one entry in TensorBoard's list of runs; of several recurrent layers each has its
-    name in its tags, as in gates_mean/LAYER/input_gate. If log_dir is full or not writable, or if a
-    diagnostic of a preset fails, training continues, with one line on stderr.
+    only measured at the 1st, 2nd, 4th, 8th, ... of these. The log folder is one entry in
+    TensorBoard's list of runs; of several recurrent layers each has its name in its tags, as in
+    gates_mean/LAYER/input_gate. If log_dir is full or not writable, or if a diagnostic of a preset
+    fails, training continues, with one line on stderr.
 
     Args:
         log_dir: The folder for csv files, whose first column `step` counts optimizer steps, and for

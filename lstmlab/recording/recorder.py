@@ -90,8 +90,8 @@ class Recorder:
                 layer: copy.copy(diagnostic) if layer else diagnostic for layer in served
             }
             if not served:
-                cells = dict.fromkeys(type(net.cell).__name__ for net, _ in found.values())
-                self._leave_out(name, f"cell={', '.join(cells)} does not have what it measures")
+                networks = dict.fromkeys(map(_kind, (net for net, _ in found.values())))
+                self._leave_out(name, f"{'; '.join(networks)} does not have what it measures")
 
     def measure(
         self,
@@ -199,3 +199,9 @@ class Recorder:
                 expected = f"the columns of {path.name}, {header}"
                 raise refusal("Recorder", expected, ", ".join(table.columns))
         append(path, table.to_csv(header=fresh, index=False))
+
+
+def _kind(network: Any) -> str:
+    """The classes of a network's cell and learner."""
+    cell, learner = (type(getattr(network, name)).__name__ for name in ("cell", "learner"))
+    return f"cell={cell} with learner={learner}"

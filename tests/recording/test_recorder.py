@@ -120,7 +120,8 @@ def test_what_serves_no_layer_is_left_out_with_a_line(rng, tmp_path, capsys):
     recorder.start(recurrent(rng, "elman"))
     assert (
         capsys.readouterr().err
-        == "diagnostic.gates: left out, cell=GatedCell does not have what it measures\n"
+        == "diagnostic.gates: left out, cell=GatedCell with learner=BPTT does not have what it "
+        "measures\n"
     )
     assert list(recorder.diagnostics) == ["scale"]
 
