@@ -148,7 +148,9 @@ def clear(folder: Path) -> None:
     # the row first: without it the rest is nobody's, should this be cut off
     with files.writing(folder / ROW):
         (folder / ROW).unlink(missing_ok=True)
-    clear_events(Run(folder).events)
+    events = Run(folder).events
+    if folder.is_relative_to(events.parent.parent):  # those of this run, in its own sweep
+        clear_events(events)
     for path in folder.iterdir():
         with files.writing(path):
             if path.name in FOLDERS and not path.is_symlink():

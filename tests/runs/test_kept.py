@@ -86,11 +86,19 @@ def test_event_files_in_the_folder_of_a_sweep_are_removed_with_the_attempt(tmp_p
         run = kept.begin(job, MADE_FROM, anew=True, events=events)
         assert run.events == events, attempt
         assert not events.exists()
-    events.mkdir()
-    (tmp_path / "other").mkdir()
-    run.keep_events_in(tmp_path / "other")  # no folder that a sweep makes
+
+
+@pytest.mark.parametrize("place", ["other", "elsewhere/tb/vanilla bptt s0"])
+def test_no_folder_is_removed_that_is_not_of_the_sweep_of_a_run(place, tmp_path):
+    sweep, there = tmp_path / "sweep", tmp_path / place
+    job = sweep / "job"
+    job.mkdir(parents=True)
+    there.mkdir(parents=True)
+    run = kept.begin(job, MADE_FROM)
+    run.keep_events_in(there)
+    assert run.events == there
     kept.clear(job)
-    assert (tmp_path / "other").is_dir()
+    assert there.is_dir()
 
 
 def test_a_run_is_finished_when_all_of_its_trials_are(tmp_path):
