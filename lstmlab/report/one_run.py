@@ -36,10 +36,15 @@ def places(folder: Path, files: Iterable[str]) -> list[tuple[str, str]]:
         if (folder / name).exists():
             lines.append(("picture" if name.endswith(".png") else "report", f"{folder}/{name}"))
     if (events := Run(folder).events).exists():
-        # the one of this environment, which need not be on the PATH
-        program = str(short(Path(sys.executable).parent / "tensorboard"))
-        lines.append(("TensorBoard", shlex.join([program, "--logdir", str(short(events))])))
+        lines.append(("TensorBoard", tensorboard(events)))
     return lines
+
+
+def tensorboard(events: Path) -> str:
+    """The command that shows a folder of event files."""
+    # the program of this environment, which need not be on the PATH
+    program = str(short(Path(sys.executable).parent / "tensorboard"))
+    return shlex.join([program, "--logdir", str(short(events))])
 
 
 def picture(folder: str | Path, row: dict | None = None) -> Path | None:

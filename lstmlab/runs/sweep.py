@@ -8,7 +8,6 @@ row is written.
 """
 
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from lstmlab.results import Run  # loads pandas
 
 EXIT_INTERRUPTED = 130
-EVENTS = "tb"  # as lstmlab.results has it, which loads pandas
 STOP = "stop"  # the file that tells all workers of a sweep to stop
 LOG = "sweep.log"  # the lines of the jobs that ended
 led: list["Led"] = []  # the sweeps that this process leads
@@ -198,6 +196,7 @@ class Led:
             RuntimeError: Some jobs did not finish.
         """
         from lstmlab import report, results
+        from lstmlab.report.one_run import tensorboard
         from lstmlab.runs import kept
 
         folder = files.shown(self.folder)
@@ -214,9 +213,8 @@ class Led:
                 run.end_if_running("killed", why)
         told = report.write(folder)
         print(told.splitlines()[-1] if self.brief else told, flush=True)
-        if (self.folder / EVENTS).is_dir() and not self.brief:
-            command = shlex.join(["tensorboard", "--logdir", f"{folder}/{EVENTS}"])
-            files.say(f"TensorBoard: {command}")
+        if (events := self.folder / results.EVENTS).is_dir() and not self.brief:
+            files.say(f"TensorBoard: {tensorboard(events)}")
         if self.last:
             files.say(self.last)
 

@@ -4,9 +4,11 @@ Whole sweeps are in tests/test_app.py.
 """
 
 import os
+import shlex
 import signal
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -203,6 +205,20 @@ def test_the_end_of_a_sweep(run, capsys):
     (run.folder.parent / STOP).touch()
     with pytest.raises(KeyboardInterrupt):
         led.end(None)
+    os.close(led.file)
+
+
+def test_the_end_of_a_sweep_says_how_to_open_its_event_files(run, capsys):
+    led, events = sweep.Led(run.folder.parent), run.folder.parent / "tb"
+    events.mkdir()
+    led.jobs.append(run.folder)
+    with pytest.raises(RuntimeError):
+        led.end(None)
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "TensorBoard" in one]
+    program, option, folder = shlex.split(line.removeprefix("TensorBoard: "))
+    assert (Path(program).name, option) == ("tensorboard", "--logdir")
+    assert Path(program).exists()
+    assert Path(folder).samefile(events)
     os.close(led.file)
 
 
