@@ -88,16 +88,16 @@ RUNS: dict[str, tuple[str, Reader]] = {  # name -> the settings of its command, 
 
 
 def measure(name: str, outputs: Folder) -> dict[str, Any]:
-    """Run the command of that name; what is kept of it, with the seconds of processor time."""
+    """Run the command of that name; what is kept of it.
+
+    Of one that is no sweep also the seconds of processor time: jobs of a sweep are no children.
+    """
     settings, read = RUNS[name]
     before = _seconds()
     program = Path(sys.executable).with_name("lstmlab")
     subprocess.run([program, *shlex.split(settings), f"outputs={outputs}"], check=True)
-    return {
-        "command": f"lstmlab {settings}",
-        "seconds": round(_seconds() - before, 1),
-        **read(outputs),
-    }
+    used = {} if settings.startswith("-m ") else {"seconds": round(_seconds() - before, 1)}
+    return {"command": f"lstmlab {settings}", **used, **read(outputs)}
 
 
 def _seconds() -> float:
