@@ -2,9 +2,12 @@
 
     python docs/scripts/draw_explain.py [RUN]
 
-It trains a network in a folder of its own, or takes the run that is given, and needs chromium.
+It trains a network in a folder of its own, or takes the run that is given, and needs
+chromium, chromedriver and selenium.
 """
 
+import base64
+import io
 import subprocess
 import sys
 import tempfile
@@ -12,8 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
-IMAGE = Path(__file__).parents[1] / "images" / "explain_page.png"
-SIZE = "1000,1095"  # as far as the first claim
+ROOT = Path(__file__).parents[2]
+IMAGE = ROOT / "docs" / "images" / "explain_page.png"
+WIDTH = 1000
 TRAINED = [
     "task=adding",
     "task.T=50",
@@ -23,6 +27,8 @@ TRAINED = [
     "optimizer=adam",
     "trainer.budget=60000",
 ]
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+from browser import headless  # noqa: E402
 
 
 def main(arguments: list[str]) -> None:
@@ -37,11 +43,15 @@ def main(arguments: list[str]) -> None:
 
 
 def shoot(page: Path) -> None:
-    """Save what a browser shows of a page."""
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command += [f"--window-size={SIZE}", f"--screenshot={IMAGE}", page.as_uri()]
-    subprocess.run(command, check=True, capture_output=True)
-    with Image.open(IMAGE) as drawn:
+    """Save what a browser shows of a page, as far as the first claim."""
+    with headless() as driver:
+        driver.set_window_size(WIDTH, 1000)
+        driver.get(page.as_uri())
+        end = "return document.querySelector('.claim').getBoundingClientRect().bottom"
+        clip = {"x": 0, "y": 0, "width": WIDTH, "height": driver.execute_script(end), "scale": 1}
+        asked = {"clip": clip, "captureBeyondViewport": True}
+        found = driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"]
+    with Image.open(io.BytesIO(base64.b64decode(found))) as drawn:
         drawn.convert("P", palette=Image.Palette.ADAPTIVE).save(IMAGE, optimize=True)
 
 

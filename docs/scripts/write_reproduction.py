@@ -171,7 +171,7 @@ def draw_curves(found: pd.DataFrame, bent: pd.DataFrame, path: Path) -> None:
             panel.fill_between(one["sequences"], one["low"], one["high"], color=f"C{k}", alpha=0.2)
         panel.set(yscale="log", xlim=(0, None))
         panel.set_title(f"{experiment}: {len(rows)} row{'s'[: len(rows) > 1]}", fontsize=9)
-        panel.tick_params(labelsize=7)
+        panel.tick_params(labelsize=7, which="both")
         panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 3))
     figure.supxlabel("training sequences", fontsize=9)
     figure.supylabel("mean absolute error: median and quartiles of ten trials", fontsize=9)
