@@ -52,7 +52,7 @@ SAYS: dict[str, dict[str, Numbers]] = {
     "README.md": {
         "The adding problem at T={}": lambda: [settings().question.T],
         "Python {} to {} and its venv module": lambda: python_versions(),
-        "takes about {} seconds of one core": lambda: [round(RUN["seconds"], -1)],
+        "takes about {} seconds of one core": lambda: [5 * round(RUN["seconds"] / 5)],
         "With seed {} it is solved after {} training sequences, with {} of {} test sequences wrong":
             lambda: [settings().seed, RUN["sequences_to_solution"], RUN["test_wrong"],
                      RUN["test_size"]],
@@ -67,7 +67,7 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "runs experiment {} of": lambda: [4],
         "a stream of about {} numbers": lambda: [settings().question.T],
         "at least {} steps after the second mark": lambda: [settings().question.lag],
-        "takes about {} seconds of one core": lambda: [round(RUN["seconds"], -1)],
+        "takes about {} seconds of one core": lambda: [5 * round(RUN["seconds"] / 5)],
         "The network has {} memory cells in {} blocks and {} weights":
             lambda: [settings().cell["units"], blocks_of_cells(), RUN["weights"]],
         "the last {} training sequences have all been answered within {} of the target, with a "
