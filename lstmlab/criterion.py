@@ -73,6 +73,7 @@ class SlidingWindow:
         self.measure = one_of(owner, "criterion.measure", measure, MEASURES)
 
         self.solved_at: int | None = None
+        self.few_wrong_at: int | None = None
         self.recent_wrong: int | None = None
         self._seen = 0
         self._wrongs, self._errors = np.zeros(0), np.zeros(0)
@@ -95,7 +96,8 @@ class SlidingWindow:
             evaluate: Not called.
 
         Returns:
-            Whether the task is solved; `solved_at` is the sequence at which it was, counted from 1.
+            Whether the task is solved; `solved_at` is the sequence at which it was, counted from 1,
+            and `few_wrong_at` that at which few enough were wrong, whatever their error.
         """
         wrongs = np.concatenate([self._wrongs, ~task.correct(y, prediction, w)])
         errors = np.concatenate([self._errors, sequence_errors(y, prediction, w, self.measure)])
@@ -107,8 +109,10 @@ class SlidingWindow:
             bound = np.inf if self.error_below is None else self.error_below * self.sequences
             few_wrong = _window_sums(wrongs, self.sequences) <= self.wrong
             met = few_wrong & (_window_sums(errors, self.sequences) < bound)
+            # window k ends with sequence first + k + `sequences`, counted from 1
+            if few_wrong.any() and self.few_wrong_at is None:
+                self.few_wrong_at = first + int(np.argmax(few_wrong)) + self.sequences
             if met.any():
-                # window k ends with sequence first + k + `sequences`, counted from 1
                 self.solved_at = first + int(np.argmax(met)) + self.sequences
 
         self._wrongs, self._errors = wrongs[-self.sequences :], errors[-self.sequences :]
@@ -162,6 +166,7 @@ class WholeSets:
         self.sets, self.redraw = sets, flag(owner, "criterion.redraw", redraw)
 
         self.solved_at: int | None = None
+        self.few_wrong_at: int | None = None
         self.recent_wrong: int | None = None
         self._seen = self._tried = 0
 
@@ -184,7 +189,8 @@ class WholeSets:
                 `redraw` how often they were tried, from 1 on.
 
         Returns:
-            Whether the task is solved; `solved_at` is how many sequences were trained on by then.
+            Whether the task is solved; `solved_at` is how many sequences were trained on by then,
+            and `few_wrong_at` by when few enough were wrong, whatever their error.
         """
         self._seen, self._tried = self._seen + len(y), self._tried + 1
         wrong, errors = 0, np.zeros(0)
@@ -199,7 +205,10 @@ class WholeSets:
         allowed = self.wrong * len(errors) if isinstance(self.wrong, float) else self.wrong
         small = self.error_below is None or errors.mean() < self.error_below
         self.recent_wrong = wrong
-        if wrong <= allowed and small and self.solved_at is None:
+        few_wrong = wrong <= allowed
+        if few_wrong and self.few_wrong_at is None:
+            self.few_wrong_at = self._seen
+        if few_wrong and small and self.solved_at is None:
             self.solved_at = self._seen
         return self.solved_at is not None
 
@@ -208,6 +217,7 @@ class Budget:
     """Never solved: training uses its whole budget."""
 
     solved_at: int | None = None
+    few_wrong_at: int | None = None
     label = "wrong in the window"
 
     def __init__(self) -> None:

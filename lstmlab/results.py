@@ -44,6 +44,7 @@ def first_row(config: dict, choices: dict[str, str]) -> dict:
         "solved": False,
         "sequences": 0,
         "sequences_to_solution": None,
+        "sequences_to_few_wrong": None,
         "criterion_met_by": None,
         "published_sequences": None,
         "published_solved": None,

@@ -32,7 +32,7 @@ def brute_force(right, errors, length, wrong, below):
 
 def test_sliding_window_against_brute_force():
     rng = np.random.default_rng(3)
-    found = []
+    found, earlier = [], []
     for _ in range(300):
         n, length, wrong = (
             int(rng.integers(1, 120)),
@@ -50,11 +50,15 @@ def test_sliding_window_against_brute_force():
         ]
         expected = brute_force(right, errors, length, wrong, 0.1)
         assert rule.solved_at == expected
+        few_wrong = brute_force(right, errors, length, wrong, np.inf)
+        assert rule.few_wrong_at == few_wrong
+        earlier.append(few_wrong != expected)
         assert answers[-1] is (expected is not None)
         assert answers == sorted(answers), "once solved, always solved"
         assert rule.recent_wrong == (~right[-length:]).sum()
         found.append(expected)
     assert 50 < sum(e is not None for e in found) < 250, "both outcomes must have been met"
+    assert 10 < sum(earlier) < 290, "one clause met before both, and not"
 
 
 def test_sliding_window_keeps_the_first_solution():
@@ -125,6 +129,13 @@ def test_whole_sets_with_bounds(settings, expected):
     assert (
         tries(WholeSets(**settings), {"test": [1, 1, 0, 0]}, {"test": [1, 0, 1, 1]})[0] == expected
     )
+
+
+def test_when_few_enough_were_wrong_is_kept_whatever_their_error():
+    sets = [{"test": [0, 0]}, {"test": [1, 0]}, {"test": [1, 1]}]
+    rule = WholeSets(wrong=1, error_below=0.09)
+    assert tries(rule, *sets)[0] == [False, False, False]
+    assert (rule.solved_at, rule.few_wrong_at) == (None, 14)
 
 
 def test_whole_sets_asks_for_its_sets_and_draws():

@@ -7,7 +7,7 @@ from lstmlab.task import Task
 
 HEADS = (
     "task,experiment,paper,table,method,cell,learner,rate,where,departure,departs,weights,trials,"
-    "solved,sequences,lowest,highest,unit,test_wrong,test_share,remark,commands,readings"
+    "solved,sequences,lowest,highest,unit,column,test_wrong,test_share,remark,commands,readings"
 )
 PAPER = {"task": "sums", "experiment": "7", "paper": "A & B 1990", "table": "Table 3"}
 ROWS = [

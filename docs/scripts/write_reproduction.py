@@ -26,7 +26,7 @@ DOCS = Path(__file__).parents[1]
 DATA, CURVES = (DOCS / "data" / f"reproduction{name}.csv" for name in ("", "_curves"))
 PICTURES = [DOCS / "images" / name for name in ("reproduction.png", "reproduction_curves.png")]
 PAGE = DOCS / "reproduction.md"
-WHOLE = ("sequences_to_solution", "test_wrong")
+WHOLE = (reproduction.SOLUTION, reproduction.FEW_WRONG, "test_wrong")
 POINTS = 40  # of a learning curve that are kept
 MARK = "<!-- made by docs/scripts/write_reproduction.py: {} -->"
 QUARTILES = ("low", "middle", "high")
@@ -135,7 +135,8 @@ def draw(found: pd.DataFrame, path: Path) -> None:
 def curves(rows: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles of the error of each reading's trials, at some points of training."""
     parts = []
-    for one, part in reproduction.found(rows, PAPER):
+    by_command = {one.reading.command: part for one, part in reproduction.found(rows, PAPER)}
+    for command, part in by_command.items():
         band = bands.band(statistics.trials(part))
         if band is not None and len(part) >= LEAST:
             at = np.linspace(0, len(band.sequences) - 1, POINTS).round().astype(int)
@@ -143,7 +144,7 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
             parts.append(
                 pd.DataFrame(
                     {
-                        "command": one.reading.command,
+                        "command": command,
                         "sequences": band.sequences[at],
                         **{name: getattr(band, name)[at].round(6) for name in QUARTILES},
                     }

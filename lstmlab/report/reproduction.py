@@ -29,7 +29,8 @@ FREE = re.compile(
 )
 GROUPS = ("task", "cell", "head", "learner", "trainer", "optimizer")
 NAMED = ("experiment", "task", "cell", "learner", "optimizer")
-KEPT = ("command", *NAMED, "seed", "status", "sequences", "sequences_to_solution")
+SOLUTION, FEW_WRONG = "sequences_to_solution", "sequences_to_few_wrong"
+KEPT = ("command", *NAMED, "seed", "status", "sequences", SOLUTION, FEW_WRONG)
 MEASURED = ("test_wrong", "test_size", "seconds", "weights")
 NOTE = (
     "Sequences: the mean over the solved trials, with its bootstrap interval. Reproduced: the "
@@ -75,14 +76,16 @@ def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]
     return [
         (one, part.drop_duplicates("seed"))
         for one in readings
+        if (one.row["column"] or SOLUTION) in rows
         if len(part := rows[rows["command"] == one.reading.command])
     ]
 
 
 def kept(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
     """The rows of published readings, with their command and without most settings."""
-    parts = [part for _, part in found(rows, paper)]
-    whole = pd.concat(parts) if parts else rows.assign(command=None)[:0]
+    # by command: one training may tell of several published rows
+    parts = {one.reading.command: part for one, part in found(rows, paper)}
+    whole = pd.concat([*parts.values()]) if parts else rows.assign(command=None)[:0]
     return whole[[name for name in (*KEPT, *MEASURED) if name in whole]]
 
 
@@ -246,8 +249,11 @@ def _equal(found: Any, wanted: Any) -> bool:
 
 def _line(one: Candidate, trials: pd.DataFrame) -> dict[str, Any]:
     row = one.row
-    solved = trials[trials["status"] == "solved"]
-    sequences = solved["sequences_to_solution"].to_numpy(float)
+    column = row["column"] or SOLUTION
+    # in another column than that of the solution, a trial that has a number has got there
+    got_there = trials["status"] == "solved" if column == SOLUTION else trials[column].notna()
+    solved = trials[got_there]
+    sequences = solved[column].to_numpy(float)
     low, high = statistics.wilson(len(solved), len(trials))
     mean = float(sequences.mean()) if len(sequences) else None
     mean_low, mean_high = survival.bootstrap(sequences)
@@ -267,7 +273,10 @@ def _line(one: Candidate, trials: pd.DataFrame) -> dict[str, Any]:
         "mean_low": mean_low,
         "mean_high": mean_high,
         "budget": trials["sequences"].max(),
-        "test_wrong": solved["test_wrong"].mean() if "test_wrong" in solved else None,
+        # the networks that were tested are those of the solution
+        "test_wrong": solved["test_wrong"].mean()
+        if column == SOLUTION and "test_wrong" in solved
+        else None,
         "seconds": trials["seconds"].sum() if "seconds" in trials else None,
         "published_trials": row["trials"],
         "published_solved": row["solved"],
@@ -303,7 +312,8 @@ def _mean(line: dict[str, Any]) -> str:
 
 def _published(line: dict[str, Any]) -> str:
     share = line["published_solved"]
-    parts = [] if share is None else [f"{share:.0%} of {line['published_trials'] or '?'}"]
+    among = line["published_trials"]
+    parts = [] if share is None else [f"{share:.0%} of {'?' if among is None else f'{among:.0f}'}"]
     if line["published"] is not None:
         span = tables.between(line["lowest"], line["highest"])
         parts.append(f"{line['published']:,.0f}{span}")

@@ -239,6 +239,7 @@ class Job:
         }
         if met and self.row["criterion_met_by"] is None:
             self.row.update(solved=True, sequences_to_solution=self.criterion.solved_at)
+        self.row["sequences_to_few_wrong"] = self.criterion.few_wrong_at
         self.row.update(report.row)
         self.row.update(seconds=round(self._seconds(), 1), peak_memory_mb=_peak_memory())
         return {**window, **report.history}

@@ -149,7 +149,9 @@ def test_every_published_row_is_found_by_its_experiments():
     for row in ROWS:
         for job in (job for command in commands(row) for job in jobs(command)):
             if row["cell"]:
-                entry = found(*job)
+                # another column of a run that is solved by the other rule of its task
+                alone = (*job, "task.stop=ST1") if row["column"] else job
+                entry = found(*alone)
                 assert entry is not None, job
                 same = ("sequences", "solved", "test_wrong", "trials", "weights", "method")
                 assert {name: entry[name] for name in same} == {n: row[n] for n in same}, job

@@ -63,6 +63,28 @@ def test_the_figures_of_a_line_by_hand():
     assert (line["budget"], line["test_wrong"], line["seconds"]) == (300_000, 0, 8.0)
 
 
+def test_a_row_of_another_column_is_told_by_the_trials_that_have_a_number_there():
+    """ST1 and ST2 of experiment 3a: one training, two criteria."""
+    run = run_of("experiment=hs97/3a_two_sequence")
+    ends = [("solved", 40_000), ("budget", None), ("budget", None)]
+    rows = [
+        {
+            **run, "seed": seed, "status": status, "sequences": at or 50_000, "test_wrong": 7,
+            "sequences_to_solution": at, "sequences_to_few_wrong": few,
+        }
+        for seed, (few, (status, at)) in enumerate(zip((10_000, 30_000, None), ends, strict=True))
+    ]  # fmt: skip
+    first, second = of(rows)
+    assert first["settings"].endswith("stop=ST1")
+    assert second["settings"].endswith("stop=ST2")
+    assert (first["solved"], first["mean"]) == (2, 20_000)
+    assert np.isnan(first["test_wrong"]), "tested at the end, not there"
+    assert (second["solved"], second["mean"], second["test_wrong"]) == (1, 40_000, 7)
+    assert len(reproduction.kept(pd.DataFrame(rows), PAPER)) == 3, "each trial once"
+    old = pd.DataFrame(rows).drop(columns="sequences_to_few_wrong")
+    assert [line["settings"][-3:] for line in of(old.to_dict("records"))] == ["ST2"]
+
+
 LINE = {
     "trials": 10, "solved": 10, "mean": 1000.0, "ratio": 1.0, "published": 1000,
     "published_trials": 10, "published_solved": None, "lowest": None, "highest": None,
@@ -103,7 +125,7 @@ def test_files_of_the_command_and_rows_that_are_kept_tell_the_same(tmp_path):
     kept = reproduction.kept(rows.assign(other=1), PAPER)
     assert len(kept) == 2
     assert set(kept["command"]) == {
-        "hs97/2c_very_long_lag trainer.budget=300000 cell.candidate_recurrent=none"
+        "hs97/2c_very_long_lag trainer.budget=100000 cell.candidate_recurrent=none"
     }
     assert "other" not in kept
     kept.to_csv(tmp_path / "rows.csv", index=False)
