@@ -114,6 +114,39 @@ def test_the_page(page):
 
 
 @pytest.mark.slow
+def test_it_is_dark_where_tensorboard_is(page):
+    def ground():
+        return page.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    def switch():
+        page.execute_script("window.parent.document.body.classList.toggle('dark-mode')")
+
+    light = ground()
+    switch()
+    wait_until(lambda: ground() == "rgb(48, 48, 48)")
+    assert "Error against lag" in text(page)
+    switch()
+    wait_until(lambda: ground() == light)
+
+
+@pytest.mark.slow
+def test_it_shows_itself_in_the_frame_of_a_notebook(tmp_path):
+    """%tensorboard puts TensorBoard into a frame of a page from another place."""
+    write(tmp_path / "run", 0, "lstm1997")
+    with headless() as driver, served(tmp_path) as address:
+        notebook = tmp_path / "notebook.html"
+        frame = f'<iframe src="{address}#lstmlab_gates" width="1200" height="900"></iframe>'
+        notebook.write_text(f"<!DOCTYPE html><body>{frame}</body>")
+        driver.get(notebook.as_uri())
+        for _ in range(2):
+            driver.switch_to.frame(
+                wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
+            )
+        wait_until(lambda: driver.find_elements("css selector", ".uplot"))
+        assert len(lines(driver)) == 1
+
+
+@pytest.mark.slow
 def test_no_row_is_executed_and_nothing_comes_from_outside(page):
     time.sleep(0.5)
     loaded = page.execute_script(
