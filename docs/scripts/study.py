@@ -130,8 +130,8 @@ class Searched(NamedTuple):
         """Try rates, more of them until none that is chosen has only one neighbour."""
         tried = {line: list(self.first) for line in self.lines}
         while True:
-            listed = [self.command(*line, rate) for line, rates in tried.items() for rate in rates]
-            found = self.study.sweep("search", "trials=8 seed=1000", settings, listed)
+            jobs = [(*line, rate) for line, rates in tried.items() for rate in rates]
+            found = self.trials("search", "trials=8 seed=1000", jobs, settings)
             best = self.chosen(found)
             wider = {line: beside(best[line], tried[line], self.rates) for line in tried}
             if not any(wider.values()):
@@ -144,10 +144,21 @@ class Searched(NamedTuple):
 
     def grid(self, settings: list[str]) -> None:
         """Run the jobs that the experiment lists."""
-        found = self.study.sweep("grid", "trials=16", settings)
-        best = self.chosen()
-        rates = [best[line] for line in self._names(found)]
-        self.keep("grid", found[found["rate"] == rates])  # not those of an earlier search
+        jobs = [(*line, rate) for line, rate in self.chosen().items()]
+        self.keep("grid", self.trials("grid", "trials=16", jobs, settings))
+
+    def trials(
+        self, part: str, trials: str, jobs: list[tuple], settings: list[str]
+    ) -> pd.DataFrame:
+        """The trials of jobs (a line's names, then its rate); run where docs/data/ has none."""
+        by = [*self.line, "rate"]
+        kept = [of_part(self.study.trials(), part)] if self.study.data.exists() else []
+        there = {job for one in kept for job in one[by].itertuples(index=False, name=None)}
+        if due := [self.command(*job) for job in jobs if job not in there]:
+            kept.append(self.study.sweep(part, trials, settings, due))
+        # the folder of the sweep may hold others, of an earlier search
+        found = pd.concat(kept).drop_duplicates([*by, "seed"]).set_index(by)
+        return found[found.index.isin(jobs)].reset_index()[list(kept[0])]
 
     def keep(self, part: str, found: pd.DataFrame) -> None:
         """Put the trials of one part into the data, in place of those that were there."""

@@ -5,7 +5,7 @@
     python docs/scripts/study_chrono.py                       page and picture, from docs/data/
 
 Settings are those of lstmlab, such as outputs=FOLDER. A step that is broken off goes on where it
-was.
+was, and what is in docs/data/ is not run again: without that file, all is.
 """
 
 import sys

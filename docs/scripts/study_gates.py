@@ -5,7 +5,7 @@
     python docs/scripts/study_gates.py                       page and picture, from docs/data/
 
 Settings are those of lstmlab, such as outputs=FOLDER. A step that is broken off goes on where it
-was.
+was, and what is in docs/data/ is not run again: without that file, all is.
 """
 
 import math
@@ -17,7 +17,7 @@ import pandas as pd
 import study
 from study import Searched, Study, markdown
 
-TASKS = ("adding", "temporal_order", "two_sequence")
+TASKS = ("adding", "temporal_order", "two_sequence", "flip_flop")
 CELLS = ("peephole", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "fgr")
 BIASES = {"1": 1.0, "log T": round(math.log(100), 1)}
 # conf/cell/peephole.yaml has the functions and the biases of another paper
@@ -145,7 +145,7 @@ def searched(trials: pd.DataFrame) -> pd.DataFrame:
 def draw(trials: pd.DataFrame, path: Path) -> None:
     """A panel for each task, a row for each cell, a colour for each bias."""
     parts = study.parts(study.of_part(trials, "grid"), LINE)
-    figure, panels = plt.subplots(1, 3, figsize=(11, 5.2), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 4, figsize=(13, 5.2), sharey=True, layout="constrained")
     for panel, task in zip(panels, TASKS, strict=True):
         for (_, cell, bias), part in ((k, v) for k, v in parts.items() if k[0] == task):
             at = CELLS.index(cell) + {"none": 0, "1": -0.2, "log T": 0.2}[bias]

@@ -97,6 +97,31 @@ def test_a_part_that_is_kept_replaces_its_own_trials_alone(one, tmp_path, monkey
     pd.testing.assert_frame_equal(after.drop(columns="status"), before.drop(columns="status"))
 
 
+@by_name
+def test_only_what_the_data_lack_is_run(one, tmp_path, monkeypatch):
+    grid = common.of_part(one.study.trials(), "grid").reset_index(drop=True)
+    jobs = [(*line, rate) for line, rate in one.chosen().items()]
+    gone = (grid[[*one.line, "rate"]] == jobs[2]).all(axis=1)
+    written = tmp_path / "trials.csv"
+    grid[~gone].to_csv(written, index=False)
+    monkeypatch.setattr(common.Study, "data", written)
+    asked = []
+
+    def sweep(study, part, trials, settings, commands):
+        asked.append((part, trials, settings, commands))
+        return grid[gone].iloc[::-1]
+
+    monkeypatch.setattr(common.Study, "sweep", sweep)
+    found = one.trials("grid", "trials=16", jobs, ["seed=3"])
+    assert asked == [("grid", "trials=16", ["seed=3"], [one.command(*jobs[2])])]
+    columns = [*one.line, "rate", "seed"]
+    assert list(found) == list(grid)
+    assert sorted(map(str, found[columns].values)) == sorted(map(str, grid[columns].values))
+    there = one.trials("grid", "trials=16", jobs[3:5], [])
+    assert len(asked) == 1
+    assert len(there) == 2 * 16
+
+
 def test_the_best_rate_has_few_sequences_then_a_small_loss():
     line = {"learner": "bptt", "seed": 1000}
     unsolved = [
