@@ -5,11 +5,10 @@ Tasks, result rows, cards and docs take their figures from here. Columns of the 
 (learning rate of plain gradient descent), each one value or several, and `where`, other settings,
 by which a run is recognised; `departure`, settings that a run may have instead, and `departs`, what
 its source then says; `weights`, `trials`, `solved` (share), `sequences` (mean, `lowest`, `highest`;
-`unit` where it is not sequences; `column`, that of our rows which it is held against, where it is not
-sequences_to_solution), `test_wrong` (of the test set) or `test_share`, `remark`;
-`commands`, the experiments of conf/experiment/ with their settings, and `readings`, what each of
-them makes of the text where it is not 'as written'. '; ' separates several departures, commands
-and readings.
+`unit` where it is not sequences; `column`, that of our rows which it is held against, where that is
+not sequences_to_solution), `test_wrong` (of the test set) or `test_share`, `remark`; `commands`,
+the experiments of conf/experiment/ with their settings, and `readings`, what each of them makes of
+the text where it is not 'as written'. '; ' separates several departures, commands and readings.
 """
 
 from collections.abc import Iterable

@@ -16,6 +16,7 @@ from lstmlab.errors import refusal
 
 ROW = "result.json"
 SETTINGS = "run.yaml"  # what the run was made from, see lstmlab.runs.kept
+CELLS = "cells.json"  # the cell of each layer that GateTensorBoard measures, as Keras saves it
 EVENTS = "tb"  # the folder of a run's event files
 POINTER = "tb.txt"  # in a run of a sweep, in place of that folder: where it is
 NAMES = "names.json"  # in the tb/ of a sweep: the names of its runs in TensorBoard

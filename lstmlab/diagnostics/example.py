@@ -20,6 +20,7 @@ class Example(Diagnostic):
 
     name = "example"
     every = 50_000
+    light = True
     wide = True
 
     def measure(self, model: Any, probe: Probe) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 It decides when to measure; a Recorder measures and writes. It does not touch what is trained.
 """
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import keras
 import pandas as pd
 
 from lstmlab import checks
+from lstmlab.cells.gated import GatedCell
 from lstmlab.diagnostics import Diagnostic, Probe, kinds
 from lstmlab.errors import refusal
+from lstmlab.files import write
 from lstmlab.recording.board import Board
 from lstmlab.recording.layers import checked
 from lstmlab.recording.recorder import Recorder
+from lstmlab.results import CELLS
 
 
 class GateTensorBoard(keras.callbacks.Callback):
@@ -37,10 +42,12 @@ class GateTensorBoard(keras.callbacks.Callback):
             sequences; for an lstmlab.Recurrent also a Probe. The model is not trained on it, and
             measuring changes neither weights nor random state.
         every: 'epoch', or a number of batches.
-        diagnostics: 'light' (gates, error flow, memory, gradients), 'full' (all that need no
-            argument), or a list of Diagnostics.
+        diagnostics: 'light' (gates, error flow, memory, gradients, one example), 'full' (all that
+            need no argument), or a list of Diagnostics.
         hparams: The settings {name: number, string or bool} of this run for TensorBoard's HParams
-            page, which shows them next to the metrics of the last epoch.
+            page, which shows them next to the metrics of the last epoch. By default the optimizer,
+            its learning rate, the loss, the number of weights, and the units of each recurrent
+            layer.
 
     Raises:
         ValueError: Other arguments, or an empty probe. When training begins: a model without a
@@ -95,10 +102,12 @@ class GateTensorBoard(keras.callbacks.Callback):
         )
         for name, value in self._logs.items():
             self._recorder.board.scalar(f"training/{name}", value, step)
-        if self.hparams is not None and not self._told:
+        if not self._told:
             # its columns are the metrics, which only the first epoch names
             metrics = {f"training/{name}": name for name in self._logs}
-            self._recorder.board.hparams(self.hparams, metrics, self.hparams)
+            given = self.hparams
+            shown = _settings(self.model, self._recorder.cells) if given is None else given
+            self._recorder.board.hparams(shown, metrics, shown)
             self._told = True
         # a row for each metric: with validation_freq some epochs have fewer
         rows = [(step, epoch + 1, name, value) for name, value in self._logs.items()]
@@ -126,6 +135,15 @@ class GateTensorBoard(keras.callbacks.Callback):
         self._of, self._count, self._logs, self._told = self.model, 0, {}, False
         board.layout(self.diagnostics.values())
         board.text("model", _summary(self.model), 0)
+        # for the page Gates, which writes their equations
+        cells = {name: keras.saving.serialize_keras_object(cell) for name, cell in self._cells()}
+        path = Path(self.log_dir) / CELLS
+        board.disk.write(path, write, path, json.dumps(cells, default=str))
+
+    def _cells(self) -> Iterable[tuple[str, GatedCell]]:
+        """The layers whose cell is a GatedCell, or the one that computes the same."""
+        cells = self._recorder.cells.items()
+        return ((name, cell) for name, cell in cells if isinstance(cell, GatedCell))
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations)
@@ -168,6 +186,18 @@ def _built(kind: type[Diagnostic]) -> Diagnostic | None:
         return kind(every="doubling") if kind.wide else kind()
     except ValueError:
         return None
+
+
+def _settings(model: keras.Model, cells: dict[str, Any]) -> dict:
+    """What a compiled model says of itself, for the page HParams."""
+    optimizer, loss = model.optimizer, model.loss
+    return {
+        "optimizer": type(optimizer).__name__,
+        "learning_rate": float(optimizer.learning_rate),
+        "loss": loss if isinstance(loss, str) else getattr(loss, "name", type(loss).__name__),
+        "weights": model.count_params(),
+        **{f"{name or 'cell'}.units": cell.units for name, cell in cells.items()},
+    }
 
 
 def _summary(model: keras.Model) -> str:

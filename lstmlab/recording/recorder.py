@@ -69,7 +69,7 @@ class Recorder:
         self._boards: dict[str, Board] = {}
 
     def start(self, model: Any) -> None:
-        """Find the model's layers, and which diagnostics serve them.
+        """Find the model's layers, and which diagnostics serve them; `cells` has their cells.
 
         The other diagnostics are left out, with one line on stderr each.
 
@@ -78,6 +78,7 @@ class Recorder:
         """
         self._layers = MeasuredLayers(model)
         found = self._layers(self.probe)
+        self.cells = {name: getattr(net.cell, "of", net.cell) for name, (net, _) in found.items()}
         several = len(found) > 1
         self._boards = {name: self.board.sub(name) if several else self.board for name in found}
 

@@ -64,7 +64,8 @@ class GatesPlugin(base_plugin.TBPlugin):
         from lstmlab.tensorboard.equations import equations
 
         folder = self.runs.folder(request.args.get("run", ""))
-        return json.dumps(equations(folder)), "application/json"
+        layer = request.args.get("layer", "")
+        return json.dumps(equations(folder, layer)), "application/json"
 
 
 def _roots(context: base_plugin.TBContext) -> dict[str, Path]:

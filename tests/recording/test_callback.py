@@ -1,5 +1,6 @@
 """GateTensorBoard in stock fit: on any Keras model, and without touching what is trained."""
 
+import json
 import random
 
 import keras
@@ -11,8 +12,9 @@ from event_files import events, scalars
 from keras_models import Zeros, two_layers
 from measures import Scale, named
 from oracles import randomize
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from lstmlab import GatedRNN, Head, Recurrent, variant
+from lstmlab import GatedCell, GatedRNN, Head, Recurrent, variant
 from lstmlab.diagnostics import ErrorFlow, GateActivations, Interventions
 from lstmlab.learners import BPTT
 from lstmlab.recording.callback import GateTensorBoard
@@ -46,7 +48,9 @@ def gates_and_flow():
     [
         ([GateActivations(), Scale()], ["gates", "scale"]),
         pytest.param(
-            "light", ["error_flow", "gates", "gradients", "memory"], marks=pytest.mark.slow
+            "light",
+            ["error_flow", "example", "gates", "gradients", "memory"],
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["some", "light"],
@@ -77,6 +81,24 @@ def test_a_strangers_model_logs_every_layer(diagnostics, names, data, rng, tmp_p
     session = {f"_hparams_/{tag}" for tag in ("experiment", "session_start_info")}
     assert session | {"_hparams_/session_end_info"} <= set(plugins)
     assert {"custom_scalars__config__", "model"} <= set(events(tmp_path).Tags()["tensors"])
+    saved = json.loads((tmp_path / "cells.json").read_text())
+    assert sorted(saved) == ["backward_both", "forward_both", "top"]
+    assert GatedCell.from_config(saved["top"]["config"]).units == N
+
+
+def test_settings_for_the_page_hparams_are_those_of_the_model_unless_they_are_given(data, tmp_path):
+    x, y = data
+    model = simple()
+    model.compile(keras.optimizers.SGD(0.25), "mse", run_eagerly=True)
+    look = GateTensorBoard(tmp_path, (x[:4], y[:4]), diagnostics=[GateActivations()])
+    model.fit(x, y, verbose=0, callbacks=[look])
+    content = events(tmp_path).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    start = HParamsPluginData.FromString(content).session_start_info.hparams
+    told = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.items()}
+    assert told == {
+        "optimizer": "SGD", "learning_rate": 0.25, "loss": "mse", "weights": model.count_params(),
+        "r.units": N,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -7,6 +7,9 @@ import pytest
 from browser import headless, served, wait_until
 
 SCRIPT = "<img src=x onerror=alert(1)>"
+COPIED = (
+    "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
+)
 EXAMPLE = (
     "sequences,t,input_1,target_1,weight,event,prediction_1,input_gate_1,cell_state_1,output_1"
 )
@@ -92,9 +95,7 @@ def test_the_page(page):
     page.find_element("css selector", "aside label input").click()
     wait_until(lambda: "vanilla" in names())
 
-    page.execute_script(
-        "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
-    )
+    page.execute_script(COPIED)
     flow = page.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
     flow.find_element("xpath", ".//button[contains(., 'CSV')]").click()
     [copied] = wait_until(lambda: page.execute_script("return window.copied"))
@@ -111,6 +112,38 @@ def test_the_page(page):
     page.find_element("css selector", ".time button").click()
     wait_until(lambda: "after 2,000 training sequences" in text(page))
     wait_until(lambda: page.find_element("css selector", ".time button").text == "play")
+
+
+@pytest.mark.slow
+def test_a_keras_model_of_two_layers_shows_one_of_them(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    flow = ["step,layer,lag,path,norm"]
+    flow += [
+        f"{now},{layer},{lag},cell_state,{share**lag}"
+        for now in (0, 64)
+        for layer, share in (("low", 0.5), ("top", 0.25))
+        for lag in range(4)
+    ]
+    (folder / "error_flow.csv").write_text("\n".join(flow) + "\n")
+    with headless() as driver, served(tmp_path) as address:
+        driver.get(f"{address}#lstmlab_gates")
+        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
+        driver.switch_to.frame(frame)
+        wait_until(lambda: "after 64 optimizer steps" in text(driver))
+        driver.execute_script(COPIED)
+
+        def slope():
+            driver.execute_script("window.copied.length = 0")
+            article = driver.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
+            article.find_element("xpath", ".//button[contains(., 'CSV')]").click()
+            [copied] = wait_until(lambda: driver.execute_script("return window.copied"))
+            return float(copied.splitlines()[2].split(",")[1])
+
+        assert slope() == pytest.approx(-0.30103, abs=1e-4)
+        layers = driver.find_element("xpath", "//label[contains(., 'layer')]/select")
+        layers.find_elements("tag name", "option")[1].click()
+        assert slope() == pytest.approx(-0.60206, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from keras.saving import serialize_keras_object
 from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
-from lstmlab import config
-from lstmlab.results import Run
-from lstmlab.tensorboard.equations import OWN
+from lstmlab import GatedCell, config
+from lstmlab.results import CELLS, Run
+from lstmlab.tensorboard.equations import OWN, SAVED
 from lstmlab.tensorboard.plugin import STATIC, GatesPlugin
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,49 @@ def test_equations_are_those_of_the_cell_as_it_is_switched(ask):
     assert "cell state" in [one["name"] for one in new["equations"]]
     nothing = ask("/equations", run=next(one for one in names(ask) if one.startswith("x"))).json
     assert list(nothing) == ["reason"]
+
+
+@pytest.fixture
+def keras_model(logs):
+    """The folder of a model of two layers, as GateTensorBoard writes it."""
+    cells = {"one": GatedCell(2), "two": GatedCell(3, forget_gate=None)}
+    folder = logs / "keras"
+    folder.mkdir()
+    (folder / "gates.csv").write_text("step,layer,gate,mean\n0,one,input_gate,0.5\n")
+    saved = {name: serialize_keras_object(cell) for name, cell in cells.items()}
+    (folder / CELLS).write_text(json.dumps(saved))
+    return folder
+
+
+def test_equations_of_a_keras_model_are_those_of_the_layer(ask, keras_model):
+    gates = [
+        {one["gate"] for one in ask("/equations", run="keras", layer=layer).json["gates"]}
+        for layer in ("one", "two")
+    ]
+    assert gates[0] - gates[1] == {"forget_gate"}
+    assert list(ask("/equations", run="keras", layer="three").json) == ["reason"]
+    (keras_model / CELLS).write_text('["one"]')
+    assert list(ask("/equations", run="keras", layer="one").json) == ["reason"]
+
+
+@pytest.mark.parametrize("place", [[], ["config", "input_gate"], ["config", "kernel_initializer"]])
+def test_a_class_that_a_saved_cell_names_is_not_made(ask, keras_model, place):
+    path = keras_model / CELLS
+    content = json.loads(path.read_text())
+    node = content["one"]
+    for name in place:
+        node = node[name]
+    node |= {"module": "os", "class_name": "mkdir", "registered_name": None}
+    path.write_text(json.dumps(content))
+    answer = ask("/equations", run="keras", layer="one").json
+    assert answer == {"reason": "No equations: this cell is made by os mkdir."}
+
+
+def test_no_other_module_counts_as_one_of_cells():
+    assert SAVED.fullmatch("lstmlab.cells.gates Gate")
+    assert SAVED.fullmatch("keras DTypePolicy")
+    for name in ("keras.utils get_file", "keras.utils Sequence", "builtins function", "None X"):
+        assert not SAVED.fullmatch(name)
 
 
 @pytest.mark.parametrize("place", [["cell"], ["cell", "input_gate"], ["cell", "bias"]])

@@ -18,6 +18,8 @@ const GATES = ["input_gate", "forget_gate", "output_gate", "reset_gate", "update
 const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f"];
 const MOST = 8; // cells whose lines are drawn one by one; a heat map shows them all
 const HIGH = 190;
+const ANSWER = "target and answer", DELIVERED = "error by the output";
+const APART = ["inputs", ANSWER, DELIVERED]; // not in the heat map of the cells
 
 const CARDS = [
   ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "example: what the network answers"],
@@ -64,6 +66,15 @@ export function cards(where, now) {
   }
 }
 
+// The layer that the cards show; where the tables have several, a choice of them
+function layerOf(card, { state, redraw }, found) {
+  const layers = [...new Set(found.filter(Boolean).flatMap((one) => one.columns.layer ?? []))];
+  const layer = layers.includes(state.layer) ? state.layer : layers[0] ?? "";
+  if (layers.length > 1) card.controls.append(select(layers.map((one) => [one, one]), layer, (value) => { state.layer = value; redraw(); }, "layer"));
+  return layer;
+}
+
+const tablesOf = ({ lines, tables }, name) => lines.flatMap((line) => line.runs).map((one) => tables.of(one.run)[name]);
 const empty = (card, text) => card.body.append(element("p", {}, text));
 const log = (value) => (value > 0 && Number.isFinite(value) ? Math.log10(value) : null);
 const lineOf = (head, rows) => [head, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
@@ -72,20 +83,19 @@ const numbered = (names, name) => names.filter((one) => new RegExp(`^${name}_\\d
 
 // ---- gates on one sequence
 
-function sequence(card, { state, tables, lines, now, width, redraw }) {
+function sequence(card, given) {
+  const { state, tables, lines, now, unit, width, redraw } = given;
   const runs = lines.flatMap((line) => line.runs).filter((one) => tables.of(one.run).example);
   if (!runs.length) { empty(card, "No example was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
   const run = runs.find((one) => one.run === state.example) ?? runs[0];
   const found = tables.of(run.run).example;
-  const layers = [...new Set(found.columns.layer ?? [])];
-  const layer = layers.includes(state.layer) ? state.layer : layers[0] ?? "";
   card.controls.append(
     select(runs.map((one) => [one.run, one.run]), run.run, (value) => { state.example = value; redraw(); }, "run"),
     select([["", "lines"], ["heat", "time × cell"]], state.heat ? "heat" : "", (value) => { state.heat = Boolean(value); redraw(); }, "gates as"));
-  if (layers.length > 1) card.controls.append(select(layers.map((one) => [one, one]), layer, (value) => { state.layer = value; redraw(); }, "layer"));
+  const layer = layerOf(card, given, [found]);
   const { moment, rows } = rowsAt(found, now, layer);
   if (moment === undefined) { empty(card, "Not measured yet at this moment."); return; }
-  card.body.append(element("p", { className: "note" }, `Measured after ${moment.toLocaleString("en")} training sequences.`));
+  card.body.append(element("p", { className: "note" }, `Measured after ${moment.toLocaleString("en")} ${unit}.`));
 
   const column = (name) => rows.map((row) => found.columns[name][row]);
   const t = column("t");
@@ -99,11 +109,14 @@ function sequence(card, { state, tables, lines, now, width, redraw }) {
     ...named.map((gate) => [gate.replace("_", " "), numbered(found.names, gate), [0, 1]]),
     ["cell state", numbered(found.names, "cell_state")],
     ["output", numbered(found.names, "output")],
-    ["target and answer", [...numbered(found.names, "target"), ...numbered(found.names, "prediction")]],
+    // of a layer of a Keras model the tables have dE/d(output) as target, and the output as answer
+    found.columns.layer
+      ? [DELIVERED, numbered(found.names, "target")]
+      : [ANSWER, [...numbered(found.names, "target"), ...numbered(found.names, "prediction")]],
   ].filter(([, names]) => names.length);
 
   if (state.heat) {
-    const inner = parts.filter(([name]) => !["inputs", "target and answer"].includes(name));
+    const inner = parts.filter(([name]) => !APART.includes(name));
     heat(card.body, inner.map(([name, names, range]) => {
       const values = names.map(column);
       const largest = Math.max(...values.flat().filter(Number.isFinite).map(Math.abs), 1e-12);
@@ -111,7 +124,7 @@ function sequence(card, { state, tables, lines, now, width, redraw }) {
     }), { width, x: t, marks: events });
   }
   for (const [name, names, range] of parts) {
-    if (state.heat && !["inputs", "target and answer"].includes(name)) continue;
+    if (state.heat && !APART.includes(name)) continue;
     const drawn = names.slice(0, MOST);
     const ys = drawn.map((one) => {
       const values = column(one).map((value) => (Number.isFinite(value) ? value : null));
@@ -130,13 +143,15 @@ function sequence(card, { state, tables, lines, now, width, redraw }) {
 
 // ---- error against lag
 
-function lag(card, { state, tables, lines, now, width, colour, redraw }) {
+function lag(card, given) {
+  const { state, tables, lines, now, width, colour, redraw } = given;
   const known = new Set(lines.flatMap((line) => line.runs).flatMap((one) => tables.of(one.run).error_flow?.columns.path ?? []));
   if (!known.size) { empty(card, "No error flow was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
   const paths = [...Object.keys(PATHS).filter((path) => known.has(path)), ...[...known].filter((path) => !(path in PATHS))];
   const path = known.has(state.path) ? state.path : paths[0];
   card.controls.append(select(paths.map((one) => [one, PATHS[one] ?? one]), path, (value) => { state.path = value; redraw(); }, "path"));
 
+  const layer = layerOf(card, given, tablesOf(given, "error_flow"));
   const curves = lines.map((line) => {
     const byLag = new Map();
     for (const one of line.runs) {
@@ -144,7 +159,7 @@ function lag(card, { state, tables, lines, now, width, colour, redraw }) {
       if (!found) continue;
       // a rule that cuts nothing uses the exact flow, and has no curve of its own
       const own = path === "used" && !found.columns.path.includes("used") ? "cell_state" : path;
-      for (const row of rowsAt(found, now).rows) {
+      for (const row of rowsAt(found, now, layer).rows) {
         if (found.columns.path[row] !== own) continue;
         const at = found.columns.lag[row];
         if (!byLag.has(at)) byLag.set(at, []);
@@ -170,7 +185,7 @@ function lag(card, { state, tables, lines, now, width, colour, redraw }) {
   for (const [line, kind] of curves.flatMap(({ line }) => ["log10_bound", "log10_carousel"].map((kind) => [line, kind]))) {
     const found = tables.of(line.runs[0].run).bound;
     if (!found) continue;
-    const rows = rowsAt(found, now).rows.filter((row) => found.columns.kind[row] === kind);
+    const rows = rowsAt(found, now, layer).rows.filter((row) => found.columns.kind[row] === kind);
     if (!rows.length) continue;
     const values = new Map(rows.map((row) => [found.columns.lag[row], found.columns.value[row]]));
     put(lags.map((one) => (Number.isFinite(values.get(one)) ? values.get(one) : null)),
@@ -178,7 +193,7 @@ function lag(card, { state, tables, lines, now, width, colour, redraw }) {
   }
   const asked = quantile(lines.flatMap((line) => line.runs).flatMap((one) => {
     const found = tables.of(one.run).memory;
-    return found ? rowsAt(found, now).rows.map((row) => found.columns.lag[row]) : [];
+    return found ? rowsAt(found, now, layer).rows.map((row) => found.columns.lag[row]) : [];
   }), 0.5);
   // below what float32 holds is no measurement
   data.slice(1).forEach((values) => values.forEach((value, k) => { if (value !== null && value < -38) values[k] = null; }));
@@ -191,13 +206,15 @@ function lag(card, { state, tables, lines, now, width, colour, redraw }) {
 
 // ---- memory over training
 
-function memory(card, { state, tables, lines, now, width, colour, redraw }) {
+function memory(card, given) {
+  const { state, tables, lines, now, unit, width, colour, redraw } = given;
   const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).memory));
   if (!having.length) { empty(card, "No memory was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
   const first = having.flatMap((line) => line.runs).map((one) => tables.of(one.run).memory).find(Boolean);
   const measures = Object.keys(MEASURES).filter((name) => first.names.includes(name));
   const measure = measures.includes(state.measure) ? state.measure : measures[0];
   card.controls.append(select(measures.map((one) => [one, MEASURES[one]]), measure, (value) => { state.measure = value; redraw(); }, "measure"));
+  const layer = layerOf(card, given, tablesOf(given, "memory"));
   const isLog = measure === "half_life";
   const scaled = (value) => (isLog ? log(value) : Number.isFinite(value) ? value : null);
   const all = having.map((line) => {
@@ -205,7 +222,8 @@ function memory(card, { state, tables, lines, now, width, colour, redraw }) {
     for (const one of line.runs) {
       const found = tables.of(one.run).memory;
       if (!found) continue;
-      for (const [moment, rows] of found.at) {
+      for (const moment of found.at.keys()) {
+        const { rows } = rowsAt(found, moment, layer);
         if (!at.has(moment)) at.set(moment, []);
         at.get(moment).push(...rows.map((row) => scaled(found.columns[measure][row])));
         asked.push(...rows.map((row) => found.columns.lag[row]));
@@ -227,22 +245,24 @@ function memory(card, { state, tables, lines, now, width, colour, redraw }) {
     data.push(x.map(() => Math.log10(asked)));
     drawn.push({ label: "the task's lag", stroke: "#888888", dash: [6, 4] });
   }
-  new Chart(card.body, { width, height: 260, x: "training sequences", y: MEASURES[measure], log: isLog, data, lines: drawn, marks: [{ x: now, dash: [1, 3] }] });
+  new Chart(card.body, { width, height: 260, x: unit, y: MEASURES[measure], log: isLog, data, lines: drawn, marks: [{ x: now, dash: [1, 3] }] });
   card.csv = () => lineOf(["training", ...drawn.map((one) => (isLog ? `log10 ${one.label}` : one.label))], x.map((_, k) => data.map((values) => values[k])));
 }
 
 // ---- interventions
 
-function whatIf(card, { tables, lines, now }) {
+function whatIf(card, given) {
+  const { tables, lines, now } = given;
   const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).interventions));
   if (!having.length) { empty(card, "No gate was held in these runs: diagnostic=[light,interventions] or diagnostic=full does."); return; }
+  const layer = layerOf(card, given, tablesOf(given, "interventions"));
   const mean = (found, what) => { const values = found.map(what).filter(Number.isFinite); return values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN; };
   const head = ["runs", "gate", "held", "error before", "after", "recalled before", "after", "retention before", "after"];
   const wanted = ["error", "recalled", "retention"].flatMap((name) => [`${name}_before`, `${name}_after`]);
   const rows = [];
   for (const line of having) {
     const measured = line.runs.map((one) => tables.of(one.run).interventions).filter(Boolean)
-      .flatMap((found) => rowsAt(found, now).rows.map((row) => Object.fromEntries(found.names.map((name) => [name, found.columns[name][row]]))));
+      .flatMap((found) => rowsAt(found, now, layer).rows.map((row) => Object.fromEntries(found.names.map((name) => [name, found.columns[name][row]]))));
     for (const key of new Set(measured.map((one) => `${one.gate}\n${one.value}`))) {
       const [gate, value] = key.split("\n");
       const same = measured.filter((one) => one.gate === gate && one.value === value);
@@ -257,13 +277,15 @@ function whatIf(card, { tables, lines, now }) {
 
 const told = new Map();
 
-function equations(card, { tables, lines, now }) {
+function equations(card, given) {
+  const { tables, lines, now } = given;
   const one = lines[0].runs[0];
-  const cell = JSON.stringify([one.run, one.row.cell]);
+  const layer = layerOf(card, given, [tables.of(one.run).gates]);
+  const cell = JSON.stringify([one.run, one.row.cell, layer]);
   if (!told.has(cell)) {
     empty(card, "The server writes the equations …");
     told.set(cell, null);
-    fetchJson(`equations?${new URLSearchParams({ run: one.run })}`)
+    fetchJson(`equations?${new URLSearchParams({ run: one.run, layer })}`)
       .catch((error) => ({ reason: `The server gave no equations (${error.message}).` }))
       .then((found) => { told.set(cell, found); card.body.replaceChildren(); draw(found); });
     return;
@@ -279,7 +301,7 @@ function equations(card, { tables, lines, now }) {
     };
     card.body.append(table(["value", `equation of ${lines[0].name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
     const measured = tables.of(one.run).gates;
-    const rows = measured ? rowsAt(measured, now).rows : [];
+    const rows = measured ? rowsAt(measured, now, layer).rows : [];
     const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(measured.columns[name][row]); };
     card.body.append(table(["gate", "multiplies", "mean", "share near 0", "share near 1"],
       found.gates.map(({ gate, multiplies }) => [gate.replace("_", " "), formula(multiplies), of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")])));

@@ -2,7 +2,7 @@
 // Text from runs only ever becomes text nodes; the one exception is MathML of the server's own.
 
 import { element } from "./elements.js";
-import { Tables, fetchJson, moments } from "./tables.js";
+import { Tables, fetchJson, moments, counted } from "./tables.js";
 import { chosenLines, colours, nameOf } from "./lines.js";
 import { cards } from "./cards.js";
 
@@ -189,7 +189,8 @@ function play() {
 
 function draw() {
   const now = state.moments?.[state.moment];
-  view.when.textContent = now === undefined ? "" : `after ${now.toLocaleString("en")} training sequences`;
   const lines = chosenLines(state);
-  cards(view.cards, { state, tables, lines, now, colour: colours(lines), redraw: draw });
+  const unit = counted(lines.flatMap((line) => line.runs).map((one) => tables.of(one.run)));
+  view.when.textContent = now === undefined ? "" : `after ${now.toLocaleString("en")} ${unit}`;
+  cards(view.cards, { state, tables, lines, now, unit, colour: colours(lines), redraw: draw });
 }

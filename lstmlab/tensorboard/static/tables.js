@@ -72,6 +72,10 @@ export function moments(all) {
   return [...found].sort((a, b) => a - b);
 }
 
+// What the moments of training count: the first column of a run's tables
+export const counted = (all) =>
+  (all.some((tables) => Object.values(tables).some((table) => table.names[0] === "step")) ? "optimizer steps" : "training sequences");
+
 // The rows of the last measurement up to a moment, of one layer
 export function rowsAt(table, now, layer = "") {
   let last;
