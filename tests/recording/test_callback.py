@@ -207,6 +207,7 @@ def test_presets():
     assert {type(one).__name__ for one in light.values()} == {
         "GateActivations",
         "ErrorFlow",
+        "Example",
         "GradientNorm",
         "Memory",
     }
