@@ -239,7 +239,7 @@ class GatedRNN(Restorable, keras.layers.RNN):
     ) -> tuple:
         cell, given = self.cell, (sequences, initial_state, mask)
         chosen = engines.choose(self, *given, training)
-        vars(self)["_chosen"] = chosen  # past Keras, which wraps what is set as an attribute
+        self.__dict__["_chosen"] = chosen  # past Keras, which wraps what is set as an attribute
         sequences, drop = cell.dropped(sequences, initial_state[0], training)
         wanted = cell.value_sizes if self._traced else {"output": self.units}
         # the last step is enough where neither sequences nor traces are returned
