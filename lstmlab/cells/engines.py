@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lstmlab.cells import loop
+from lstmlab.cells import loop, scan
 from lstmlab.errors import refusal
 
 ENGINES = ("auto", "native", "xla", "scan")
@@ -48,6 +48,8 @@ def obstacle(
     """What keeps an engine from computing a call: (expected, received); None if nothing does."""
     if engine == "xla":
         return None
+    if engine == "scan":
+        return scan.obstacle(layer)
     return "another engine: it is not available here", {"engine": engine}
 
 
@@ -81,4 +83,4 @@ def run(
     return _RUN[engine](layer, sequences, states, mask, drop, every_step, wanted)
 
 
-_RUN = {"xla": loop.run}
+_RUN = {"xla": loop.run, "scan": scan.run}
