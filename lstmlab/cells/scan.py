@@ -132,6 +132,8 @@ class _AllSteps:
         elif name == "normaliser":
             gates = self.seen["forget_gate"], self.seen["input_gate"]
             value = self._scan(*gates, self.start["normaliser"])  # (11)
+            if self.mask is not None:  # no 0 / 0 where nothing is stored yet
+                value = ops.where(self._flat(self.mask[:, :, None]), value, 1.0)
         self.seen[name] = value
         return value
 
