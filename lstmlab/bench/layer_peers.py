@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -26,12 +27,20 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a framework prints is no answer
     for line in sys.stdin:
-        order = json.loads(line)
-        try:
-            answer = answered(calls, **order)
-        except (ValueError, ImportError) as error:
-            answer = {"error": " ".join(str(error).split())}
-        print(json.dumps(answer), file=answers, flush=True)
+        print(reply(calls, line), file=answers, flush=True)
+
+
+def reply(calls: dict, line: str) -> str:
+    """The answer to an order, both in JSON; {"error": text} if a layer refuses."""
+    try:
+        answer = answered(calls, **json.loads(line))
+    except (ValueError, ImportError) as error:
+        plain = re.sub("\x1b\\[\\d*m", "", str(error))  # Keras writes in bold
+        lines = [" ".join(one.split()) for one in plain.splitlines()]
+        # behind what Keras and TensorFlow say about where it was raised
+        ours = [one for one in lines if "Received: " in one]
+        answer = {"error": (ours or lines)[-1]}
+    return json.dumps(answer)
 
 
 def answered(
