@@ -7,6 +7,7 @@ tests/docs/test_studies.py compares each page in docs/studies/ with its data.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -82,7 +83,8 @@ class Study(NamedTuple):
         own = [] if commands is None else [f"hydra.sweeper.commands={json.dumps(commands)}"]
         typed = ["-m", f"experiment=study/{self.name}", *trials.split(), f"sweep={name}", *own]
         program = Path(sys.executable).with_name("lstmlab")
-        subprocess.run([program, *typed, *settings], check=True)
+        # a trial that diverges fails, and so does its sweep: it counts as one not solved
+        subprocess.run([program, *typed, *settings], check=False)
         outputs = dict(one.split("=", 1) for one in settings if "=" in one).get("outputs")
         return self.told(results.load(Path(outputs or "outputs") / "sweeps" / name))
 
@@ -158,6 +160,9 @@ class Searched(NamedTuple):
             kept.append(self.study.sweep(part, trials, settings, due))
         # the folder of the sweep may hold others, of an earlier search
         found = pd.concat(kept).drop_duplicates([*by, "seed"]).set_index(by)
+        count, there = int(re.findall(r"trials=(\d+)", trials)[0]), found.index.value_counts()
+        if short := [job for job in jobs if there.get(job, 0) < count]:
+            sys.exit(f"{part}: fewer than {count} trials of {len(short)} jobs, as {short[0]}")
         return found[found.index.isin(jobs)].reset_index()[list(kept[0])]
 
     def keep(self, part: str, found: pd.DataFrame) -> None:

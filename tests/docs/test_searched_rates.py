@@ -101,7 +101,8 @@ def test_a_part_that_is_kept_replaces_its_own_trials_alone(one, tmp_path, monkey
 def test_only_what_the_data_lack_is_run(one, tmp_path, monkeypatch):
     grid = common.of_part(one.study.trials(), "grid").reset_index(drop=True)
     jobs = [(*line, rate) for line, rate in one.chosen().items()]
-    gone = (grid[[*one.line, "rate"]] == jobs[2]).all(axis=1)
+    by = grid[[*one.line, "rate"]].itertuples(index=False, name=None)
+    gone = pd.Series([job == jobs[2] for job in by])
     written = tmp_path / "trials.csv"
     grid[~gone].to_csv(written, index=False)
     monkeypatch.setattr(common.Study, "data", written)
