@@ -1,11 +1,11 @@
-"""Draws docs/images/tensorboard_pages_*.png: all pages of TensorBoard, as a browser first shows them.
+"""Draws docs/images/tensorboard_pages_*.png: all pages of TensorBoard, as a browser shows them.
 
     python docs/scripts/draw_pages.py [SWEEP]
 
 `sweep`: a sweep of twelve short runs, or the one that is given. `keras`: a keras.layers.LSTM,
-trained by `fit` with the callback GateTensorBoard. Nothing is clicked. It prints what a newcomer meets:
-entries, cards, and the seconds until a page changes no more. It needs chromium, chromedriver and
-selenium, and uses lstmlab as it is installed.
+trained by `fit` with the callback GateTensorBoard. Nothing is clicked. It prints what a newcomer
+meets: entries, cards, and the seconds until a page changes no more. It needs chromium, chromedriver
+and selenium, and uses lstmlab as it is installed.
 """
 
 import io
