@@ -155,7 +155,7 @@ def draw(trials: pd.DataFrame, path: Path) -> None:
         panel.axvline(BUDGET, color="0.6", linewidth=0.8, linestyle=":")
         panel.set_title(task)
         study.log_axis(panel.xaxis)
-        panel.tick_params(axis="x", labelsize=7)
+        panel.tick_params(axis="x", labelsize=7, rotation=40)
     panels[0].set_yticks(range(len(CELLS)), CELLS)
     panels[0].set_ylim(len(CELLS) - 0.5, -0.5)
     figure.supxlabel("training sequences to solution (log); dotted: the budget", fontsize=9)
