@@ -25,6 +25,7 @@ VOLATILE = {
     "_recurrent_dropout_mask",
     "_expected_batch_size",
     "states",
+    "_chosen",
 }
 STAY = {"name", "_dtype_policy", "_trainable"}  # of what every layer has
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -13,17 +12,16 @@ import numpy as np
 from keras import ops
 from keras.src import backend
 
-from lstmlab.cells import arguments, called
+from lstmlab.cells import arguments, called, engines
 from lstmlab.cells.convert import LAYER_FLAGS, SHARED, drops_mask, keras_layer, kind_and_cell
 from lstmlab.cells.convert import arguments as cell_arguments
 from lstmlab.cells.gated import GatedCell
-from lstmlab.cells.recurrence import split
 from lstmlab.cells.restoring import Restorable, restorable
 from lstmlab.cells.switches import ARGUMENTS
 from lstmlab.cells.variants import variant as named_variant
 from lstmlab.cells.watching import collect, collecting, held, hold, passed
 from lstmlab.cells.wrappers import check_traces
-from lstmlab.checks import flag
+from lstmlab.checks import flag, one_of
 from lstmlab.errors import refusal
 
 
@@ -41,9 +39,9 @@ class OfCell:
 class GatedRNN(Restorable, keras.layers.RNN):
     """Runs a GatedCell over the steps of a sequence.
 
-    The input projection W x is computed once for all steps, outside the loop, if x is at least as
-    wide as the cell. Narrower inputs are concatenated with the hidden values for one product [x,
-    hidden] per step, which is then faster.
+    In the loop over time, the engine 'xla', the input projection W x is computed once for all
+    steps, outside the loop, if x is at least as wide as the cell. Narrower inputs are concatenated
+    with the hidden values for one product [x, hidden] per step, which is then faster.
 
     Args:
         cell: A GatedCell, or the number of units n (units=n is equivalent).
@@ -56,6 +54,12 @@ class GatedRNN(Restorable, keras.layers.RNN):
             take layers of one output: use `traces` there.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: As in
             keras.layers.LSTM.
+        engine: What computes the steps, by the same equations. 'xla': a loop over time, compiled
+            by XLA where the model is compiled; it serves every cell. 'scan': all steps at once, for
+            cells whose gates and candidates do not read what the cell has computed (minGRU,
+            minLSTM, feedback='none'). 'native': not available yet. 'auto': the fastest that serves
+            the cell and the call. After a call, `engine_used` and `engine_reason` say what was
+            taken, and why.
 
     Call:
         inputs [B, T, F], mask [B, T] or None, initial_state: one tensor [B, size] per entry of
@@ -63,8 +67,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
         last states, then the traces.
 
     Raises:
-        ValueError: For a mask or states of the wrong shape, for an unknown variant, and as in
-            GatedCell.
+        ValueError: For a mask or states of the wrong shape, for an unknown variant, when called
+            with an engine that cannot compute the call, and as in GatedCell.
     """
 
     units: Any = OfCell("units")
@@ -82,6 +86,7 @@ class GatedRNN(Restorable, keras.layers.RNN):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
+        engine: str = "auto",
         **kwargs: Any,
     ):
         if cell is None:
@@ -109,6 +114,7 @@ class GatedRNN(Restorable, keras.layers.RNN):
             raise refusal("GatedRNN", expected, f"{shown} beside a cell")
 
         return_traces = flag("GatedRNN", "return_traces", return_traces)
+        engine = one_of("GatedRNN", "engine", engine, engines.ENGINES)
         super().__init__(
             cell,
             return_sequences,
@@ -121,7 +127,7 @@ class GatedRNN(Restorable, keras.layers.RNN):
         )
         if not self.trainable:
             cell.trainable = False  # Keras tells it only to what is there when it is set later
-        self.return_traces = return_traces
+        self.return_traces, self.engine = return_traces, engine
 
     @classmethod
     def from_keras(cls, layer: Any, **flags: Any) -> GatedRNN:
@@ -232,32 +238,39 @@ class GatedRNN(Restorable, keras.layers.RNN):
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> tuple:
         cell, given = self.cell, (sequences, initial_state, mask)
+        chosen = engines.choose(self, *given, training)
+        self.__dict__["_chosen"] = chosen  # past Keras, which wraps what is set as an attribute
         sequences, drop = cell.dropped(sequences, initial_state[0], training)
-        inputs, net = self._nets(sequences, drop)
-
-        def step(x_t: Any, states: list) -> tuple[dict, list]:
-            if backend.backend() == "torch" and self.stateful:
-                # PyTorch would change them in place under its own gradient.
-                states = [ops.copy(state) for state in states]
-            values, states = cell.step(x_t, list(states), net=net)
-            return {name: values[name] for name in wanted}, states
-
         wanted = cell.value_sizes if self._traced else {"output": self.units}
-        if mask is not None:
-            step, inputs, initial_state = self._masked(step, inputs, initial_state, mask, wanted)
-        values, states = self._over_time(step, inputs, initial_state, wanted)
+        # the last step is enough where neither sequences nor traces are returned
+        every_step = self.return_sequences or self._traced
+        values, states = engines.run(
+            chosen.engine, self, sequences, initial_state, mask, drop, every_step, wanted
+        )
 
         outputs = values["output"]
         # A copy, because Keras attaches the mask to the other one.
         if self._traced:
             hold(self, {**values, "output": ops.copy(outputs)})
         last = outputs[:, -1] if len(outputs.shape) == 3 else outputs
-        # behind the cell's own states the masked loop carries the values of the step before
-        output, states = passed(
-            self, given, outputs if self.return_sequences else last, states[: len(cell.state_size)]
-        )
+        output, states = passed(self, given, outputs if self.return_sequences else last, states)
         # as RNN.call unpacks them: last output, all outputs, states
         return (last, output, states) if self.return_sequences else (output, outputs, states)
+
+    @property
+    def engine_used(self) -> str | None:
+        """What computed the last call: 'native', 'xla' or 'scan'; None before the first.
+
+        In a compiled function it is decided once, when that is traced.
+        """
+        chosen = vars(self).get("_chosen")
+        return chosen and chosen.engine
+
+    @property
+    def engine_reason(self) -> str | None:
+        """Why `engine_used` was taken, in a few words; None before the first call."""
+        chosen = vars(self).get("_chosen")
+        return chosen and chosen.why
 
     def compute_output_spec(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
@@ -284,7 +297,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
         return [*(masks if self.return_state else [masks]), dict.fromkeys(self.cell.value_sizes)]
 
     def get_config(self) -> dict:
-        config = {**super().get_config(), "return_traces": self.return_traces}
+        own = {"return_traces": self.return_traces, "engine": self.engine}
+        config = {**super().get_config(), **own}
         config["cell"] = _unbuilt(config["cell"])
         return {**config, **self.own_config()}
 
@@ -296,88 +310,6 @@ class GatedRNN(Restorable, keras.layers.RNN):
             cell = made["cell"] = deserialize(_unbuilt(saved), custom_objects=custom_objects)
             made = {"units": cell.units, **made}  # for a subclass whose __init__ names them
         return cls.restored(made)
-
-    def _over_time(self, step: Callable, inputs: Any, states: list, wanted: dict) -> tuple:
-        """{name: value} of every step [B, T, size], or of the last [B, size]; and the last states.
-
-        The last step is enough where neither sequences nor traces are returned.
-        """
-        every_step = self.return_sequences or self._traced
-        # Here Keras' own loop takes a time quadratic in T.
-        if backend.backend() == "tensorflow" and not self.unroll:
-            # here and not above: the other backends need no TensorFlow
-            from lstmlab.unroll import unroll
-
-            return unroll(step, list(states), inputs, every_step, self.go_backwards)
-
-        def joined(x_t: Any, states: list) -> tuple[Any, list]:
-            values, states = step(x_t, states)
-            return ops.concatenate(list(values.values()), axis=-1), states
-
-        last, values, states = backend.rnn(
-            joined,
-            inputs,
-            states,
-            go_backwards=self.go_backwards,
-            unroll=self.unroll,
-            input_length=inputs.shape[1],
-            return_all_outputs=every_step,
-        )
-        return split(values if every_step else last, wanted), states
-
-    def _masked(
-        self, step: Callable, inputs: Any, initial_state: Any, mask: Any, wanted: dict
-    ) -> tuple:
-        """The loop with a mask.
-
-        A masked step changes no state and repeats what the step before gave, at first zeros. The
-        mask goes along as one more input. Not by the mask of `backend.rnn`: with JAX that begins
-        with the first state instead of zeros, and wants outputs as wide as it.
-        """
-        start = [
-            ops.zeros((ops.shape(mask)[0], size), self.cell.compute_dtype)
-            for size in wanted.values()
-        ]
-
-        def masked(x_t: Any, states: list) -> tuple[dict, list]:
-            here = ops.greater(x_t[:, -1:], 0)
-            states, before = states[: -len(wanted)], states[-len(wanted) :]
-            values, after = step(x_t[:, :-1], states)
-            after = [ops.where(here, new, old) for new, old in zip(after, states, strict=True)]
-            values = {
-                name: ops.where(here, values[name], old)
-                for name, old in zip(wanted, before, strict=True)
-            }
-            # `before` begins as zeros and then stays zeros: that is what a masked step gives
-            return values, [*after, *(before if self.zero_output_for_mask else values.values())]
-
-        column = ops.cast(ops.cast(mask, "bool")[:, :, None], self.cell.compute_dtype)
-        return masked, ops.concatenate([inputs, column], axis=-1), [*initial_state, *start]
-
-    def _nets(self, sequences: Any, drop: Any) -> tuple[Any, Callable]:
-        """What the loop runs over, and the cell's `net` at one step of it.
-
-        W x is taken ahead, or joined with R hidden.
-        """
-        cell = self.cell
-
-        def kept(hidden: Any) -> Any:
-            return hidden if drop is None else hidden * drop
-
-        if sequences.shape[-1] >= cell.units or not cell.one_product:
-            return cell.project(sequences), lambda projected, hidden: cell.sums(
-                projected, kept(hidden)
-            )
-        weights = [
-            ops.cast(weight, cell.compute_dtype) for weight in (cell.kernel, cell.recurrent_kernel)
-        ]
-        joined, bias = ops.concatenate(weights, axis=0), cell.whole_bias()
-
-        def net(x_t: Any, hidden: Any) -> tuple[dict, None]:
-            sums = ops.matmul(ops.concatenate([x_t, kept(hidden)], axis=-1), joined)
-            return split(sums + bias, cell.nets), None
-
-        return ops.cast(sequences, cell.compute_dtype), net
 
 
 def _unbuilt(cell: dict) -> dict:

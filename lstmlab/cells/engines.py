@@ -1,0 +1,84 @@
+"""What computes a call of GatedRNN: the argument `engine`, and what 'auto' takes.
+
+An engine is a function like `run` below, and a function that says what stands in its way.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lstmlab.cells import loop
+from lstmlab.errors import refusal
+
+ENGINES = ("auto", "native", "xla", "scan")
+
+
+class Choice(NamedTuple):
+    """What computes a call.
+
+    Attributes:
+        engine: 'native', 'xla' or 'scan'.
+        why: Why it was taken, in a few words.
+    """
+
+    engine: str
+    why: str
+
+
+def choose(layer: Any, sequences: Any, states: list, mask: Any, training: bool) -> Choice:
+    """The engine of a call of a GatedRNN, whose arguments are those of its `inner_loop`.
+
+    Raises:
+        ValueError: For an engine that was asked for and cannot compute this call.
+    """
+    given = layer, sequences, states, mask, training
+    if layer.engine != "auto":
+        if expected := obstacle(layer.engine, *given):
+            raise refusal(f"GatedRNN: engine={layer.engine!r}", *expected)
+        return Choice(layer.engine, "it was asked for")
+    for engine in ("native", "scan"):
+        if not obstacle(engine, *given):
+            return Choice(engine, "it serves this cell and call, and was measured to be faster")
+    return Choice("xla", "the loop over time serves every cell and every call")
+
+
+def obstacle(
+    engine: str, layer: Any, sequences: Any, states: list, mask: Any, training: bool
+) -> tuple[str, Any] | None:
+    """What keeps an engine from computing a call: (expected, received); None if nothing does."""
+    if engine == "xla":
+        return None
+    return "another engine: it is not available here", {"engine": engine}
+
+
+def run(
+    engine: str,
+    layer: Any,
+    sequences: Any,
+    states: list,
+    mask: Any,
+    drop: Any,
+    every_step: bool,
+    wanted: dict,
+) -> tuple[dict, list]:
+    """Compute a call.
+
+    Args:
+        engine: 'native', 'xla' or 'scan'.
+        layer: A GatedRNN, with its cell, `go_backwards`, `zero_output_for_mask`, `stateful`.
+        sequences: [B, T, F], after dropout.
+        states: The first ones, as in GatedCell.
+        mask: [B, T] or None. A masked step changes no state and repeats what the step before gave,
+            at first zeros; zeros at every masked step with `zero_output_for_mask`.
+        drop: The mask [B, hidden] of recurrent dropout, or None.
+        every_step: Whether the values of all steps are wanted, or only those of the last.
+        wanted: {name: size} of the values that are wanted, of those of GatedCell.step.
+
+    Returns:
+        values: {name: [B, T, size]} in the order of processing, or {name: [B, size]}.
+        states: The last ones.
+    """
+    return _RUN[engine](layer, sequences, states, mask, drop, every_step, wanted)
+
+
+_RUN = {"xla": loop.run}
