@@ -68,7 +68,7 @@ report.curves      pictures
 """
 # who may import what is heavy
 _HEAVY = """
-tensorflow    learners trainers diagnostics recording model unroll bench conformance
+tensorflow    learners trainers diagnostics recording model unroll bench conformance native
 keras         learners trainers diagnostics recording model heads unroll bench cells symbolic runs
               conformance native
 matplotlib    report describe diagnostics recording explain auditing bench

@@ -5,6 +5,7 @@ An engine is a function like `run` below, and a function that says what stands i
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, NamedTuple
 
 from lstmlab.cells import loop
@@ -48,6 +49,8 @@ def obstacle(
     """What keeps an engine from computing a call: (expected, received); None if nothing does."""
     if engine == "xla":
         return None
+    if engine == "native":
+        return _native("support").unsupported(layer, sequences, mask, training)
     return "another engine: it is not available here", {"engine": engine}
 
 
@@ -81,4 +84,13 @@ def run(
     return _RUN[engine](layer, sequences, states, mask, drop, every_step, wanted)
 
 
-_RUN = {"xla": loop.run}
+def _native(module: str) -> Any:
+    """A module of lstmlab.native.sequence, which imports this room: so not at the top."""
+    return importlib.import_module(f"lstmlab.native.sequence.{module}")
+
+
+def _run_native(*given: Any) -> tuple[dict, list]:
+    return _native("bridge").run(*given)
+
+
+_RUN = {"xla": loop.run, "native": _run_native}

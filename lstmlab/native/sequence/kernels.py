@@ -47,21 +47,22 @@ class Kernels:
     """
 
     def __init__(self, cell: Any, features: int):
-        self.cell = cell
-        self.cells = Cells(cell)
-        self.writer = Writer(self.cells)
-        self.layout = Layout(cell, self.cells, features)
-        self.weights, self.size = self.layout.weights, self.layout.size
-        layout = self.layout
+        cells = Cells(cell)
+        writer = Writer(cells)
+        layout = self.layout = Layout(cell, cells, features)
+        self.weights, self.size, self.units = layout.weights, layout.size, cell.units
+        self.names, self.sizes = cell.state_names, cell.state_size
+        self.slots, self.states, self.two = writer.slots, len(cells.states), cells.two
         self._forward_places = _joined(layout.forward, layout.second, layout.elements)
         self._backward_places = _joined(layout.backward, layout.second_back, layout.elements)
-        self._ahead = compiled(self.writer.forward())
+        self._ahead = compiled(writer.forward())
+        self._source_back = writer.backward()
         self._pack, self._sum = compiled(packing.SOURCE), compiled(packing.SUM)
-        self._uniform = not self.cells.two and bool((layout.reads == layout.reads[:1]).all())
+        self._uniform = not self.two and bool((layout.reads == layout.reads[:1]).all())
 
     @cached_property
     def _back(self) -> Any:
-        return compiled(self.writer.backward())
+        return compiled(self._source_back)
 
     def forward(
         self,
@@ -90,20 +91,20 @@ class Kernels:
             The outputs [B, T, n] in the order of processing, or [B, 1, n]; the last states; and
             what `backward` needs, or None.
         """
-        layout, writer = self.layout, self.writer
+        layout = self.layout
         batch, steps, _ = x.shape
         self._check(x, theta, initial, valid, counts)
         tiles = layout.tiles
         long, short = (steps + 1, steps) if kept else (2, 1)
         source = aligned(long, batch, layout.width)
-        second = aligned(short, batch, layout.second.shape[1] if self.cells.two else 0)
-        keep = aligned(short, batch, tiles * writer.slots * LANES)
-        states = aligned(long, batch, tiles * len(self.cells.states) * LANES)
-        out = aligned(batch, steps if every else 1, self.cell.units)
+        second = aligned(short, batch, layout.second.shape[1] if self.two else 0)
+        keep = aligned(short, batch, tiles * self.slots * LANES)
+        states = aligned(long, batch, tiles * self.states * LANES)
+        out = aligned(batch, steps if every else 1, self.units)
         source[0, :, : layout.hidden] = 0
         source[0][:, layout.of_hidden] = initial[0]
         states[0] = 0
-        for name, one in zip(self.cell.state_names[1:], initial[1:], strict=True):
+        for name, one in zip(self.names[1:], initial[1:], strict=True):
             states[0][:, layout.of_state[name]] = one
         packed = self._packed(theta, self._forward_places)
         weights, second_weights, elements = _cut(
@@ -125,7 +126,7 @@ class Kernels:
             threads.each(run, threads.shares(batch, work))
         last = steps if kept else steps & 1
         final = [source[last][:, layout.of_hidden]]
-        final += [states[last][:, layout.of_state[name]] for name in self.cell.state_names[1:]]
+        final += [states[last][:, layout.of_state[name]] for name in self.names[1:]]
         return out, final, Tape(source, second, keep, states) if kept else None
 
     def backward(
@@ -153,7 +154,7 @@ class Kernels:
         of_hidden = np.zeros((batch, layout.hidden), "float32")
         of_states = np.zeros((batch, tape.states.shape[2]), "float32")
         of_hidden[:, layout.of_hidden] = of_final[0]
-        for name, one in zip(self.cell.state_names[1:], of_final[1:], strict=True):
+        for name, one in zip(self.names[1:], of_final[1:], strict=True):
             of_states[:, layout.of_state[name]] = one
         of_second = np.zeros((batch, tape.second.shape[2]), "float32")
         packed = self._packed(theta, self._backward_places)
@@ -187,7 +188,7 @@ class Kernels:
             threads.each(run, pieces)
             self._sum(gradients, layout.places, of_theta, 0, self.size)
         initial = [of_hidden[:, layout.of_hidden]]
-        initial += [of_states[:, layout.of_state[name]] for name in self.cell.state_names[1:]]
+        initial += [of_states[:, layout.of_state[name]] for name in self.names[1:]]
         return of_theta, initial, delta
 
     def _packed(self, theta: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -204,9 +205,7 @@ class Kernels:
         batch, steps, features = x.shape
         expect("x", x, "float32", (batch, steps, self.layout.features))
         expect("weights", theta, "float32", (self.size,))
-        for name, size, state in zip(
-            self.cell.state_names, self.cell.state_size, initial, strict=True
-        ):
+        for name, size, state in zip(self.names, self.sizes, initial, strict=True):
             expect(name, state, "float32", (batch, size))
         shape = (batch, steps) if valid.size else (0, 0)
         expect("valid", valid, "bool", shape)

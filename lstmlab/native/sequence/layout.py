@@ -13,6 +13,7 @@ values, in tiles, then the inputs, then 1.
 
 from __future__ import annotations
 
+import weakref
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -43,16 +44,17 @@ class Layout:
     """
 
     def __init__(self, cell: Any, cells: Cells, features: int):
-        self.cell, self.cells, self.features = cell, cells, features
+        # not held: kernels are kept for as long as their cell is there
+        self.cell, self.cells = weakref.proxy(cell), weakref.proxy(cells)
+        self.features, self.count = features, len(cells.columns)
         self.tiles = -(-cell.blocks // LANES)
         self.of_block = cell.block_size
         self.hidden = LANES * self.tiles * (cell.block_size + len(cells.fed))
         self.rows = self.hidden + features + 1
         self.width = -(-self.rows // LANES) * LANES
         # the candidates lie together where a second product follows
-        count = len(cells.columns)
-        self.steps = (1, self.tiles) if cells.two else (count, 1)  # of a tile, of a column in it
-        self.columns = self.tiles * count
+        self.steps = (1, self.tiles) if cells.two else (self.count, 1)  # of a tile, of a column
+        self.columns = self.tiles * self.count
 
         self.shapes = self._shapes()
         self.weights = list(self.shapes)
