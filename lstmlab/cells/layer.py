@@ -57,9 +57,9 @@ class GatedRNN(Restorable, keras.layers.RNN):
         engine: What computes the steps, by the same equations. 'xla': a loop over time, compiled
             by XLA where the model is compiled; it serves every cell. 'scan': all steps at once, for
             cells whose gates and candidates do not read what the cell has computed (minGRU,
-            minLSTM, feedback='none'). 'native': kernels over whole sequences, on the TensorFlow backend
-            and processors, in float32; not where XLA compiles the model. 'auto': the fastest that serves
-            the cell and the call. After a call, `engine_used` and `engine_reason` say what was
+            minLSTM, feedback='none'). 'native': kernels over whole sequences, in float32, on
+            processors and the TensorFlow backend; not where XLA compiles the model, and without
+            second derivatives. 'auto': the fastest that serves the cell and the call. After a call, `engine_used` and `engine_reason` say what was
             taken, and why.
 
     Call:

@@ -84,7 +84,9 @@ def _through(
 
         def gradient(of_out: Any, *of_final: Any) -> Any:
             kept = tape or _forward(made, order, True, given)[1 + len(initial) :]
-            of_theta, delta, *of_initial = _once(made, order, [*kept, mask, theta, of_out, *of_final])
+            of_theta, delta, *of_initial = _once(
+                made, order, [*kept, mask, theta, of_out, *of_final]
+            )
             of_x = _of_inputs(made, order, theta, delta, x) if told_x else None
             return of_x, of_theta, *of_initial
 

@@ -1,4 +1,4 @@
-"""The door to the kernels of a layer: arrays of the right size and kind, checked before they run."""
+"""The door to the kernels of a layer: its arrays are checked before a kernel runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lstmlab.native.compiled import compiled
 from lstmlab.native.engine import expect
 from lstmlab.native.sequence import packing, threads
 from lstmlab.native.sequence.layout import Layout
+from lstmlab.native.sequence.memory import aligned
 from lstmlab.native.sequence.products import LANES
 from lstmlab.native.sequence.program import Cells
 from lstmlab.native.sequence.writing import Writer
@@ -202,7 +203,7 @@ class Kernels:
 
     def _check(self, x: Any, theta: Any, initial: Any, valid: Any, counts: Any) -> None:
         """Refuse what a kernel would misread."""
-        batch, steps, features = x.shape
+        batch, steps = x.shape[:2]
         expect("x", x, "float32", (batch, steps, self.layout.features))
         expect("weights", theta, "float32", (self.size,))
         for name, size, state in zip(self.names, self.sizes, initial, strict=True):
@@ -212,14 +213,6 @@ class Kernels:
         expect("counts", counts, "bool", shape)
         if not steps:
             raise ValueError("native: x: expected at least one step. Received: 0")
-
-
-def aligned(*shape: int) -> np.ndarray:
-    """Memory, float32, that begins with a line of the processor's cache: TensorFlow takes it."""
-    size = int(np.prod(shape))
-    raw = np.empty(size + 16, "float32")
-    first = (-raw.ctypes.data % 64) // 4
-    return raw[first : first + size].reshape(shape)
 
 
 def _joined(*places: np.ndarray) -> np.ndarray:

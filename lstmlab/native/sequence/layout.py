@@ -73,9 +73,7 @@ class Layout:
         names = ["kernel", *(one.weight for one in cell.recurrence.products), "peephole"]
         names += ["bias", "recurrent_bias"]
         found = {name: getattr(cell, name, None) for name in names}
-        return {
-            name: tuple(weight.shape) for name, weight in found.items() if weight is not None
-        }
+        return {name: tuple(weight.shape) for name, weight in found.items() if weight is not None}
 
     # ---- numbers of units and blocks
 
@@ -94,7 +92,7 @@ class Layout:
         """Which of the pre-activations `name` lies in each lane [tiles, 16]; their number: none."""
         return self._units()[:, k] if name in ("candidate", "waiting") else self._blocks()
 
-    def number(self, tile: int, v: int) -> int:
+    def number(self, tile: Any, v: int) -> Any:
         """The number of a column among all."""
         return tile * self.steps[0] + v * self.steps[1]
 

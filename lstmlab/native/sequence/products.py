@@ -2,8 +2,8 @@
 
     c[r] = keep c[r] + sum_k x[r, k] w[k]
 
-where w[k] and c[r] are vectors of 16 lanes and k runs over two ranges. Arrays are given by addresses
-(see `address`) and steps, in numbers, from one row to the next. Nothing is checked.
+where w[k] and c[r] are vectors of 16 lanes and k runs over two ranges. Arrays are given by
+addresses (see `address`) and steps, in numbers, from one row to the next. Nothing is checked.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ VECTOR = ir.VectorType(FLOAT, LANES)
 # Rows of a tile at most: with AVX-512 there are 32 registers of 16 lanes, else 16 of 8.
 MOST = 12 if llvm.get_host_cpu_features().get("avx512f") else 6
 
-NAMES = "x x_step w w_step begin end begin2 end2 c c_step keep".split()
+NAMES = ["x", "x_step", "w", "w_step", "begin", "end", "begin2", "end2", "c", "c_step", "keep"]
 
 
 @intrinsic
@@ -85,7 +85,7 @@ def product(x, x_step, w, begin, end, begin2, end2, c, c_step, rows, keep):  # t
     groups = (rows + MOST - 1) // MOST
     for group in range(groups):
         n = (rows + groups - group - 1) // (groups - group)
-        tile(n, x, x_step, w, 0, begin, end, begin2, end2, c, c_step, keep)
+        tile(n, x, x_step, w, 0, begin, end, begin2, end2, c, c_step, keep)  # type: ignore[call-arg]
         rows -= n
         x += 4 * n * x_step
         c += 4 * n * c_step

@@ -64,9 +64,7 @@ class Cells(Block):
             if name in self.cell.peepholes:
                 gate = self.cell.own[name]
                 row = self.cell.peepholes.index(name)
-                seen = (
-                    self.state[cell] if gate.peephole == "current" else self._state_before(cell)
-                )
+                seen = self.state[cell] if gate.peephole == "current" else self._state_before(cell)
                 net = net + self._element("peephole", row, cell) * seen
         read = "candidate" if name == "waiting" else name
         if read in self._by_element and not (name == "candidate" and self.cell.reset_gate):
@@ -80,12 +78,6 @@ class Cells(Block):
         if one not in self.weights:
             self.weights[one] = self.program.input("element", *one)
         return self.weights[one]
-
-
-class Phase(NamedTuple):
-    """Lines of code that store values: `text`, in which {} stands for the value."""
-
-    stores: list[tuple[str, Value]]
 
 
 class Step:
@@ -120,7 +112,12 @@ class Step:
         self.first: list[Value] = []  # of the candidates, before the others
         if cells.two:
             self.first = program.derivatives(
-                seeds, [n for n, (name, _) in zip(nets, cells.columns, strict=True) if name == "candidate"]
+                seeds,
+                [
+                    n
+                    for n, (name, _) in zip(nets, cells.columns, strict=True)
+                    if name == "candidate"
+                ],
             )
             seeds = dict(seeds)
             for k in range(cells.cells):

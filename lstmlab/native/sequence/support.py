@@ -37,12 +37,18 @@ def of_cell(cell: Any) -> Obstacle | None:
     for kind in type(cell).__mro__[: type(cell).__mro__.index(GatedCell)]:
         own = sorted(set(vars(kind)) & OF_STEP)
         if own:
-            return "a subclass that computes its steps as GatedCell", {"cell": f"{kind.__name__}.{own[0]}"}
+            return "a subclass that computes its steps as GatedCell", {
+                "cell": f"{kind.__name__}.{own[0]}"
+            }
     if cell.layer_normalization:
         return "False", {"layer_normalization": True}
     if cell.compute_dtype != "float32" or cell.variable_dtype != "float32":
         return "float32", {"dtype": cell.dtype_policy.name}
-    if cell.reset_gate is not None and not cell.reset_after and cell.candidate_recurrent == "by_element":
+    if (
+        cell.reset_gate is not None
+        and not cell.reset_after
+        and cell.candidate_recurrent == "by_element"
+    ):
         return "another kind behind a reset gate", {"candidate_recurrent": "by_element"}
     given = {f"{name}.activation": gate.activation for name, gate in cell.own.items()}
     given["candidate_activation"] = cell.candidate_activation

@@ -4,7 +4,7 @@ A kernel runs over some rows of the batch, from `low` to `high`, and keeps no lo
 are its arguments, so that one compiled kernel serves layers of every size.
 """
 
-HEAD = '''
+HEAD = """
 import numpy as np
 from numba import njit
 
@@ -18,9 +18,9 @@ f32 = np.float32
 LANES = 16
 AHEAD = 256  # rows of a block of which the gradient of the weights is summed
 STRIDE = AHEAD + 16  # of one of its columns, and no power of 2
-'''
+"""
 
-FORWARD = '''
+FORWARD = """
 @njit(nogil=True, cache=True, error_model="numpy")
 def kernel(
     x, valid, counts, weights, second_weights, elements_, reads, second_reads, of_units,
@@ -37,7 +37,8 @@ def kernel(
     source = vec(source_.reshape(source_.shape[0], batch, width // 16, 16), 16)
     keep = vec(keep_.reshape(keep_.shape[0], batch, span // 16, 16), 16)
     states = vec(states_.reshape(states_.shape[0], batch, tiles * STATES, 16), 16)
-    second = vec(second_.reshape(second_.shape[0], second_.shape[1], second_.shape[2] // 16, 16), 16)
+    seconds = second_.shape[2]
+    second = vec(second_.reshape(second_.shape[0], batch, seconds // 16, 16), 16)
     for t in range(steps):
         now, then, at = t, t + 1, t
         if not kept:
@@ -88,9 +89,9 @@ def kernel(
                     for u in range(units):
                         out[b, to, u] = source_[then, b, of_units[u]]
     restore(mode)
-'''
+"""
 
-FORWARD_TWO = '''        for j in range(COLUMNS * tiles):
+FORWARD_TWO = """        for j in range(COLUMNS * tiles):
             product(
                 address(source_, row), width, address(weights, j * depth * 16),
                 reads[j, 0], reads[j, 1], inputs, depth,
@@ -101,12 +102,12 @@ FORWARD_TWO = '''        for j in range(COLUMNS * tiles):
                 #FIRST
         for j in range(CELLS * tiles):
             product(
-                address(second_, (at * batch + low) * second_.shape[2]), second_.shape[2],
-                address(second_weights, j * second_.shape[2] * 16),
+                address(second_, (at * batch + low) * seconds), seconds,
+                address(second_weights, j * seconds * 16),
                 second_reads[j, 0], second_reads[j, 1], 0, 0,
                 address(keep_, into + (CANDIDATE * tiles + j) * 16), span, rows, 1,
             )
-'''
+"""
 
 BACKWARD = '''
 @njit(nogil=True, error_model="numpy")
@@ -215,7 +216,7 @@ def kernel(
     restore(mode)
 '''
 
-BACKWARD_TWO = '''        for g in range(tiles):
+BACKWARD_TWO = """        for g in range(tiles):
             for b in range(low, high):
                 if masks and not valid[b, now]:
                     #MASKED
@@ -228,4 +229,4 @@ BACKWARD_TWO = '''        for g in range(tiles):
                 second_read_by[h, 0], second_read_by[h, 1], 0, 0,
                 address(of_second_, low * seconds + h * 16), seconds, rows, 0,
             )
-'''
+"""

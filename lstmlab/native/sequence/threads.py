@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 WORTH = 400_000  # multiplications that a thread must have to do, before it is asked
 
@@ -37,7 +38,7 @@ def shares(rows: int, work: float, most: int = 0) -> list[tuple[int, int]]:
     """
     count = min(most or processors(), max(rows, 1), max(int(work // WORTH), 1))
     ends = [rows * k // count for k in range(count + 1)]
-    return list(zip(ends, ends[1:], strict=False))
+    return list(pairwise(ends))
 
 
 def each(run: Callable[[int, int, int], None], pieces: list[tuple[int, int]]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from lstmlab.native.algebra import Value
 from lstmlab.native.sequence.program import Cells, Step
 from lstmlab.native.sequence.text import BACKWARD, BACKWARD_TWO, FORWARD, FORWARD_TWO, HEAD
-
-BETWEEN = "{0}[{1}, b, g * {2} + {3}]"
 
 
 class Writer:
@@ -34,7 +35,7 @@ class Writer:
     def _state(self, name: str, k: int) -> str:
         return f"g * {len(self.cells.states)} + {self.cells.states.index((name, k))}"
 
-    def _reads(self, kind: str, *what: object) -> str:
+    def _reads(self, kind: str, *what: Any) -> str:
         cells = self.cells
         if kind == "net":
             return f"keep[at, b, {self._column(cells.columns.index(what), self.slots)}]"
@@ -57,19 +58,19 @@ class Writer:
         operations = cells.program.operations
         stores = []
         for slot, number in enumerate(step.kept):
-            same = operations[number].name == "input" and self._reads(*operations[number].what)
             place = f"keep[at, b, {self._column(slot, self.slots)}]"
-            if same != place:
-                stores.append((place + " = {}", _value(cells, number)))
+            there = operations[number].name == "input"
+            if not there or self._reads(*operations[number].what) != place:
+                stores.append((place + " = {}", Value(cells.program, number)))
         stores += [
             (f"source[then, b, {self._hidden(*one)}] = {{}}", after[one]) for one in step.hidden
         ]
         stores += [
             (f"states[then, b, {self._state(*one)}] = {{}}", after[one]) for one in cells.states
         ]
-        same = [f"source[{{0}}, b, {self._hidden(*one)}]" for one in step.hidden]
-        same += [f"states[{{0}}, b, {self._state(*one)}]" for one in cells.states]
-        masked = [f"{one.format('then')} = {one.format('now')}" for one in same]
+        places = [("source", self._hidden(*one)) for one in step.hidden]
+        places += [("states", self._state(*one)) for one in cells.states]
+        masked = [f"{array}[then, b, {at}] = {array}[now, b, {at}]" for array, at in places]
         two = ""
         if cells.two:
             kept = [
@@ -104,7 +105,9 @@ class Writer:
         masked = [f"{net} = zero" for net in nets]
         two = ""
         if cells.two:
-            candidates = [net for net, one in zip(nets, cells.columns, strict=True) if one[0] == "candidate"]
+            candidates = [
+                net for net, one in zip(nets, cells.columns, strict=True) if one[0] == "candidate"
+            ]
             first = [(f"{net} = {{}}", v) for net, v in zip(candidates, step.first, strict=True)]
             two = _filled(
                 BACKWARD_TWO,
@@ -127,12 +130,6 @@ class Writer:
         }
         constants = "\n".join(f"{name} = {value}" for name, value in sizes.items())
         return HEAD + constants + "\n\n" + _filled(text.replace("        #TWO\n", two), **parts)
-
-
-def _value(cells: Cells, number: int):  # type: ignore[no-untyped-def]
-    from lstmlab.native.algebra import Value
-
-    return Value(cells.program, number)
 
 
 def _filled(text: str, **parts: list[str]) -> str:
