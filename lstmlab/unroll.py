@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 
 def unroll(
@@ -93,6 +94,14 @@ def _read(t: Any, before: list, after: list) -> list:
         new if tf.executing_eagerly() or old.consumers() else tf.where(t < 0, old, new)
         for old, new in zip(before, after, strict=True)
     ]
+
+
+def compiled_by_xla() -> bool:
+    """Whether what is traced now belongs to a function with jit_compile=True."""
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    return bool(control_flow_util.GraphOrParentsInXlaContext(graph))
 
 
 def time_major(x: Any) -> Any:

@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         files.say(table.to_markdown(index=False, floatfmt=".1f"))
     elif options.what == "trials":
         _trials(options)
+    elif options.what == "layer":
+        _layer(options)
     else:
         _layers(options)
 
@@ -88,6 +90,29 @@ def _trials(options: argparse.Namespace) -> None:
         sys.exit(f"lstmlab-bench: {error}")
 
 
+def _layer(options: argparse.Namespace) -> None:
+    """GatedRNN by engine, beside other layers."""
+    from lstmlab.bench import layer
+
+    batch, features, units = defaults.AT_LENGTH
+    lengths = [] if options.no_lengths else options.lengths or list(defaults.LAYER_LENGTHS)
+    at = {f"{steps}": (batch, steps, features, units) for steps in lengths}
+    shapes = {name: defaults.LAYER_SHAPES[name] for name in options.layer_shapes}
+    rounds = options.rounds or defaults.LAYER_ROUNDS
+    try:
+        for path in (options.csv, options.picture):
+            if path is not None:
+                files.check(path)
+        table = layer.run(options.layers, shapes, at, rounds, SECONDS, options.modes)
+        if options.csv is not None:
+            files.write(options.csv, table.to_csv(index=False))
+        files.say(layer.tables(table))
+        if options.picture is not None:
+            layer.draw(table, options.picture)
+    except (ValueError, files.WriteError) as error:
+        sys.exit(f"lstmlab-bench: {error}")
+
+
 def _layers(options: argparse.Namespace) -> None:
     """One of BENCHMARKS at each shape."""
     # before the layers import TensorFlow, which reads it then
@@ -111,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     words = f"batch, steps, features, units: {shapes}"
     add("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help=words)
     words = f"measurements of each, taken in turn (default {ROUNDS}; "
-    words += f"for trials {defaults.TRIAL_ROUNDS})"
+    words += f"for layer {defaults.LAYER_ROUNDS}, for trials {defaults.TRIAL_ROUNDS})"
     add("--rounds", type=_positive, help=words)
     words = "for sampling (default: all tasks that can be built without a setting)"
     add("--tasks", nargs="+", metavar="NAME", help=words)
@@ -123,13 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--learners", nargs="+", choices=known, default=list(known))
     cells = defaults.LEARNER_CELLS
     add("--cells", nargs="+", choices=cells, default=list(cells))
-    words = f"also for trials (default {_listed(defaults.LENGTHS)}; "
-    words += f"for trials {_listed(defaults.SPANS)})"
+    words = f"also for layer and trials (default {_listed(defaults.LENGTHS)}; "
+    words += f"for layer {_listed(defaults.LAYER_LENGTHS)}; for trials {_listed(defaults.SPANS)})"
     add("--lengths", nargs="+", type=_positive, metavar="STEPS", help=words)
     widths = list(defaults.WIDTHS)
     words = "must be even for lstm1997, whose blocks have two cells"
     add("--widths", nargs="+", type=_positive, default=widths, metavar="UNITS", help=words)
-    add("--csv", metavar="FILE", help="every measurement; also for trials")
+    add("--csv", metavar="FILE", help="every measurement; also for layer and trials")
 
     add = parser.add_argument_group("for presets and measures").add_argument
     budget = defaults.BUDGET
@@ -142,8 +167,27 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=_positive, default=defaults.STEPS, help="of the probe")
     add("--batch", type=_positive, default=defaults.BATCH, help="of the probe")
 
+    _add_layer(parser)
     _add_trials(parser)
     return parser
+
+
+def _add_layer(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group(
+        "for layer, with --lengths, --no-lengths, --csv and --picture"
+    ).add_argument
+    known = list(defaults.LAYERS)
+    words = f"ratios are to the first of them in this order: {', '.join(known)}"
+    add("--layers", nargs="+", choices=known, default=known, metavar="NAME", help=words)
+    shapes = ", ".join(f"{name} {shape}" for name, shape in defaults.LAYER_SHAPES.items())
+    words = f"batch, steps, features, units: {shapes} "
+    words += f"(default {' '.join(defaults.LAYER_DEFAULT)}); or none"
+    add(
+        "--layer-shapes", nargs="*", choices=defaults.LAYER_SHAPES,
+        default=list(defaults.LAYER_DEFAULT), metavar="NAME", help=words,
+    )  # fmt: skip
+    modes = ["forward", "training"]
+    add("--modes", nargs="+", choices=modes, default=modes, metavar="MODE", help=", ".join(modes))
 
 
 def _add_trials(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ SHAPES = {
     "long": (1, 8000, 2, 4),
 }
 WHAT = {
+    "layer": "GatedRNN by engine beside LSTMs of Keras, JAX and PyTorch",
     "keras": "vanilla against keras.layers.LSTM",
     "variants": "every variant against vanilla",
     "traces": "return_traces against none",
@@ -64,3 +65,37 @@ TRIAL_SIZES: dict[str, tuple[str, tuple[str, ...]]] = {
 TRIAL_LEARNERS = ("truncated1997", "truncated1997_forward", "bptt", "elman", "rtrl")
 TRIALS, TRIAL_ROUNDS = 128, 5
 SPANS = (100, 1_000, 10_000, 100_000, 1_000_000)
+
+# of the part `layer`
+# name: backend of Keras, or torch; LSTM, lax.scan or a variant; settings; compiled by XLA
+_NO_FEEDBACK = {"feedback": "none"}
+LAYERS: dict[str, tuple[str, str, dict, bool]] = {
+    "keras LSTM": ("tensorflow", "LSTM", {}, False),
+    "keras LSTM, compiled": ("tensorflow", "LSTM", {}, True),
+    "keras LSTM on JAX": ("jax", "LSTM", {}, True),
+    "JAX lax.scan": ("jax", "lax.scan", {}, True),
+    "torch LSTM": ("torch", "LSTM", {}, False),
+    "vanilla native": ("tensorflow", "vanilla", {"engine": "native"}, False),
+    "vanilla xla": ("tensorflow", "vanilla", {"engine": "xla"}, False),
+    "vanilla xla, compiled": ("tensorflow", "vanilla", {"engine": "xla"}, True),
+}
+for _name, _variant, _more in (
+    ("mingru", "mingru", {}),
+    ("minlstm", "minlstm", {}),
+    ("no feedback", "vanilla", _NO_FEEDBACK),
+):
+    for _engine in ("xla", "scan"):
+        for _compiled in (False, True):
+            LAYERS[f"{_name} {_engine}{', compiled' * _compiled}"] = (
+                "tensorflow", _variant, {"engine": _engine, **_more}, _compiled
+            )  # fmt: skip
+LAYER_SHAPES = {
+    **{name: SHAPES[name] for name in ("tiny", "narrow", "pixels", "wide")},
+    "batch": (128, 64, 64, 256),
+    "longer": (8, 4096, 2, 32),
+    "longest": (1, 65536, 2, 16),
+}
+LAYER_DEFAULT = ("tiny", "narrow", "pixels", "wide", "batch")
+LAYER_LENGTHS = (256, 1_024, 4_096, 16_384)
+AT_LENGTH = (8, 2, 32)  # batch, features, units
+LAYER_ROUNDS = 5

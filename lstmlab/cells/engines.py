@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
-from lstmlab.cells import loop
+from lstmlab.cells import loop, scan
 from lstmlab.errors import refusal
 
 ENGINES = ("auto", "native", "xla", "scan")
@@ -49,9 +49,9 @@ def obstacle(
     """What keeps an engine from computing a call: (expected, received); None if nothing does."""
     if engine == "xla":
         return None
-    if engine == "native":
-        return _native("support").unsupported(layer, sequences, mask, training)
-    return "another engine: it is not available here", {"engine": engine}
+    if engine == "scan":
+        return scan.obstacle(layer)
+    return _native("support").unsupported(layer, training)
 
 
 def run(
@@ -93,4 +93,4 @@ def _run_native(*given: Any) -> tuple[dict, list]:
     return _native("bridge").run(*given)
 
 
-_RUN = {"xla": loop.run, "native": _run_native}
+_RUN = {"xla": loop.run, "scan": scan.run, "native": _run_native}

@@ -11,7 +11,8 @@ import numpy as np
 B, T, N = 3, 5, 4
 
 
-FEW = ("lstm1997", "gru", "slstm", "backwards", "zero output", "normalised")
+FEW = ("lstm1997", "gru", "slstm", "backwards", "zero output", "normalised",
+       "scan", "scan, by element", "scan, state normalised")  # fmt: skip
 
 
 def layers(dtype: str, few: bool) -> dict:
@@ -34,6 +35,13 @@ def layers(dtype: str, few: bool) -> dict:
         N, "slstm", output_gate=heads, candidate_recurrent="by_element", heads=2, **shown
     )
     cases["normalised 6"] = GatedRNN(N, layer_normalization=True, **shown)
+    scan = {**shown, "engine": "scan"}
+    cases["scan 3"] = GatedRNN(N, "minlstm", go_backwards=True, **scan)
+    switches = {"feedback": "cells", "input_gate": Gate(recurrent="none")}
+    cases["scan, by element 6"] = GatedRNN(
+        N, "mingru", candidate_recurrent="by_element", **switches, **scan
+    )
+    cases["scan, state normalised 3"] = GatedRNN(N, "slstm", feedback="none", **scan)
     return {k: v for k, v in cases.items() if not few or k.rpartition(" ")[0] in FEW}
 
 

@@ -16,15 +16,8 @@ from lstmlab.native.compiled import missing
 Obstacle = tuple[str, Any]  # what is expected, and what was received: see lstmlab.errors.refusal
 
 
-def unsupported(
-    layer: Any, sequences: Any = None, mask: Any = None, training: bool = False
-) -> Obstacle | None:
-    """What keeps the kernels from computing a call of a GatedRNN; None if nothing does.
-
-    Args:
-        layer: The layer.
-        sequences, mask, training: What it is called with.
-    """
+def unsupported(layer: Any, training: bool = False) -> Obstacle | None:
+    """What keeps the kernels from computing a call of a GatedRNN; None if nothing does."""
     if backend.backend() != "tensorflow":
         return "the backend tensorflow", {"backend": backend.backend()}
     return of_cell(layer.cell) or _of_call(layer, training) or _of_process()

@@ -1,0 +1,178 @@
+"""What a call and a training step of GatedRNN cost, by engine, beside recurrent layers elsewhere.
+
+Every backend has a process of its own; they take turns, so that one at a time works.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lstmlab import files
+from lstmlab.bench.defaults import LAYERS
+from lstmlab.errors import refusal
+
+COLUMNS = ("part", "shape", "layer", "mode", "round", "ms", "first_s")
+MODES = ("forward", "training")
+
+
+def run(
+    names: Sequence[str], shapes: dict[str, tuple], lengths: dict[str, tuple], rounds: int,
+    seconds: float, modes: Sequence[str] = MODES,
+) -> pd.DataFrame:  # fmt: skip
+    """Measure layers at shapes, every layer in its turn in each round, in another order each time.
+
+    Args:
+        names: Of LAYERS. Those whose package is not installed are left out, with a word.
+        shapes, lengths: {name: (batch, steps, features, units)}.
+        rounds: Turns of each layer, each of about `seconds`.
+        modes: Of MODES.
+
+    Returns:
+        Columns COLUMNS: ms of one batch; first_s, of the first call, which compiles.
+
+    Raises:
+        ValueError: A process ended before it answered.
+    """
+    names = [name for name in names if _installed(name)]
+    rows: list[dict] = []
+    with _processes({LAYERS[name][0] for name in names}) as processes:
+        parts = [("shape", one) for one in shapes.items()]
+        parts += [("length", one) for one in lengths.items()]
+        for part, (label, shape) in parts:
+            for mode in modes:
+                shown = {"part": part, "shape": label, "mode": mode}
+                rows += [{**shown, **row} for row in _of(processes, names, shape, mode, rounds,
+                                                         seconds)]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _of(
+    processes: dict, names: list[str], shape: tuple, mode: str, rounds: int, seconds: float
+) -> list[dict]:
+    """The rows of one shape."""
+    order = {"shape": shape, "mode": mode, "seconds": seconds}
+    began = {}
+    for name in names:
+        answer = _ask(processes[LAYERS[name][0]], {**order, "name": name, "count": None})
+        if "error" in answer:
+            print(f"left out: {name}: {answer['error']}", file=sys.stderr)
+        else:
+            began[name] = answer
+    rows, rng = [], np.random.default_rng(0)
+    for number in range(rounds):
+        for name in rng.permutation(list(began)):
+            again = {**order, "name": str(name), "count": began[name]["count"]}
+            answer = _ask(processes[LAYERS[name][0]], again)
+            row = {"layer": str(name), "round": number, "ms": 1000 * answer["seconds"]}
+            rows.append(row | {"first_s": began[name]["first"]})
+    return rows
+
+
+def _installed(name: str) -> bool:
+    backend = LAYERS[name][0]
+    if importlib.util.find_spec(backend) is not None:
+        return True
+    print(f"left out: {name}: {backend} is not installed", file=sys.stderr)
+    return False
+
+
+@contextmanager
+def _processes(backends: set[str]) -> Iterator[dict]:
+    """{backend: a process that answers orders}, as long as they are needed."""
+    command = [sys.executable, "-m", "lstmlab.bench.layer_peers"]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
+    made: dict[str, Any] = {}
+    try:
+        for backend in sorted(backends):
+            made[backend] = subprocess.Popen(
+                command,
+                env={**os.environ, **quiet, "KERAS_BACKEND": backend},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        yield made
+    finally:
+        for process in made.values():
+            process.stdin.close()
+            process.wait()
+            process.stdout.close()
+
+
+def _ask(process: Any, order: dict) -> dict:
+    try:
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except BrokenPipeError:
+        answer = ""
+    if not answer:
+        expected = f"a process that runs {order['name']} at {tuple(order['shape'])}"
+        raise refusal("layer", expected, f"exit code {process.wait()}")
+    return json.loads(answer)
+
+
+# ---- shown
+
+
+def summary(raw: pd.DataFrame, part: str, mode: str, what: str = "ms") -> pd.DataFrame:
+    """Medians over the rounds: a row for each layer, a column for each shape.
+
+    Args:
+        raw: As `run` returns it.
+        what: 'ms'; or 'ratio' to the first layer, taken within each round.
+    """
+    some = raw[(raw["part"] == part) & (raw["mode"] == mode)]
+    layers = list(dict.fromkeys(some["layer"]))
+    layers.sort(key=list(LAYERS).index)
+    columns = {}
+    for shape in dict.fromkeys(some["shape"]):
+        own = some[some["shape"] == shape]
+        ms = own.pivot_table(index="round", columns="layer", values="ms").reindex(columns=layers)
+        columns[shape] = (ms if what == "ms" else ms.div(ms.iloc[:, 0], axis=0)).median()
+    return pd.DataFrame(columns).rename_axis("layer").reset_index()
+
+
+def tables(raw: pd.DataFrame) -> str:
+    """What the command prints."""
+    text = []
+    for part in dict.fromkeys(raw["part"]):
+        for mode in dict.fromkeys(raw["mode"]):
+            for what, digits in (("ms", ".4g"), ("ratio", ".3g")):
+                table = summary(raw, part, mode, what)
+                words = "milliseconds" if what == "ms" else f"ratio to {table['layer'][0]}"
+                text.append(f"{mode}, {words}, by {part}\n")
+                text.append(table.to_markdown(index=False, floatfmt=digits, missingval="") + "\n")
+    return "\n".join(text)
+
+
+def draw(raw: pd.DataFrame, path: str) -> None:
+    """Milliseconds of a batch by shape, and against the number of steps. Raises WriteError."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    parts = [(part, mode) for part in dict.fromkeys(raw["part"]) for mode in MODES
+             if len(raw[(raw["part"] == part) & (raw["mode"] == mode)])]  # fmt: skip
+    figure = Figure(figsize=(9, 3.8 * len(parts)), layout="constrained", dpi=110)
+    FigureCanvasAgg(figure)
+    for axis, (part, mode) in zip(figure.subplots(len(parts), 1, squeeze=False)[:, 0], parts,
+                                  strict=True):  # fmt: skip
+        table = summary(raw, part, mode).set_index("layer")
+        for layer, values in table.iterrows():
+            axis.plot(range(len(values)), values, "o-" if part == "length" else "o", label=layer)
+        axis.set_xticks(range(len(table.columns)), table.columns)
+        axis.set(title=f"{mode}: milliseconds of a batch, by {part}", yscale="log")
+        axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
+    with files.whole(path) as draft:
+        figure.savefig(draft)
