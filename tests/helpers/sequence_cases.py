@@ -105,7 +105,11 @@ def answers(layer: GatedRNN, call: Call) -> dict[str, np.ndarray]:
 
     x = draw(call.batch, call.steps, call.features)
     cell = layer.cell
-    states = [draw(call.batch, size) for size in cell.state_size] if call.initial else None
+    sizes = zip(cell.state_names, cell.state_size, strict=True)
+    first = {name: draw(call.batch, size) for name, size in sizes}
+    if "normaliser" in first:  # what is divided by
+        first["normaliser"] = 1 + tf.abs(first["normaliser"])
+    states = list(first.values()) if call.initial else None
     mask = masked(call, rng)
     watched = [x, *(states or ())]
     with tf.GradientTape() as tape:

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
-from tensorflow.python.ops import control_flow_util
 
 from lstmlab.native.sequence.kernels import Kernels, Tape
 
@@ -152,11 +151,6 @@ def _of_inputs(made: Kernels, order: Order, theta: Any, delta: Any, x: Any) -> A
 
 
 # ---- what stands in the way
-
-
-def compiled_by_xla() -> bool:
-    """Whether what is traced now will be compiled by XLA, which calls no Python."""
-    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 def exported() -> bool:

@@ -34,7 +34,7 @@ def of_cell(cell: Any) -> Obstacle | None:
                 "cell": f"{kind.__name__}.{own[0]}"
             }
     if cell.layer_normalization:
-        return "False", {"layer_normalization": True}
+        return "layer_normalization=False", {"layer_normalization": True}
     if cell.compute_dtype != "float32" or cell.variable_dtype != "float32":
         return "float32", {"dtype": cell.dtype_policy.name}
     if (
@@ -60,9 +60,11 @@ def _of_call(layer: Any, training: bool) -> Obstacle | None:
     if layer._traced:
         return "a call that is not asked for traces", {"traces": True}
     if layer.unroll:
-        return "False", {"unroll": True}
+        return "unroll=False", {"unroll": True}
     if layer.cell.recurrent_dropout and training:
-        return "0 in training", {"recurrent_dropout": layer.cell.recurrent_dropout}
+        return "recurrent_dropout=0 in training", {
+            "recurrent_dropout": layer.cell.recurrent_dropout
+        }
     return None
 
 
@@ -73,10 +75,11 @@ def _of_process() -> Obstacle | None:
         return "Numba", why
     # not above: where there is another backend, there need be no TensorFlow
     from lstmlab.native.sequence import bridge
+    from lstmlab.unroll import compiled_by_xla
 
     if not bridge.processors_alone():
         return "no GPU", {"device": "GPU"}
-    if bridge.compiled_by_xla():
+    if compiled_by_xla():
         return "a function that XLA does not compile", {"jit_compile": True}
     if bridge.exported():
         return "a model that is not exported", "an export"
