@@ -251,7 +251,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("switches", "received"), REFUSED.values(), ids=REFUSED)
-def test_another_cell_is_refused_by_the_switch_and_auto_takes_another_engine(
+def test_another_cell_is_refused_by_the_switch_and_not_taken_by_auto(
     switches, received, rng
 ):
     x = rng.normal(size=(2, 5, FEATURES))
