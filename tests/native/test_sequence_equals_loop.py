@@ -65,13 +65,15 @@ def test_every_variant(name):
 
 @pytest.mark.slow
 def test_switches_at_random():
-    """Each draw compiles kernels of its own."""
-    count = 0
+    """Each cell compiles kernels of its own; most draws are none that GatedCell accepts."""
+    count, enough = 0, 30
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck), **QUIET)
+    @settings(max_examples=500, suppress_health_check=list(HealthCheck), **QUIET)
     @given(arguments=switches(), seed=st.integers(0, 2**32 - 1), flags=FLAGS)
     def agree(arguments, seed, flags):
         nonlocal count
+        if count == enough:
+            return
         try:
             cell = GatedCell(12, **arguments)
         except ValueError:
@@ -83,7 +85,7 @@ def test_switches_at_random():
             check(call, **arguments, **flags)
 
     agree()
-    assert count >= 20
+    assert count == enough
 
 
 def test_a_wrong_gradient_is_noticed():
