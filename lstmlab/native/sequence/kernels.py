@@ -180,7 +180,7 @@ class Kernels:
             )
             self._back(
                 *fixed, of_hidden, of_states, of_second, delta, parts[0], parts[1],
-                parts[2].reshape(-1, LANES), aligned(deep, STRIDE), aligned(AHEAD, LANES),
+                parts[2].reshape(-1, LANES), aligned(deep, STRIDE), aligned(layout.columns * (AHEAD + 1), LANES),
                 layout.features, low, high,
             )  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from lstmlab.native.functions import exp, log, logistic, softplus, tanh
-from lstmlab.native.sequence.products import address, beside, product
+from lstmlab.native.sequence.products import MOST, address, beside, product
 from lstmlab.native.simd import (
     above, flush_subnormals, least, magnitude, most, restore, spread, vec,
 )
@@ -112,38 +112,46 @@ FORWARD_TWO = """        for j in range(COLUMNS * tiles):
 BACKWARD = '''
 @njit(nogil=True, error_model="numpy")
 def add_gradient(
-    gradient, source, width, depth, delta, delta_width, column, columns, reads, first, most_read,
+    gradient, source, width, depth, delta, delta_width, column, columns, reads, inputs,
     batch, step, count, low, rows, turned, packed,
 ):
-    """gradient += source' delta over `count` rows: those of the batch, of some steps."""
+    """gradient += source' delta over `count` rows: those of the batch, of some steps.
+
+    Blocks of rows are laid out anew: those of `source` as columns, and the columns of `delta` one
+    behind another. A few columns of `source` stay in the nearest cache while `delta` goes by.
+    """
     flat, source_flat = turned.reshape(-1), source.reshape(-1)
     vectors, into = vec(delta.reshape(-1, 16), 16), vec(packed, 16)
+    groups, across = (depth + MOST - 1) // MOST, delta_width // 16
     for begin in range(0, count, AHEAD):
         n = min(AHEAD, count - begin)
-        for part in range(0, depth, 16):
-            end = min(part + 16, depth)
+        for part in range(0, depth, AHEAD):
+            end = min(part + AHEAD, depth)
+            t, b = step + begin // rows, begin % rows
             for q in range(n):
-                r = begin + q
-                at = ((step + r // rows) * batch + low + r % rows) * width
+                at = (t * batch + low + b) * width
                 for k in range(part, end):
                     flat[k * STRIDE + q] = source_flat[at + k]
-        for j in range(columns):
-            for q in range(n):
-                r = begin + q
-                at = ((step + r // rows) * batch + low + r % rows) * (delta_width // 16)
-                into[q] = vectors[at + column + j]
-            low_row, high_row = reads[j, 0], reads[j, 1]
-            if high_row == first:
-                high_row = depth
-            product(
-                address(turned, low_row * STRIDE), STRIDE, address(packed, 0), 0, n, 0, 0,
-                address(gradient, (j * depth + low_row) * 16), 16, high_row - low_row, 1,
-            )
-            if high_row != depth and first < depth:
-                product(
-                    address(turned, first * STRIDE), STRIDE, address(packed, 0), 0, n, 0, 0,
-                    address(gradient, (j * depth + first) * 16), 16, depth - first, 1,
-                )
+                b += 1
+                if b == rows:
+                    t, b = t + 1, 0
+        t, b = step + begin // rows, begin % rows
+        for q in range(n):
+            at = (t * batch + low + b) * across + column
+            for j in range(columns):
+                into[j * (AHEAD + 1) + q] = vectors[at + j]
+            b += 1
+            if b == rows:
+                t, b = t + 1, 0
+        for group in range(groups):
+            k, end = depth * group // groups, depth * (group + 1) // groups
+            for j in range(columns):
+                if end > inputs or (k < reads[j, 1] and end > reads[j, 0]):
+                    product(
+                        address(turned, k * STRIDE), STRIDE,
+                        address(packed, j * (AHEAD + 1) * 16), 0, n, 0, 0,
+                        address(gradient, (j * depth + k) * 16), 16, end - k, 1,
+                    )
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -199,12 +207,12 @@ def kernel(
             count = min(together, steps - now) * rows
             add_gradient(
                 gradient, source_, width, depth, delta_, wide, 0, COLUMNS * tiles, reads,
-                hidden, depth, batch, now, count, low, rows, turned, packed,
+                hidden, batch, now, count, low, rows, turned, packed,
             )
             if TWO:
                 add_gradient(
                     second_gradient, second_, seconds, seconds, delta_, wide, CANDIDATE * tiles,
-                    CELLS * tiles, second_reads, seconds, seconds, batch, now, count, low, rows,
+                    CELLS * tiles, second_reads, seconds, batch, now, count, low, rows,
                     turned, packed,
                 )
     for h in range(hidden // 16):
