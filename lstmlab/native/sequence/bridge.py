@@ -35,11 +35,7 @@ def run(
     x = tf.cast(sequences, tf.float32)
     weights = [tf.reshape(tf.convert_to_tensor(getattr(cell, name)), [-1]) for name in made.weights]
     theta = tf.concat(weights, axis=0)
-    batch = tf.shape(x)[0]
-    initial = [
-        tf.broadcast_to(tf.cast(state, tf.float32), [batch, size])
-        for state, size in zip(states, made.sizes, strict=True)
-    ]
+    initial = [_for_all(tf.cast(state, tf.float32), x) for state in states]
     shown = tf.zeros([0, 0], tf.bool) if mask is None else tf.cast(mask, tf.bool)
     order = Order(every_step, layer.go_backwards, layer.zero_output_for_mask)
     out, *final = _through(made, order, shown, x, theta, initial)
@@ -48,6 +44,13 @@ def run(
     for state, size in zip(final, made.sizes, strict=True):
         state.set_shape([x.shape[0], size])
     return {"output": out}, final
+
+
+def _for_all(state: Any, x: Any) -> Any:
+    """A first state for every sequence of the batch: one row serves all."""
+    if state.shape[0] is not None and state.shape[0] == x.shape[0]:
+        return state
+    return tf.broadcast_to(state, [tf.shape(x)[0], state.shape[1]])
 
 
 class Order:

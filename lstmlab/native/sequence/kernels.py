@@ -59,6 +59,9 @@ class Kernels:
         self._ahead = compiled(writer.forward())
         self._source_back = writer.backward()
         self._pack, self._sum = compiled(packing.SOURCE), compiled(packing.SUM)
+        self._reads = [_fixed(one) for one in (layout.reads, layout.second_reads)]
+        self._read_by = [_fixed(one) for one in (layout.read_by, layout.second_read_by)]
+        self._of_hidden = _fixed(layout.of_hidden)
         self._uniform = not self.two and bool((layout.reads == layout.reads[:1]).all())
 
     @cached_property
@@ -111,11 +114,8 @@ class Kernels:
         weights, second_weights, elements = _cut(
             packed, layout.forward.shape, layout.second.shape, layout.elements.shape
         )
-        arguments = (
-            x, valid, counts, weights, second_weights, elements.reshape(-1, LANES), layout.reads,
-            layout.second_reads, layout.of_hidden,
-        )  # fmt: skip
-        fixed = [_fixed(one) for one in arguments]
+        given = (x, valid, counts, weights, second_weights, elements.reshape(-1, LANES))
+        fixed = [*map(_fixed, given), *self._reads, self._of_hidden]
 
         def run(number: int, low: int, high: int) -> None:
             self._ahead(
@@ -166,12 +166,9 @@ class Kernels:
         pieces = threads.shares(batch, work)
         sums = [one.size for one in (layout.forward, layout.second, layout.elements)]
         gradients = np.zeros((len(pieces), sum(sums)), "float32")
-        arguments = (
-            valid, counts, weights, second_weights, elements.reshape(-1, LANES), layout.reads,
-            layout.second_reads, layout.read_by, layout.second_read_by, layout.of_hidden,
-            *tape, of_out,
-        )  # fmt: skip
-        fixed = [_fixed(one) for one in arguments]
+        given = (valid, counts, weights, second_weights, elements.reshape(-1, LANES))
+        fixed = [*map(_fixed, given), *self._reads, *self._read_by, self._of_hidden]
+        fixed += map(_fixed, (*tape, of_out))
         deep = max(layout.rows, layout.second.shape[1])
 
         def run(number: int, low: int, high: int) -> None:
@@ -180,8 +177,8 @@ class Kernels:
             )
             self._back(
                 *fixed, of_hidden, of_states, of_second, delta, parts[0], parts[1],
-                parts[2].reshape(-1, LANES), aligned(deep, STRIDE), aligned(layout.columns * (AHEAD + 1), LANES),
-                layout.features, low, high,
+                parts[2].reshape(-1, LANES), aligned(deep, STRIDE),
+                aligned(layout.columns * (AHEAD + 1), LANES), layout.features, low, high,
             )  # fmt: skip
 
         of_theta = np.zeros(self.size, "float32")
@@ -231,6 +228,6 @@ def _cut(flat: np.ndarray, *shapes: tuple) -> list[np.ndarray]:
 
 def _fixed(array: np.ndarray) -> np.ndarray:
     """The array, read only: TensorFlow's are, and a kernel is compiled for one kind."""
-    view = np.ascontiguousarray(array).view()
+    view = array.view() if array.flags.c_contiguous else np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -34,5 +34,5 @@ def aligned(*shape: int) -> np.ndarray:
     """An array, float32, that begins with a line of the cache: TensorFlow takes it as it is."""
     size = int(np.prod(shape)) + 16
     memory = np.asarray(_Lent(size)) if size >= LARGE else np.empty(size, "float32")
-    first = (-memory.ctypes.data % 64) // 4
+    first = (-memory.__array_interface__["data"][0] % 64) // 4
     return memory[first : first + size - 16].reshape(shape)
