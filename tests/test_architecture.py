@@ -23,7 +23,7 @@ runs          trainers recording report model task criterion results config publ
               diagnostics.base learners.base baselines lstmlab
 explain       runs symbolic diagnostics report results config cells learners.base lstmlab
 trainers      model heads learners native cells task criterion
-native        cells
+native        cells unroll
 measures      diagnostics recording
 tensorboard   runs explain.page symbolic cells results
 auditing      measures diagnostics recording explain.page explain.pictures lstmlab
@@ -68,7 +68,7 @@ report.curves      pictures
 """
 # who may import what is heavy
 _HEAVY = """
-tensorflow    learners trainers diagnostics recording model unroll bench conformance
+tensorflow    learners trainers diagnostics recording model unroll bench conformance native
 keras         learners trainers diagnostics recording model heads unroll bench cells symbolic runs
               conformance native
 matplotlib    report describe diagnostics recording explain auditing bench

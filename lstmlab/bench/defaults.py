@@ -84,11 +84,13 @@ for _name, _variant, _more in (
     ("minlstm", "minlstm", {}),
     ("no feedback", "vanilla", _NO_FEEDBACK),
 ):
-    for _engine in ("xla", "scan"):
-        for _compiled in (False, True):
+    for _engine in ("native", "xla", "scan"):
+        for _compiled in (False, True) if _engine != "native" else (False,):
             LAYERS[f"{_name} {_engine}{', compiled' * _compiled}"] = (
                 "tensorflow", _variant, {"engine": _engine, **_more}, _compiled
             )  # fmt: skip
+for _name in ("peephole", "gru", "lstm1997", "slstm"):
+    LAYERS[f"{_name} native"] = ("tensorflow", _name, {"engine": "native"}, False)
 LAYER_SHAPES = {
     **{name: SHAPES[name] for name in ("tiny", "narrow", "pixels", "wide")},
     "batch": (128, 64, 64, 256),

@@ -5,6 +5,7 @@ An engine is a function like `run` below, and a function that says what stands i
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, NamedTuple
 
 from lstmlab.cells import loop, scan
@@ -50,7 +51,7 @@ def obstacle(
         return None
     if engine == "scan":
         return scan.obstacle(layer)
-    return "another engine: it is not available here", {"engine": engine}
+    return _native("support").unsupported(layer, training)
 
 
 def run(
@@ -83,4 +84,13 @@ def run(
     return _RUN[engine](layer, sequences, states, mask, drop, every_step, wanted)
 
 
-_RUN = {"xla": loop.run, "scan": scan.run}
+def _native(module: str) -> Any:
+    """A module of lstmlab.native.sequence, which imports this room: so not at the top."""
+    return importlib.import_module(f"lstmlab.native.sequence.{module}")
+
+
+def _run_native(*given: Any) -> tuple[dict, list]:
+    return _native("bridge").run(*given)
+
+
+_RUN = {"xla": loop.run, "scan": scan.run, "native": _run_native}

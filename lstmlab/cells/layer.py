@@ -57,8 +57,9 @@ class GatedRNN(Restorable, keras.layers.RNN):
         engine: What computes the steps, by the same equations. 'xla': a loop over time, compiled
             by XLA where the model is compiled; it serves every cell. 'scan': all steps at once, for
             cells whose gates and candidates do not read what the cell has computed (minGRU,
-            minLSTM, feedback='none'). 'native': not available yet. 'auto': the fastest that serves
-            the cell and the call. After a call, `engine_used` and `engine_reason` say what was
+            minLSTM, feedback='none'). 'native': kernels over whole sequences, in float32, on
+            processors and the TensorFlow backend; not where XLA compiles the model, and without
+            second derivatives. 'auto': the fastest that serves the cell and the call. After a call, `engine_used` and `engine_reason` say what was
             taken, and why.
 
     Call:
@@ -256,6 +257,15 @@ class GatedRNN(Restorable, keras.layers.RNN):
         output, states = passed(self, given, outputs if self.return_sequences else last, states)
         # as RNN.call unpacks them: last output, all outputs, states
         return (last, output, states) if self.return_sequences else (output, outputs, states)
+
+    @property
+    def supports_jit(self) -> bool:
+        """Whether XLA can compile the layer, as Keras asks: 'auto' takes the loop there."""
+        return self._supports_jit and self.engine != "native"
+
+    @supports_jit.setter
+    def supports_jit(self, value: bool) -> None:
+        self._supports_jit = value
 
     @property
     def engine_used(self) -> str | None:

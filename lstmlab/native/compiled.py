@@ -14,7 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SOURCES = ("simd.py", "functions.py")  # what kernels are compiled together with
+SOURCES = (
+    "simd.py",
+    "functions.py",
+    "sequence/products.py",
+)  # what kernels are compiled together with
 
 
 @functools.cache

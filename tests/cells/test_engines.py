@@ -49,5 +49,9 @@ def test_the_layer_tells_what_computed_its_last_call():
     assert (layer.engine_used, layer.engine_reason) == ("xla", "it was asked for")
     layer.engine = "auto"
     layer(X)
-    assert layer.engine_used == "xla"
-    assert "serves every cell" in layer.engine_reason
+    assert layer.engine_used == "native"
+    assert "was measured to be faster" in layer.engine_reason
+    with_norm = GatedRNN(4, layer_normalization=True)
+    with_norm(X)
+    assert with_norm.engine_used == "xla"
+    assert "serves every cell" in with_norm.engine_reason

@@ -293,7 +293,7 @@ def test_where_the_input_projection_is_taken(width, rng, monkeypatch):
         GatedCell, "project", lambda cell, x: (taken.append(x.shape), project(cell, x))[1]
     )
     x = coarse(rng, B, T, FEATURES[width], dtype="float32")
-    GatedRNN(N)(x)
+    GatedRNN(N, engine="xla")(x)
     assert taken == ([x.shape] if width == "ahead" else [])
 
 

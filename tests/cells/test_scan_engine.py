@@ -252,14 +252,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("switches", "received"), REFUSED.values(), ids=REFUSED)
-def test_another_cell_is_refused_by_the_switch_and_auto_takes_the_loop(switches, received, rng):
+def test_another_cell_is_refused_by_the_switch_and_not_taken_by_auto(
+    switches, received, rng
+):
     x = rng.normal(size=(2, 5, FEATURES))
     with pytest.raises(ValueError, match="GatedRNN: engine='scan': expected ") as error:
         GatedRNN(N, engine="scan", **switches)(x)
     assert f"Received: {received}" in str(error.value)
     layer = GatedRNN(N, **switches)
     layer(x)
-    assert layer.engine_used == "xla"
+    assert layer.engine_used == ("xla" if layer.unroll else "native")
 
 
 class Louder(GatedCell):
@@ -273,10 +275,14 @@ def test_a_cell_that_computes_something_else_is_refused(rng):
 
 
 @pytest.mark.parametrize("name", ["mingru", "minlstm"])
-def test_auto_takes_it_for_the_published_cells(name, rng):
+def test_auto_takes_it_for_the_published_cells_where_native_is_not_served(name, rng):
+    x = rng.normal(size=(2, 5, FEATURES))
     layer = GatedRNN(variant(name, N))
-    layer(rng.normal(size=(2, 5, FEATURES)))
-    assert layer.engine_used == "scan"
+    layer(x)
+    assert layer.engine_used == "native"
+    wide = GatedRNN(variant(name, N, dtype="float64"))
+    wide(x)
+    assert wide.engine_used == "scan"
 
 
 @pytest.mark.parametrize("kind", [LINEAR, MAXIMUM], ids=["linear", "maximum"])
@@ -304,7 +310,9 @@ def test_it_is_known_whether_xla_compiles():
 
 @pytest.mark.slow
 def test_a_training_step_over_65536_steps():
-    model = keras.Sequential([keras.Input((65536, 2)), GatedRNN(16, "mingru", name="memory")])
+    model = keras.Sequential(
+        [keras.Input((65536, 2)), GatedRNN(16, "mingru", engine="scan", name="memory")]
+    )
     model.add(keras.layers.Dense(1))
     model.compile("adam", "mse")
     x = np.random.default_rng(0).normal(size=(1, 65536, 2)).astype("float32")

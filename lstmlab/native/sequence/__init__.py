@@ -1,0 +1,8 @@
+"""A layer over whole sequences: kernels forward and back, and TensorFlow operations around them.
+
+`program` is the mathematics of a block of cells with its derivatives, `layout` says where weights
+and values lie, `text` and `writing` write the kernels, `products` are the matrix products in them,
+`kernels` is the door with NumPy arrays, `threads`, `memory` and `packing` serve it, `bridge` is the
+engine "native" of GatedRNN, `support` says what it cannot do. Only `lstmlab.cells.engines` imports
+the last two, and only when a layer is called.
+"""

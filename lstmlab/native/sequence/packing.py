@@ -1,0 +1,26 @@
+"""Bring weights to their places in tiles, and gradients back: without Python's lock."""
+
+SOURCE = """
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def kernel(values, places, into, low, high):
+    for k in range(low, high):
+        into[k] = values[places[k]] if places[k] >= 0 else np.float32(0)
+"""
+
+SUM = """
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def kernel(values, places, into, low, high):
+    for k in range(low, high):
+        total = np.float32(0)
+        for n in range(values.shape[0]):
+            total += values[n, places[k]]
+        into[k] = total
+"""

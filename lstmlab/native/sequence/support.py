@@ -1,0 +1,101 @@
+"""What the engine "native" cannot do: the one list, of cells and of calls."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+from keras.src import backend
+
+from lstmlab.cells.gated import GatedCell
+from lstmlab.cells.gates import Coupled, Gate
+from lstmlab.native.block import ACTIVATIONS
+from lstmlab.native.compiled import missing
+
+Obstacle = tuple[str, Any]  # what is expected, and what was received: see lstmlab.errors.refusal
+
+
+def unsupported(layer: Any, training: bool = False) -> Obstacle | None:
+    """What keeps the kernels from computing a call of a GatedRNN; None if nothing does."""
+    if backend.backend() != "tensorflow":
+        return "the backend tensorflow", {"backend": backend.backend()}
+    return of_cell(layer.cell) or _of_call(layer, training) or _of_process()
+
+
+def of_cell(cell: Any) -> Obstacle | None:
+    """What of a cell has no kernel."""
+    if not isinstance(cell, GatedCell):
+        return "a GatedCell", {"cell": type(cell).__name__}
+    for kind in type(cell).__mro__[: type(cell).__mro__.index(GatedCell)]:
+        own = sorted(set(vars(kind)) & OF_STEP)
+        if own:
+            return "a subclass that computes its steps as GatedCell", {
+                "cell": f"{kind.__name__}.{own[0]}"
+            }
+    if cell.layer_normalization:
+        return "layer_normalization=False", {"layer_normalization": True}
+    if cell.compute_dtype != "float32" or cell.variable_dtype != "float32":
+        return "float32", {"dtype": cell.dtype_policy.name}
+    if (
+        cell.reset_gate is not None
+        and not cell.reset_after
+        and cell.candidate_recurrent == "by_element"
+    ):
+        return "another kind behind a reset gate", {"candidate_recurrent": "by_element"}
+    given = {f"{name}.activation": gate.activation for name, gate in cell.own.items()}
+    given["candidate_activation"] = cell.candidate_activation
+    given["output_activation"] = cell.output_activation
+    for name, function in given.items():
+        if function not in ACTIVATIONS:
+            known = sorted(getattr(one, "__name__", str(one)) for one in ACTIVATIONS)
+            return f"one of {known}", {name: getattr(function, "__name__", function)}
+    for name, gate in cell.gates.items():
+        if type(gate) not in (Gate, Coupled):
+            return "a Gate or a Coupled", {name: type(gate).__name__}
+    return None
+
+
+def _of_call(layer: Any, training: bool) -> Obstacle | None:
+    if layer._traced:
+        return "a call that is not asked for traces", {"traces": True}
+    if layer.unroll:
+        return "unroll=False", {"unroll": True}
+    if layer.cell.recurrent_dropout and training:
+        return "recurrent_dropout=0 in training", {
+            "recurrent_dropout": layer.cell.recurrent_dropout
+        }
+    return None
+
+
+def _of_process() -> Obstacle | None:
+    """What of this process, or of the function that is traced, keeps kernels from running."""
+    if why := missing():
+        _tell(why)
+        return "Numba", why
+    # not above: where there is another backend, there need be no TensorFlow
+    from lstmlab.native.sequence import bridge
+    from lstmlab.unroll import compiled_by_xla
+
+    if not bridge.processors_alone():
+        return "no GPU", {"device": "GPU"}
+    if compiled_by_xla():
+        return "a function that XLA does not compile", {"jit_compile": True}
+    if bridge.exported():
+        return "a model that is not exported", "an export"
+    return None
+
+
+@cache
+def _tell(why: str) -> None:
+    print(f"GatedRNN: no Numba here, which the engine 'native' needs: {why}", file=sys.stderr)
+
+
+# all that a step consists of; a subclass that replaces any of it computes something else
+OF_STEP = {
+    name
+    for kind in GatedCell.__mro__[: GatedCell.__mro__.index(object)]
+    if kind.__module__.startswith("lstmlab.cells")
+    for name, value in vars(kind).items()
+    if callable(value) and not name.startswith("__")
+} - {"build", "get_config", "from_config", "load_own_variables", "get_initial_state", "own_config"}
