@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,8 @@ def _processes(backends: set[str]) -> Iterator[dict]:
         yield made
     finally:
         for process in made.values():
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # one that has ended reads no more
+                process.stdin.close()
             process.wait()
             process.stdout.close()
 

@@ -59,8 +59,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
             cells whose gates and candidates do not read what the cell has computed (minGRU,
             minLSTM, feedback='none'). 'native': kernels over whole sequences, in float32, on
             processors and the TensorFlow backend; not where XLA compiles the model, and without
-            second derivatives. 'auto': the fastest that serves the cell and the call. After a call, `engine_used` and `engine_reason` say what was
-            taken, and why.
+            second derivatives. 'auto': the fastest that serves the cell and the call. After a
+            call, `engine_used` and `engine_reason` say what was taken, and why.
 
     Call:
         inputs [B, T, F], mask [B, T] or None, initial_state: one tensor [B, size] per entry of

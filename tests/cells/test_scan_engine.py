@@ -252,9 +252,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("switches", "received"), REFUSED.values(), ids=REFUSED)
-def test_another_cell_is_refused_by_the_switch_and_not_taken_by_auto(
-    switches, received, rng
-):
+def test_another_cell_is_refused_by_the_switch_and_not_taken_by_auto(switches, received, rng):
     x = rng.normal(size=(2, 5, FEATURES))
     with pytest.raises(ValueError, match="GatedRNN: engine='scan': expected ") as error:
         GatedRNN(N, engine="scan", **switches)(x)

@@ -54,8 +54,12 @@ class Kernels:
         self.weights, self.size, self.units = layout.weights, layout.size, cell.units
         self.names, self.sizes = cell.state_names, cell.state_size
         self.slots, self.states, self.two = writer.slots, len(cells.states), cells.two
-        self._forward_places = _joined(layout.forward, layout.second, layout.elements)
-        self._backward_places = _joined(layout.backward, layout.second_back, layout.elements)
+        ahead = layout.forward, layout.second, layout.elements
+        back = layout.backward, layout.second_back, layout.elements
+        self._ahead_shapes, self._back_shapes = ([a.shape for a in some] for some in (ahead, back))
+        self._ahead_places, self._back_places = _joined(*ahead), _joined(*back)
+        # as large as the weights, and no longer needed
+        del layout.forward, layout.second, layout.elements, layout.backward, layout.second_back
         self._ahead = compiled(writer.forward())
         self._source_back = writer.backward()
         self._pack, self._sum = compiled(packing.SOURCE), compiled(packing.SUM)
@@ -101,7 +105,7 @@ class Kernels:
         tiles = layout.tiles
         long, short = (steps + 1, steps) if kept else (2, 1)
         source = aligned(long, batch, layout.width)
-        second = aligned(short, batch, layout.second.shape[1] if self.two else 0)
+        second = aligned(short, batch, self._ahead_shapes[1][1] if self.two else 0)
         keep = aligned(short, batch, tiles * self.slots * LANES)
         states = aligned(long, batch, tiles * self.states * LANES)
         out = aligned(batch, steps if every else 1, self.units)
@@ -110,10 +114,8 @@ class Kernels:
         states[0] = 0
         for name, one in zip(self.names[1:], initial[1:], strict=True):
             states[0][:, layout.of_state[name]] = one
-        packed = self._packed(theta, self._forward_places)
-        weights, second_weights, elements = _cut(
-            packed, layout.forward.shape, layout.second.shape, layout.elements.shape
-        )
+        packed = self._packed(theta, self._ahead_places)
+        weights, second_weights, elements = _cut(packed, *self._ahead_shapes)
         given = (x, valid, counts, weights, second_weights, elements.reshape(-1, LANES))
         fixed = [*map(_fixed, given), *self._reads, self._of_hidden]
 
@@ -158,23 +160,18 @@ class Kernels:
         for name, one in zip(self.names[1:], of_final[1:], strict=True):
             of_states[:, layout.of_state[name]] = one
         of_second = np.zeros((batch, tape.second.shape[2]), "float32")
-        packed = self._packed(theta, self._backward_places)
-        weights, second_weights, elements = _cut(
-            packed, layout.backward.shape, layout.second_back.shape, layout.elements.shape
-        )
+        packed = self._packed(theta, self._back_places)
+        weights, second_weights, elements = _cut(packed, *self._back_shapes)
         work = 2.0 * batch * steps * layout.columns * layout.rows * LANES
         pieces = threads.shares(batch, work)
-        sums = [one.size for one in (layout.forward, layout.second, layout.elements)]
-        gradients = np.zeros((len(pieces), sum(sums)), "float32")
+        gradients = np.zeros((len(pieces), self._ahead_places.size), "float32")
         given = (valid, counts, weights, second_weights, elements.reshape(-1, LANES))
         fixed = [*map(_fixed, given), *self._reads, *self._read_by, self._of_hidden]
         fixed += map(_fixed, (*tape, of_out))
-        deep = max(layout.rows, layout.second.shape[1])
+        deep = max(layout.rows, self._ahead_shapes[1][1])
 
         def run(number: int, low: int, high: int) -> None:
-            parts = _cut(
-                gradients[number], layout.forward.shape, layout.second.shape, layout.elements.shape
-            )
+            parts = _cut(gradients[number], *self._ahead_shapes)
             self._back(
                 *fixed, of_hidden, of_states, of_second, delta, parts[0], parts[1],
                 parts[2].reshape(-1, LANES), aligned(deep, STRIDE),
@@ -213,7 +210,7 @@ class Kernels:
 
 
 def _joined(*places: np.ndarray) -> np.ndarray:
-    return np.concatenate([one.reshape(-1) for one in places]).astype("int32")
+    return np.concatenate([one.reshape(-1) for one in places])
 
 
 def _cut(flat: np.ndarray, *shapes: tuple) -> list[np.ndarray]:

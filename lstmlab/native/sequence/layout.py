@@ -62,7 +62,7 @@ class Layout:
         self.size = sum(sizes)
         self._begin = dict(zip(self.weights, [0, *accumulate(sizes)], strict=False))
         self._flat = {
-            name: self._begin[name] + np.arange(prod(shape)).reshape(shape)
+            name: self._begin[name] + np.arange(prod(shape), dtype=np.int32).reshape(shape)
             for name, shape in self.shapes.items()
         }
         self._lay_out()
@@ -100,11 +100,11 @@ class Layout:
 
     def _lay_out(self) -> None:
         cell, columns = self.cell, self.cells.columns
-        forward = np.full((self.columns, self.rows, LANES), NONE, np.int64)
+        forward = np.full((self.columns, self.rows, LANES), NONE, np.int32)
         candidates = [k for name, k in columns if name == "candidate"]
         count = self.tiles * len(candidates) if self.cells.two else 0
         units = LANES * self.tiles * self.of_block
-        second = np.full((count, units, LANES), NONE, np.int64)
+        second = np.full((count, units, LANES), NONE, np.int32)
         biases = dict(zip(cell._biased, accumulate([0, *cell._biased.values()]), strict=False))
         begins = dict(zip(cell.nets, accumulate([0, *cell.nets.values()]), strict=False))
         for v, (name, k) in enumerate(columns):
@@ -147,7 +147,6 @@ class Layout:
             return None  # what waits for the reset gate has a column of its own
         weight = self._flat[one.weight]
         begin = dict(zip(one.nets, accumulate([0, *one.nets.values()]), strict=False))[net]
-        found = np.full((self.tiles, self.hidden, LANES), NONE, np.int64)
         safe = np.where(there, own, 0)
         row = self._rows_of_hidden()  # which hidden value lies there, or -1
         if one.kind == "block_diagonal":
@@ -179,7 +178,7 @@ class Layout:
 
     def _elements(self) -> np.ndarray:
         """The places of the weights of one number per cell [elements, tiles, 16]."""
-        found = np.full((len(self.cells.elements), self.tiles, LANES), NONE, np.int64)
+        found = np.full((len(self.cells.elements), self.tiles, LANES), NONE, np.int32)
         units = self._units()
         for number, (weight, row, k) in enumerate(self.cells.elements):
             there = units[:, k] < self.cell.units
@@ -201,7 +200,7 @@ class Layout:
         self.of_inputs = inputs.transpose(0, 2, 1).reshape(-1, self.features)
         everything = [self.forward, self.second, self.elements]
         packed = np.concatenate([one.reshape(-1) for one in everything])
-        self.places = np.full(self.size, NONE, np.int64)
+        self.places = np.full(self.size, NONE, np.int32)
         there = np.flatnonzero(packed != NONE)
         self.places[packed[there]] = there
         self.reads = _ranges((self.forward[:, : self.hidden] != NONE).any(axis=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lstmlab.native.algebra import Value
-from lstmlab.native.sequence.program import Cells, Step
+from lstmlab.native.sequence.program import Cells, Element, Step
 from lstmlab.native.sequence.text import BACKWARD, BACKWARD_TWO, FORWARD, FORWARD_TWO, HEAD
 
 
@@ -44,7 +44,7 @@ class Writer:
         if kind == "before":
             return f"states[now, b, {self._state(*what)}]"
         if kind == "element":
-            return f"elements[{cells.elements.index(what)} * tiles + g]"
+            return f"elements[{cells.elements.index(Element(*what))} * tiles + g]"
         if what[0] == "hidden":
             return f"of_hidden[b, {self._hidden(*what[1:])}]"
         if what[0] == "state":
