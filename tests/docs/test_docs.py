@@ -89,7 +89,7 @@ def test_its_python_runs(page, tmp_path, monkeypatch, capsys):
         "configuration.md": ["(2, 10000, 2)"],
         "keras.md": [
             "{'input_gate': (8, 60, 16), 'forget_gate': (8, 60, 16), 'output_gate': (8, 60, 16), ",
-            "['error_flow', 'gates', 'gradients', 'history', 'memory']",
+            "['error_flow', 'example', 'gates', 'gradients', 'history', 'memory']",
         ],
     }
     for text in said[page.name]:
