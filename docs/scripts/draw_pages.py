@@ -52,7 +52,7 @@ const look = node => {
   for (const one of [node.shadowRoot, ...node.childNodes]) if (one) look(one);
   if (name === 'iframe' && node.contentDocument) look(node.contentDocument.body || node);
 };
-look(document.body);
+if (document.body) look(document.body);
 return [words, parts, cards];
 """
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
