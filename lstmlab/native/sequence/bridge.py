@@ -13,17 +13,20 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+from lstmlab.cells.fingerprint import fingerprint
 from lstmlab.native.sequence.kernels import Kernels, Tape
 
-_kernels: WeakKeyDictionary[Any, dict[int, Kernels]] = WeakKeyDictionary()
+_kernels: WeakKeyDictionary[Any, tuple[tuple, Kernels]] = WeakKeyDictionary()
 
 
 def kernels(cell: Any, features: int) -> Kernels:
-    """The kernels of a built cell with this many inputs, which are kept as long as it is."""
-    known = _kernels.setdefault(cell, {})
-    if features not in known:
-        known[features] = Kernels(cell, features)
-    return known[features]
+    """The kernels of a built cell as it is switched now; kept until a switch is changed."""
+    now = features, fingerprint(cell)
+    before, made = _kernels.get(cell, (None, None))
+    if made is None or before != now:
+        made = Kernels(cell, features)
+        _kernels[cell] = now, made
+    return made
 
 
 def run(

@@ -57,6 +57,9 @@ def of_cell(cell: Any) -> Obstacle | None:
 
 
 def _of_call(layer: Any, training: bool) -> Obstacle | None:
+    # a cell of float32 within a layer or wrapper of mixed precision reads its weights as half
+    if layer.cell.kernel.dtype != "float32":
+        return "float32", {"dtype": layer.cell.kernel.dtype}
     if layer._traced:
         return "a call that is not asked for traces", {"traces": True}
     if layer.unroll:
