@@ -40,7 +40,7 @@ PAGES = (
 )
 SIZE, SHOWN = (1400, 1050), (700, 525)  # of a window, and of a page in the picture
 ACROSS, STRIP = 2, 22
-QUIET, PATIENCE = 4.0, 90.0  # seconds without a change, and until a page is given up
+QUIET, PATIENCE = 12.0, 120.0  # seconds without a change, and until a page is given up
 # how much a page shows: the length of its texts, and its drawn parts, also inside shadow roots
 DRAWN = """
 let words = 0, parts = 0, cards = 0;
@@ -56,7 +56,8 @@ if (document.body) look(document.body);
 return [words, parts, cards];
 """
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-from browser import answer, headless, served  # noqa: E402
+from browser import answer, headless  # noqa: E402
+from draw_start import tensorboard  # noqa: E402
 
 
 def main(arguments: list[str]) -> None:
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> None:
         keras_logs = Path(folder) / "logs"
         train(keras_logs)
         for name, logs in (("sweep", sweep / "tb"), ("keras", keras_logs)):
-            with served(logs) as address:
+            with tensorboard(logs) as address:
                 print(f"{name}: {len(answer(f'{address}data/runs'))} entries")
                 save(name, [(page, photograph(address, page)) for page in PAGES])
 

@@ -6,7 +6,8 @@ Ratios are taken of measurements in turn in one process.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from lstmlab import config, files
 from lstmlab.bench import defaults
@@ -75,19 +76,12 @@ def _trials(options: argparse.Namespace) -> None:
         quick=options.quick,
         keras=not options.no_keras,
     )
-    try:
-        for path in (options.csv, options.picture):
-            if path is not None:
-                files.check(path)
+
+    def measure() -> Any:
         files.say(f"{trials_shown.machine()}\n")
-        table = trials.run(asked)
-        if options.csv is not None:
-            files.write(options.csv, table.to_csv(index=False))
-        files.say(trials_shown.tables(table))
-        if options.picture is not None:
-            trials_shown.draw(table, options.picture)
-    except (ValueError, files.WriteError) as error:
-        sys.exit(f"lstmlab-bench: {error}")
+        return trials.run(asked)
+
+    _told(options, measure, trials_shown.tables, trials_shown.draw)
 
 
 def _layer(options: argparse.Namespace) -> None:
@@ -99,16 +93,30 @@ def _layer(options: argparse.Namespace) -> None:
     at = {f"{steps}": (batch, steps, features, units) for steps in lengths}
     shapes = {name: defaults.LAYER_SHAPES[name] for name in options.layer_shapes}
     rounds = options.rounds or defaults.LAYER_ROUNDS
+
+    def measure() -> Any:
+        return layer.run(options.layers, shapes, at, rounds, SECONDS, options.modes)
+
+    _told(options, measure, layer.tables, layer.draw)
+
+
+def _told(
+    options: argparse.Namespace,
+    measure: Callable[[], Any],
+    tables: Callable[[Any], str],
+    draw: Callable[[Any, str], None],
+) -> None:
+    """Measure; print the tables, and write csv and picture where they are asked for."""
     try:
         for path in (options.csv, options.picture):
             if path is not None:
                 files.check(path)
-        table = layer.run(options.layers, shapes, at, rounds, SECONDS, options.modes)
+        table = measure()
         if options.csv is not None:
             files.write(options.csv, table.to_csv(index=False))
-        files.say(layer.tables(table))
+        files.say(tables(table))
         if options.picture is not None:
-            layer.draw(table, options.picture)
+            draw(table, options.picture)
     except (ValueError, files.WriteError) as error:
         sys.exit(f"lstmlab-bench: {error}")
 

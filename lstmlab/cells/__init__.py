@@ -2,15 +2,16 @@
 
 `gated` has the step and its equations, `switches` and `arguments` what a cell accepts, `gates` the
 table of gates, `recurrence` what is read back, `initializers` initial values, `layer` the cell over
-time, `engines` what may compute it (`loop`), `called` what it may be called with, `variants` the
-named cells of conf/cell/, `convert` weights from and to Keras, `drawn` initial values as Keras
-draws them, `restoring` subclasses from their config, `tracing` the values of every step of a
-finished model (`watching`, `stock` and `fingerprint` serve it: what a layer tells, the layers of
-Keras, what a compiled look depends on), `wrappers` what Bidirectional and TimeDistributed hand on,
-`cascade` a cell that grows. It uses only keras.ops, so that it runs on every Keras backend, and
-loads no Hydra. Users import the names below; other rooms also import `gates`, `initializers`,
-`recurrence` (Product, split, within_blocks), `tracing`, `watching`, `stock`, `fingerprint`, `gated`
-(GatedCell, EPSILON) and `layer.GatedRNN`.
+time, `engines` what may compute it (`loop`, `scan` with `prefix`; `replaced` of a subclass),
+`called` what it may be called with, `variants` the named cells of conf/cell/, `convert` weights
+from and to Keras, `drawn` initial values as Keras draws them, `restoring` subclasses from their
+config, `tracing` the values of every step of a finished model (`watching`, `stock` and
+`fingerprint` serve it: what a layer tells, the layers of Keras, what a compiled look depends on),
+`wrappers` what Bidirectional and TimeDistributed hand on, `cascade` a cell that grows. It uses only
+keras.ops, so that it runs on every Keras backend, and loads no Hydra. Users import the
+names below; other rooms also import `gates`, `initializers`, `recurrence` (Product, split,
+within_blocks), `tracing`, `watching`, `stock`, `fingerprint`, `gated` (GatedCell, EPSILON) and
+`layer.GatedRNN`.
 """
 
 from lstmlab.cells.cascade import CascadeCell

@@ -51,7 +51,7 @@ def obstacle(
         return None
     if engine == "scan":
         return scan.obstacle(layer)
-    return _native("support").unsupported(layer, training)
+    return _native("support").unsupported(layer, sequences, states, training)
 
 
 def run(

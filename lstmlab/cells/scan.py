@@ -18,23 +18,21 @@ import keras
 from keras import ops
 from keras.src import backend
 
-from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.prefix import LINEAR, MAXIMUM, Semiring, before, over_time
+from lstmlab.cells.replaced import replaced
 
 _READ_NOTHING = (
     "gates and candidates that do not read the hidden state, as with feedback='none' (only a "
     "linear candidate may read it, with candidate_recurrent='by_element' in a cell without output "
     "gate)"
 )
-_METHODS = ("step", "net", "sums", "project", "state_factor", "over_cells")
 
 
 def obstacle(layer: Any) -> tuple[str, Any] | None:
     """Why the cell's state is no linear recurrence: (expected, received); None if it is one."""
     cell = layer.cell
-    for name in _METHODS:
-        if getattr(type(cell), name) is not getattr(GatedCell, name):
-            return f"the {name} of GatedCell", f"{type(cell).__name__}.{name}"
+    if found := replaced(cell):
+        return "a subclass that computes its steps as GatedCell", {"cell": found}
     if layer.unroll:
         return "unroll=False", {"unroll": True}
     if cell.recurrence.products and not _reads_itself(cell):

@@ -268,7 +268,10 @@ class Louder(GatedCell):
 
 
 def test_a_cell_that_computes_something_else_is_refused(rng):
-    with pytest.raises(ValueError, match=r"expected the sums of GatedCell. Received: Louder\.sums"):
+    told = (
+        r"expected a subclass that computes its steps as GatedCell. Received: cell='Louder\.sums'"
+    )
+    with pytest.raises(ValueError, match=told):
         GatedRNN(Louder(N, feedback="none"), engine="scan")(rng.normal(size=(2, 5, FEATURES)))
 
 

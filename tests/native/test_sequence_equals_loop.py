@@ -88,7 +88,7 @@ def test_switches_at_random():
     assert count == enough
 
 
-def test_a_wrong_gradient_is_noticed():
+def test_another_weight_is_noticed():
     """The comparison is not vacuous: another weight gives other answers."""
     call = Call(5, 8, 3, 4, 2)
     native, loop = pair(call)

@@ -163,6 +163,49 @@ def test_a_second_derivative_is_refused():
         outer.gradient(first, x)
 
 
+def test_auto_has_second_derivatives():
+    layers = [GatedRNN(3, engine=engine) for engine in ("auto", "xla")]
+    for layer in layers:
+        layer(X)
+    layers[1].set_weights(layers[0].get_weights())
+    found = []
+    for layer in layers:
+        x = tf.constant(X)
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = tf.reduce_sum(layer(x) ** 2)
+            penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+        found.append(outer.gradient(penalty, [x, *(weight.value for weight in layer.weights)]))
+    assert layers[0].engine_used == "xla"
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+        assert np.abs(one).max() > 1e-3
+    with tf.GradientTape():
+        layers[0](X)
+    assert layers[0].engine_used == "native"
+
+
+def test_a_switch_that_is_changed_afterwards_counts():
+    layers = [GatedRNN(5, engine=engine) for engine in ("native", "xla")]
+    for layer in layers:
+        layer(X)
+    layers[1].set_weights(layers[0].get_weights())
+    before = np.array(layers[0](X))
+    for layer in layers:
+        layer.cell.output_activation = keras.activations.linear
+    np.testing.assert_allclose(layers[0](X), layers[1](X), atol=1e-6)
+    assert not np.allclose(layers[0](X), before, atol=1e-3)
+
+
+def test_weights_that_a_wrapper_reads_as_half_precision_are_left_to_the_loop():
+    inner = GatedRNN(4)
+    wrapped = keras.layers.TimeDistributed(inner, dtype="mixed_float16")
+    assert wrapped(X[:, :, None]).shape == (6, 7, 4)
+    assert inner.engine_used == "xla"
+
+
 def test_xla_gets_the_loop_and_an_explicit_native_is_refused_there():
     layer = GatedRNN(4)
     eager = layer(X)

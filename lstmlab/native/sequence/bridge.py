@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
+from tensorflow.python.ops import gradients_util
 
 from lstmlab.cells.fingerprint import fingerprint
 from lstmlab.native.sequence.kernels import Kernels, Tape
@@ -81,10 +82,8 @@ def _through(
     @tf.custom_gradient
     def through(x: Any, theta: Any, *initial: Any) -> Any:
         given = [mask, x, theta, *initial]
-        if recorded:
-            out, *more = _forward(made, order, True, given)
-        else:  # nobody has asked for a gradient so far: whoever does waits for another pass
-            out, *more = _forward(made, order, False, given)
+        # where nobody has asked for a gradient so far, whoever does waits for another pass
+        out, *more = _forward(made, order, recorded, given)
         final, tape = more[: len(initial)], more[len(initial) :]
 
         def gradient(of_out: Any, *of_final: Any) -> Any:
@@ -175,6 +174,14 @@ def exported() -> bool:
 
 
 _EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tensorflow.lite")
+
+
+def differentiated_again(sequences: Any, states: list, cell: Any) -> bool:
+    """Whether more than one tape watches, or one that may be asked several times."""
+    # a tape watches a variable from the moment that it is read
+    watched = [tf.convert_to_tensor(one) for one in (sequences, *states, *cell.trainable_variables)]
+    found = gradients_util.PossibleTapeGradientTypes(watched)
+    return found == gradients_util.POSSIBLE_GRADIENT_TYPES_HIGHER_ORDER
 
 
 def processors_alone() -> bool:

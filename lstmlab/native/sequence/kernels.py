@@ -14,9 +14,8 @@ from lstmlab.native.sequence.layout import Layout
 from lstmlab.native.sequence.memory import aligned
 from lstmlab.native.sequence.products import LANES
 from lstmlab.native.sequence.program import Cells
+from lstmlab.native.sequence.text import AHEAD, STRIDE
 from lstmlab.native.sequence.writing import Writer
-
-AHEAD, STRIDE = 256, 272  # as in the text of the kernels
 
 
 class Tape(NamedTuple):

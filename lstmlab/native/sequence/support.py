@@ -10,29 +10,34 @@ from keras.src import backend
 
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.gates import Coupled, Gate
+from lstmlab.cells.replaced import replaced
 from lstmlab.native.block import ACTIVATIONS
 from lstmlab.native.compiled import missing
 
 Obstacle = tuple[str, Any]  # what is expected, and what was received: see lstmlab.errors.refusal
 
 
-def unsupported(layer: Any, training: bool = False) -> Obstacle | None:
+def unsupported(layer: Any, sequences: Any, states: list, training: bool) -> Obstacle | None:
     """What keeps the kernels from computing a call of a GatedRNN; None if nothing does."""
     if backend.backend() != "tensorflow":
         return "the backend tensorflow", {"backend": backend.backend()}
-    return of_cell(layer.cell) or _of_call(layer, training) or _of_process()
+    found = of_cell(layer.cell) or _of_call(layer, training) or _of_process()
+    if found or layer.engine != "auto":
+        return found
+    from lstmlab.native.sequence import bridge
+
+    # who names the engine is told when a second derivative is asked for
+    if bridge.differentiated_again(sequences, states, layer.cell):
+        return "at most one derivative", "several tapes"
+    return None
 
 
 def of_cell(cell: Any) -> Obstacle | None:
     """What of a cell has no kernel."""
     if not isinstance(cell, GatedCell):
         return "a GatedCell", {"cell": type(cell).__name__}
-    for kind in type(cell).__mro__[: type(cell).__mro__.index(GatedCell)]:
-        own = sorted(set(vars(kind)) & OF_STEP)
-        if own:
-            return "a subclass that computes its steps as GatedCell", {
-                "cell": f"{kind.__name__}.{own[0]}"
-            }
+    if found := replaced(cell):
+        return "a subclass that computes its steps as GatedCell", {"cell": found}
     if cell.layer_normalization:
         return "layer_normalization=False", {"layer_normalization": True}
     if cell.compute_dtype != "float32" or cell.variable_dtype != "float32":
@@ -92,13 +97,3 @@ def _of_process() -> Obstacle | None:
 @cache
 def _tell(why: str) -> None:
     print(f"GatedRNN: no Numba here, which the engine 'native' needs: {why}", file=sys.stderr)
-
-
-# all that a step consists of; a subclass that replaces any of it computes something else
-OF_STEP = {
-    name
-    for kind in GatedCell.__mro__[: GatedCell.__mro__.index(object)]
-    if kind.__module__.startswith("lstmlab.cells")
-    for name, value in vars(kind).items()
-    if callable(value) and not name.startswith("__")
-} - {"build", "get_config", "from_config", "load_own_variables", "get_initial_state", "own_config"}

@@ -4,7 +4,9 @@ A kernel runs over some rows of the batch, from `low` to `high`, and keeps no lo
 are its arguments, so that one compiled kernel serves layers of every size.
 """
 
-HEAD = """
+AHEAD = 256  # rows of a block of which the gradient of the weights is summed
+STRIDE = AHEAD + 16  # of one of its columns, and no power of 2
+HEAD = f"""
 import numpy as np
 from numba import njit
 
@@ -16,8 +18,7 @@ from lstmlab.native.simd import (
 
 f32 = np.float32
 LANES = 16
-AHEAD = 256  # rows of a block of which the gradient of the weights is summed
-STRIDE = AHEAD + 16  # of one of its columns, and no power of 2
+AHEAD, STRIDE = {AHEAD}, {STRIDE}
 """
 
 FORWARD = """
