@@ -95,7 +95,8 @@ def _layer(options: argparse.Namespace) -> None:
     rounds = options.rounds or defaults.LAYER_ROUNDS
 
     def measure() -> Any:
-        return layer.run(options.layers, shapes, at, rounds, SECONDS, options.modes)
+        asked = options.layers, shapes, at, rounds, SECONDS
+        return layer.run(*asked, options.modes, options.memory)
 
     _told(options, measure, layer.tables, layer.draw)
 
@@ -195,7 +196,8 @@ def _add_layer(parser: argparse.ArgumentParser) -> None:
         default=list(defaults.LAYER_DEFAULT), metavar="NAME", help=words,
     )  # fmt: skip
     modes = ["forward", "training"]
-    add("--modes", nargs="+", choices=modes, default=modes, metavar="MODE", help=", ".join(modes))
+    add("--modes", nargs="*", choices=modes, default=modes, metavar="MODE", help=", ".join(modes))
+    add("--memory", action="store_true", help="memory of training steps too")
 
 
 def _add_trials(parser: argparse.ArgumentParser) -> None:

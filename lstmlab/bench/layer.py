@@ -18,16 +18,16 @@ import numpy as np
 import pandas as pd
 
 from lstmlab import files
-from lstmlab.bench.defaults import LAYERS
+from lstmlab.bench.defaults import LAYER_SHAPES, LAYERS
 from lstmlab.errors import refusal
 
-COLUMNS = ("part", "shape", "layer", "mode", "round", "ms", "first_s")
+COLUMNS = ("part", "shape", "layer", "mode", "round", "ms", "first_s", "mb")
 MODES = ("forward", "training")
 
 
 def run(
     names: Sequence[str], shapes: dict[str, tuple], lengths: dict[str, tuple], rounds: int,
-    seconds: float, modes: Sequence[str] = MODES,
+    seconds: float, modes: Sequence[str] = MODES, memory: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Measure layers at shapes, every layer in its turn in each round, in another order each time.
 
@@ -36,9 +36,12 @@ def run(
         shapes, lengths: {name: (batch, steps, features, units)}.
         rounds: Turns of each layer, each of about `seconds`.
         modes: Of MODES.
+        memory: Whether to measure the memory of training steps too, each layer at each shape in a
+            process of its own: part 'memory'.
 
     Returns:
-        Columns COLUMNS: ms of one batch; first_s, of the first call, which compiles.
+        Columns COLUMNS: ms of one batch; first_s, of the first call, which compiles; mb, the
+        largest memory beyond that of the process which has trained a small layer.
 
     Raises:
         ValueError: A process ended before it answered.
@@ -53,6 +56,8 @@ def run(
                 shown = {"part": part, "shape": label, "mode": mode}
                 rows += [{**shown, **row} for row in _of(processes, names, shape, mode, rounds,
                                                          seconds)]  # fmt: skip
+    if memory:
+        rows += [_memory(name, *one) for one in shapes.items() for name in names]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -76,6 +81,18 @@ def _of(
             row = {"layer": str(name), "round": number, "ms": 1000 * answer["seconds"]}
             rows.append(row | {"first_s": began[name]["first"]})
     return rows
+
+
+def _memory(name: str, label: str, shape: tuple) -> dict:
+    """The row of a layer that trains at a shape, in a process that does nothing else."""
+    backend = LAYERS[name][0]
+    order = {"name": name, "shape": shape, "mode": "memory", "seconds": 0.0, "count": None}
+    with _processes({backend}) as processes:
+        answer = _ask(processes[backend], order)
+    if "error" in answer:
+        print(f"left out: {name}: {answer['error']}", file=sys.stderr)
+    row = {"part": "memory", "shape": label, "layer": name, "mode": "training", "round": 0}
+    return row | {"mb": answer.get("mb")}
 
 
 def _installed(name: str) -> bool:
@@ -132,7 +149,7 @@ def summary(raw: pd.DataFrame, part: str, mode: str, what: str = "ms") -> pd.Dat
 
     Args:
         raw: As `run` returns it.
-        what: 'ms'; or 'ratio' to the first layer, taken within each round.
+        what: 'ms' or 'mb'; or 'ratio' to the first layer, taken within each round.
     """
     some = raw[(raw["part"] == part) & (raw["mode"] == mode)]
     layers = list(dict.fromkeys(some["layer"]))
@@ -140,21 +157,30 @@ def summary(raw: pd.DataFrame, part: str, mode: str, what: str = "ms") -> pd.Dat
     columns = {}
     for shape in dict.fromkeys(some["shape"]):
         own = some[some["shape"] == shape]
-        ms = own.pivot_table(index="round", columns="layer", values="ms").reindex(columns=layers)
-        columns[shape] = (ms if what == "ms" else ms.div(ms.iloc[:, 0], axis=0)).median()
+        values = "mb" if what == "mb" else "ms"
+        found = own.pivot_table(index="round", columns="layer", values=values)
+        found = found.reindex(columns=layers)
+        columns[shape] = (
+            found.div(found.iloc[:, 0], axis=0) if what == "ratio" else found
+        ).median()
     return pd.DataFrame(columns).rename_axis("layer").reset_index()
 
 
 def tables(raw: pd.DataFrame) -> str:
     """What the command prints."""
     text = []
-    for part in dict.fromkeys(raw["part"]):
-        for mode in dict.fromkeys(raw["mode"]):
+    timed = raw[raw["part"] != "memory"]
+    for part in dict.fromkeys(timed["part"]):
+        for mode in dict.fromkeys(timed["mode"]):
             for what, digits in (("ms", ".4g"), ("ratio", ".3g")):
                 table = summary(raw, part, mode, what)
                 words = "milliseconds" if what == "ms" else f"ratio to {table['layer'][0]}"
                 text.append(f"{mode}, {words}, by {part}\n")
                 text.append(table.to_markdown(index=False, floatfmt=digits, missingval="") + "\n")
+    if len(timed) < len(raw):
+        table = summary(raw, "memory", "training", "mb")
+        text.append("training, MB beyond those of the process, by shape\n")
+        text.append(table.to_markdown(index=False, floatfmt=".0f", missingval="") + "\n")
     return "\n".join(text)
 
 
@@ -163,6 +189,7 @@ def draw(raw: pd.DataFrame, path: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    raw = raw[raw["part"] != "memory"]
     parts = [(part, mode) for part in dict.fromkeys(raw["part"]) for mode in MODES
              if len(raw[(raw["part"] == part) & (raw["mode"] == mode)])]  # fmt: skip
     figure = Figure(figsize=(9, 3.8 * len(parts)), layout="constrained", dpi=110)
@@ -172,8 +199,10 @@ def draw(raw: pd.DataFrame, path: str) -> None:
         table = summary(raw, part, mode).set_index("layer")
         for layer, values in table.iterrows():
             axis.plot(range(len(values)), values, "o-" if part == "length" else "o", label=layer)
-        axis.set_xticks(range(len(table.columns)), table.columns)
+        names = {name: f"{name}\n{sizes}" for name, sizes in LAYER_SHAPES.items()}
+        axis.set_xticks(range(len(table.columns)), [names.get(one, one) for one in table.columns])
         axis.set(title=f"{mode}: milliseconds of a batch, by {part}", yscale="log")
+        axis.set_xlabel("batch, steps, features, units" if part == "shape" else "steps")
         axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     with files.whole(path) as draft:
         figure.savefig(draft)

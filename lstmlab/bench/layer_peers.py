@@ -6,6 +6,8 @@ several backends take turns, and one process at a time works.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import re
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lstmlab.bench.defaults import LAYERS
+from lstmlab.bench.learners import began_mb, peak_mb
 
 RATE = 0.01  # of plain gradient descent
 
@@ -52,17 +55,21 @@ def answered(
         calls: Those that are built; of one shape at a time.
         name: In LAYERS.
         shape: batch, steps, features, units.
-        mode: 'forward' or 'training'.
+        mode: 'forward', 'training' or 'memory'.
         seconds: About how long to run, if `count` is None.
         count: How often to run.
 
     Returns:
         count: How often it ran; seconds: of one run; first: of the first call, if it was the first.
+        Of 'memory' only mb, see `memory`.
     """
+    if mode == "memory":
+        return {"mb": memory(name, tuple(shape))}
     key, first = (name, *shape, mode), None
     for other in [one for one in calls if one[1:5] != key[1:5]]:
         del calls[other]
     if key not in calls:
+        _load(LAYERS[name][0])
         start = time.perf_counter()
         calls[key] = built(name, tuple(shape), mode)
         calls[key]()
@@ -77,6 +84,27 @@ def answered(
     for _ in range(count):
         call()
     return {"count": count, "seconds": (time.perf_counter() - start) / count, "first": first}
+
+
+def _load(backend: str) -> None:
+    """Import what every layer of a backend needs, so that the first call does not."""
+    importlib.import_module(backend)
+    if backend != "torch":
+        importlib.import_module("lstmlab.cells")
+
+
+def memory(name: str, shape: tuple) -> float:
+    """MB beyond those of this process once it has trained a small layer, while it trains one."""
+    batch, steps, features, units = shape
+    small = built(name, (min(batch, 2), min(steps, 8), features, min(units, 8)), "training")
+    for _ in range(2):
+        small()
+    gc.collect()
+    before = began_mb()
+    call = built(name, shape, "training")
+    for _ in range(4):
+        call()
+    return max(peak_mb() - before, 0.0)
 
 
 def built(name: str, shape: tuple, mode: str) -> Callable:

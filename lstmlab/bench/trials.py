@@ -26,7 +26,7 @@ import pandas as pd
 
 from lstmlab import config
 from lstmlab.bench.defaults import TRIAL_SIZES
-from lstmlab.bench.learners import peak_mb
+from lstmlab.bench.learners import began_mb, peak_mb
 from lstmlab.errors import refusal
 from lstmlab.runs.build import Built, build
 from lstmlab.task import generator, valid_steps
@@ -322,7 +322,7 @@ def over_length(length: int, quick: bool) -> list[dict]:
     made = _Native(build(composed), LANES, quick)
     made.kernel(1)()  # compiles
     gc.collect()
-    before = _began_mb()
+    before = began_mb()
     row = _timed(made.whole(1)) | {"peak_mb": max(peak_mb() - before, 0.0)}
     calls = {"kernel": made.kernel(1), "sampling": made.sampling}
     shown = {"part": "length", "size": length, "learner": "truncated1997_forward", "cores": 1}
@@ -331,16 +331,6 @@ def over_length(length: int, quick: bool) -> list[dict]:
         trials = LANES if what == "kernel" else 1
         rows.append({**shown, "what": what, "trials": trials, **_timed(call)})
     return rows
-
-
-def _began_mb() -> float:
-    """The memory that this process holds; its peak is counted anew from here on, on Linux."""
-    try:
-        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-            file.write("5")
-    except OSError:
-        pass
-    return peak_mb()
 
 
 if __name__ == "__main__":

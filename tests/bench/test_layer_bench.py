@@ -100,6 +100,20 @@ def test_peers_answer_from_a_process_of_their_own(name):
     assert np.all(table[["ms", "first_s"]] > 0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vanilla native", "torch LSTM"])
+def test_memory_is_at_least_what_the_way_back_needs(name, capsys):
+    """The states of all steps; and less than a hundred times as much."""
+    if importlib.util.find_spec(defaults.LAYERS[name][0]) is None:
+        pytest.skip(f"{defaults.LAYERS[name][0]} is not installed")
+    batch, steps, units = 64, 400, 64
+    shapes = {"any": (batch, steps, 2, units)}
+    table = layer.run([name], shapes, {}, rounds=1, seconds=0.0, modes=(), memory=True)
+    states = 4 * batch * steps * units / 2**20
+    assert states < table["mb"].item() < 100 * states
+    assert "MB beyond those of the process" in layer.tables(table)
+
+
 def test_what_is_not_installed_is_left_out_with_a_word(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert layer.run(["torch LSTM"], {"any": SHAPE}, {}, 1, 0.0).empty
