@@ -104,6 +104,9 @@ def test_the_page(page):
     values = [float(row.split(",")[column]) for row in rows]
     assert values == pytest.approx([-0.30103 * lag for lag in range(10)], abs=1e-4)
 
+    choice = page.find_element("xpath", "//article//label[starts-with(., 'run')]/select")
+    called = {one.text for one in choice.find_elements("tag name", "option")}
+    assert {"vanilla s0", "vanilla s2", "lstm1997 s1"} < called, "without what all have"
     heat = page.find_element("xpath", "//label[contains(., 'gates as')]/select")
     heat.find_elements("tag name", "option")[1].click()
     wait_until(lambda: page.find_elements("css selector", ".body > canvas"))
@@ -131,6 +134,7 @@ def test_a_keras_model_of_two_layers_shows_one_of_them(tmp_path):
         frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
         driver.switch_to.frame(frame)
         wait_until(lambda: "after 64 optimizer steps" in text(driver))
+        assert [line.text for line in lines(driver)] == ["model"]
         driver.execute_script(COPIED)
 
         def slope():
@@ -166,7 +170,7 @@ def test_it_is_dark_where_tensorboard_is(page):
 def test_it_shows_itself_in_the_frame_of_a_notebook(tmp_path):
     """%tensorboard puts TensorBoard into a frame of a page from another place."""
     write(tmp_path / "run", 0, "lstm1997")
-    with headless() as driver, served(tmp_path) as address:
+    with headless() as driver, served(tmp_path / "run") as address:
         notebook = tmp_path / "notebook.html"
         frame = f'<iframe src="{address}#lstmlab_gates" width="1200" height="900"></iframe>'
         notebook.write_text(f"<!DOCTYPE html><body>{frame}</body>")
@@ -176,7 +180,8 @@ def test_it_shows_itself_in_the_frame_of_a_notebook(tmp_path):
                 wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
             )
         wait_until(lambda: driver.find_elements("css selector", ".uplot"))
-        assert len(lines(driver)) == 1
+        [line] = lines(driver)
+        assert line.text.endswith("this folder"), "the run is the log folder itself"
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import { Chart, heat, save, shown, together } from "./charts.js";
 import { element, select, table } from "./elements.js";
-import { quantile } from "./lines.js";
+import { labels, quantile } from "./lines.js";
 import { fetchJson, rowsAt } from "./tables.js";
 
 const PATHS = {
@@ -90,7 +90,7 @@ function sequence(card, given) {
   const run = runs.find((one) => one.run === state.example) ?? runs[0];
   const found = tables.of(run.run).example;
   card.controls.append(
-    select(runs.map((one) => [one.run, one.run]), run.run, (value) => { state.example = value; redraw(); }, "run"),
+    select(labels(runs, state.varied), run.run, (value) => { state.example = value; redraw(); }, "run"),
     select([["", "lines"], ["heat", "time × cell"]], state.heat ? "heat" : "", (value) => { state.heat = Boolean(value); redraw(); }, "gates as"));
   const layer = layerOf(card, given, [found]);
   const { moment, rows } = rowsAt(found, now, layer);

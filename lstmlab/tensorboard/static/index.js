@@ -3,7 +3,7 @@
 
 import { element } from "./elements.js";
 import { Tables, fetchJson, moments, counted } from "./tables.js";
-import { chosenLines, colours, nameOf } from "./lines.js";
+import { chosenLines, colours, nameOf, placeOf } from "./lines.js";
 import { cards } from "./cards.js";
 
 const EVERY = 10_000; // milliseconds between two looks at the disk
@@ -142,7 +142,7 @@ function list() {
     const dot = element("span", { className: "dot" });
     dot.style.background = colour.get(one.run) ?? "transparent";
     return element("tr", {}, element("td", {}, box, dot),
-      ...names.map((name) => element("td", {}, value(one.row[name]))), element("td", {}, one.run));
+      ...names.map((name) => element("td", {}, value(one.row[name]))), element("td", {}, placeOf(one)));
   });
   view.list.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines)));
   const more = all.length > SHOWN ? `, the first ${SHOWN} listed` : "";

@@ -7,8 +7,17 @@ export function nameOf(one, varied, seed = true) {
   const row = one.row;
   const words = [row.task, row.cell, row.learner].filter((word) => word !== undefined);
   for (const key of varied) if (row[key] !== undefined) words.push(`${key.split(".").slice(1).join(".")}=${row[key]}`);
-  if (!words.length) return one.run;
+  if (!words.length) return placeOf(one);
   return seed && row.seed !== undefined ? `${words.join(" ")} s${row.seed}` : words.join(" ");
+}
+
+export const placeOf = (one) => (one.run === "." ? "this folder" : one.run);
+
+// [[run, what it is called among these]], without the words that all have
+export function labels(runs, varied) {
+  const named = shortened(runs.map((one) => ({ name: nameOf(one, varied), one })));
+  const twice = (name) => named.filter((other) => other.name === name).length > 1;
+  return named.map(({ name, one }) => [one.run, twice(name) ? `${name} (${placeOf(one)})` : name]);
 }
 
 // [{name, runs}], in the order of the list
