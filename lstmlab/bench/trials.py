@@ -166,6 +166,12 @@ class _Trial:
     def begin(self) -> np.ndarray:
         return self.weights
 
+    def kept(self) -> None:
+        """Nothing: a network that grows has its cells."""
+
+    def keep(self, state: dict) -> None:
+        """It is measured, not looked at."""
+
     def after_window(self, *window: np.ndarray) -> bool:
         return False
 

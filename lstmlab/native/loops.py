@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from lstmlab.native import growth
 from lstmlab.native.layout import Layout
 from lstmlab.native.phases import Phases
 from lstmlab.native.rules import OneStep, Rule
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
         head: The readout.
         symbols: Whether inputs are symbols, one of F lines being 1 at each step.
         forced: Whether outputs are set to their targets after each step (teacher forcing).
+        grows: Whether the cells join later, see `growth`.
     """
 
     rule: str
@@ -49,6 +51,7 @@ class Plan(NamedTuple):
     head: Readout
     symbols: bool
     forced: bool = False
+    grows: bool = False
 
 
 class Loops:
@@ -67,6 +70,9 @@ class Loops:
         self.names, self.phases, self.symbols = names, phases, symbols
         self.back = plan.rule == "backward"
 
+    def _if_grows(self, lines: Lines) -> Lines:
+        return lines if self.plan.grows else []
+
     def constants(self) -> Lines:
         layout = self.layout
         weights = layout.of_cell + layout.of_head
@@ -80,7 +86,7 @@ class Loops:
     def function(self) -> Lines:
         head = [
             "@njit(nogil=True, cache=True, error_model='numpy')",
-            f"def kernel({ARGUMENTS}):",
+            f"def kernel({', '.join([ARGUMENTS, *self._if_grows([growth.ARGUMENTS])])}):",
         ]
         body = [*self._prepared(), "done = 0", "control = flush_subnormals()"]
         body += ["for n in range(place.shape[1]):", *indent([*self._sequence(), "done += 1"])]
@@ -152,6 +158,7 @@ class Loops:
             "    fresh_now[l] = begins[l, n]",
             "    if begins[l, n]:",
             "        passed[l] = 0",
+            *indent(self._if_grows(growth.begun()), 2),
             "fresh = touched_all[1]",
             f"for c in range({count}):",
             f"    z[{first} + c] = chosen(fresh, zero, z[{first} + c])",
@@ -232,14 +239,16 @@ class Loops:
             "        at[l] += 1",
             "if some:",
         ]
-        body = readout(layout, plan.head, self.names, self.symbols, self.rule.learns)
+        learns = self.rule.learns
+        body = readout(layout, plan.head, self.names, self.symbols, learns, plan.grows)
+        body += self._if_grows(growth.noted())
         body += [
             "for l in range(LANES):",
             "    if shown[l] >= 0:",
             f"        for k in range({outputs}):",
             "            prediction[l, n, shown[l], k] = now_flat[k, l]",
         ]
-        if self.rule.learns:
+        if learns:
             body += [f"for c in range({layout.units}):", "    of_output[c] = zero"]
             body += readout_gradient(layout, self.names, self.symbols, "of_output")
             body += self.rule.at_readout(self.phases)
@@ -252,7 +261,7 @@ class Loops:
             if plan.forced:
                 body += self._forced()
         lines = read + indent(body)
-        if self.rule.learns:
+        if learns:
             lines += ["if pending and u == flush:", *indent(self._change("u // every * every"))]
             lines += ["    pending, flush = False, steps"]
         return lines
@@ -279,6 +288,7 @@ class Loops:
         return [
             *decayed,
             "touched = touched_all[0]",
+            *(growth.held(self.layout) if self.plan.grows else []),
             *change(self.plan.optimizer, weights),
             "for l in range(LANES):",
             "    touched_now[l] = f32(0.0)",
@@ -323,7 +333,13 @@ class Loops:
             "    for l in range(LANES):",
             "        touched_now[l] = f32(1.0)",
             *indent(self._change("0")),
+            *self._grown(),
         ]
+
+    def _grown(self) -> Lines:
+        if not self.plan.grows:
+            return []
+        return ["if (n + 1 + phase) % batch == 0:", *indent(growth.decided(self.layout))]
 
     def _carry_on(self) -> Lines:
         first, count = self.layout.memory

@@ -125,13 +125,21 @@ class Readout(NamedTuple):
     offset: bool
 
 
-def readout(layout: Layout, head: Readout, names: Names, symbols: bool, learns: bool) -> Lines:
+def readout(
+    layout: Layout,
+    head: Readout,
+    names: Names,
+    symbols: bool,
+    learns: bool,
+    errs: bool = False,
+) -> Lines:
     """The predictions now[k] of this step, and what they are told: delta[k] = dE/dnet_k.
 
-    now: [predictions, targets], [2 K, L]; weighted: the weight of the error in each lane.
+    now: [predictions, targets], [2 K, L]; weighted: the weight of the error in each lane. `errs`:
+    `error` is E before it is weighted, as Head.error has it; for a head with weights.
     """
     outputs = layout.outputs
-    lines: Lines = []
+    lines: Lines = ["error = zero"] if errs else []
     if layout.head is None:
         first = layout.output_units[0]
         lines += [f"for r in range({outputs}):", f"    now[r] = {names.output}{first} + r]"]
@@ -142,21 +150,38 @@ def readout(layout: Layout, head: Readout, names: Names, symbols: bool, learns: 
     if head.activation == "softmax":
         lines += ["most_now = now[0]", f"for r in range(1, {outputs}):"]
         lines += ["    most_now = most(most_now, now[r])", "total = zero"]
-        lines += [f"for r in range({outputs}):", "    p = exp(now[r] - most_now)"]
+        lines += [f"for r in range({outputs}):", "    a = now[r] - most_now", "    p = exp(a)"]
         lines += ["    now[r] = p", "    total = total + p"]
+        if errs:
+            lines.append(f"    error = error - now[{outputs} + r] * a")
+        lines += ["log_total = log(total)"] if errs else []
         lines += [f"for r in range({outputs}):", "    p = now[r] / total", "    now[r] = p"]
+        if errs:
+            lines.append(f"    error = error + now[{outputs} + r] * log_total")
         # targets are distributions: Keras, too, has this slope for all others
         told = f"p - now[{outputs} + r]"
     else:
         text, slope = ACTIVATED[head.activation]
         lines += [f"for r in range({outputs}):", "    a = now[r]", f"    p = {text}"]
         lines += ["    now[r] = p"]
+        if errs:
+            lines.append(f"    error = error + {_error(head, outputs)}")
         told = f"(p - now[{outputs} + r])"
         if head.loss == "squared" and slope is not None:
             told += f" * ({slope} + prime_offset)" if head.offset else f" * ({slope})"
     if learns:
         lines.append(f"    delta[r] = weighted[0] * ({told})")
     return lines
+
+
+def _error(head: Readout, outputs: int) -> str:
+    """The error of output p = f(a), softmax apart: from a, since p may be 0 or 1 by rounding."""
+    y = f"now[{outputs} + r]"
+    crossentropy = f"(softplus(a) - a * {y})"
+    if head.loss != "squared":
+        return crossentropy
+    squared = f"f32(0.5) * (p - {y}) * (p - {y})"
+    return f"{squared} + prime_offset * {crossentropy}" if head.offset else squared
 
 
 def readout_gradient(layout: Layout, names: Names, symbols: bool, of_output: str) -> Lines:

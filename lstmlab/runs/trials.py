@@ -18,7 +18,6 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from lstmlab import files
-from lstmlab.learners.base import Report
 from lstmlab.results import POINTER, Run, first_row, runs
 from lstmlab.runs import train
 from lstmlab.runs.build import Prepared, prepare
@@ -197,15 +196,18 @@ class _Job(Job):
 
     Attributes:
         weights: Its own, as `flat` gives them.
+        state: What the learner keeps of it, see Learner.init.
         leader: The job of the first trial, or None if it is that one.
     """
 
     weights: Any = None
+    state: dict
     leader: Job | None = None
 
     def stand(self) -> None:
         if self.weights is not None:
             stand(self.model, self.weights)
+            self.model.learner_state.assign(self.state)
 
     def flat_weights(self) -> np.ndarray:
         return super().flat_weights() if self.weights is None else self.weights
@@ -232,16 +234,16 @@ class _Trial:
     def begin(self) -> np.ndarray:
         trials, shared = self.trials, self.prepared
         if self.seed == trials.seeds[0]:
-            job, weights = trials.leader, flat(trials.built.model)
+            job, model = trials.leader, trials.built.model
         else:
             config = trials.config_of(self.seed)
             own = prepare(config)
             job = _Job(config, trials.begin(self.seed), trials.choices, progress=False)
             job.leader = trials.leader
             job.start()
-            weights = flat(own.built.model)
+            model = own.built.model
             shared = own._replace(built=own.built._replace(model=trials.built.model))
-        self.job, job.weights = job, weights
+        self.job, job.weights, job.state = job, flat(model), model.learner_state.read()
         if trials.shown(self.seed):
             job.build(shared)
             job.stand()
@@ -249,7 +251,15 @@ class _Trial:
         else:
             job.take(shared)
         trials.rows[self.seed] = job.row
-        return weights
+        return job.weights
+
+    def kept(self) -> dict:
+        assert self.job is not None
+        return self.job.state
+
+    def keep(self, state: dict) -> None:
+        assert self.job is not None
+        self.job.state = {**self.job.state, **state}
 
     def after_window(
         self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
@@ -258,7 +268,8 @@ class _Trial:
         assert job is not None
         job.weights, before = weights, job.row["sequences"]
         with signals_held():
-            window = job.observe(y, prediction, w, Report())
+            report = job.model.learner.report(job.model, job.state)
+            window = job.observe(y, prediction, w, report)
             self._history.append(window)
             if job.recorder is not None:
                 self._record(job, window, before)

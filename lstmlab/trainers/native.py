@@ -35,11 +35,18 @@ class Trial(Protocol):
     weights. after_window: takes its weights after a window, with targets, predictions
     [window, readouts, K] and error weights [window, readouts] of its sequences; says whether to
     stop. failed: takes what went wrong with this trial alone.
+
+    Only where kernels change what the learner keeps (Growing): kept: its state after `begin`. keep:
+    takes what has changed of it, before `after_window`.
     """
 
     seed: int
 
     def begin(self) -> np.ndarray: ...
+
+    def kept(self) -> dict[str, Any] | None: ...
+
+    def keep(self, state: dict[str, Any]) -> None: ...
 
     def after_window(
         self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
@@ -172,6 +179,12 @@ class _Only:
 
     def begin(self) -> np.ndarray:
         return flat(self.model)
+
+    def kept(self) -> dict[str, Any]:
+        return self.model.learner_state.read()
+
+    def keep(self, state: dict[str, Any]) -> None:
+        self.model.learner_state.assign({**self.kept(), **state})
 
     def after_window(
         self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
@@ -342,7 +355,8 @@ class _Field:
 
     def _begin(self, group: _Group, lane: int) -> None:
         trainer, trial = self.trainer, self.waiting.popleft()
-        group.engine.put(lane, trial.begin())
+        weights = trial.begin()
+        group.engine.put(lane, weights, trial.kept() if group.engine.growth else None)
         feed = Feed(
             self.task, trial.seed, trainer.training_set, trainer.chunk,
             self.steps, self.readouts, self.symbols,
@@ -464,6 +478,8 @@ class _Field:
             lane.windows += 1
             y, prediction, w = self._window(_joined(lane.found))
             lane.found = []
+            if group.engine.growth:
+                lane.trial.keep(group.engine.growth.take(number))
             try:
                 stops = lane.trial.after_window(group.engine.take(number), y, prediction, w)
             except Exception as error:
