@@ -1,25 +1,26 @@
-"""Kernels of networks to which cells are added, against Growing in Keras: when, and what follows."""
+"""Kernels of networks to which cells are added, against Growing in Keras."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from composed import NO_DIAGNOSTICS
 from native_cases import FEATURES, HEADS, STEPS, drawn, made_cell, made_head, told
 
-from lstmlab import results
+from lstmlab import learners, results
 from lstmlab.config import compose as composed
+from lstmlab.learners.base import forward
 from lstmlab.model import Recurrent
 from lstmlab.native.engine import Engine
 from lstmlab.native.growth import BEFORE, LOSS, PERIOD
 from lstmlab.native.loops import Plan
 from lstmlab.native.writing import LANES
 from lstmlab.runs import trials
-from lstmlab.runs.build import build
-from lstmlab.trainers import Auto, KerasFit, Native, native
+from lstmlab.runs.build import build, reopen
+from lstmlab.trainers import KerasFit, Native, native
 from lstmlab.trainers.native import flat
 from lstmlab.trainers.served import readout
 
@@ -129,3 +130,146 @@ def test_the_same_growing_as_keras(name):
     expected = Trained(config, KerasFit)
     not_vacuous(expected)
     agree(Trained(config, Native), expected)
+
+
+# ---- where periods, windows and calls end
+
+
+@pytest.mark.parametrize("inner", [EVERY_STEP, BPTT], ids=["every step", "bptt"])
+def test_calls_of_three_sequences_change_nothing(inner, monkeypatch):
+    config = configured(inner, SGD)
+    whole = Trained(config, Native)
+    sizes = []
+    monkeypatch.setattr(native, "PORTION", 3 * 4 * 4 * 5)
+    monkeypatch.setattr(native._Field, "_size", _spied(native._Field._size, sizes))
+    cut = Trained(config, Native)
+    assert set(sizes) == {3, WINDOW % 3}
+    assert cut.added == whole.added
+    np.testing.assert_array_equal(cut.after, whole.after)
+    np.testing.assert_array_equal(cut.prediction, whole.prediction)
+    not_vacuous(whole)
+
+
+@pytest.mark.parametrize("name", ["every step", "truncated"])
+def test_sequences_in_pieces_are_counted_whole(name, monkeypatch):
+    inner, optimizer = {**CASES, **MORE}[name]
+    config = configured(inner, optimizer, "task.p=20")
+    monkeypatch.setattr("lstmlab.task.LONG", 1)
+    monkeypatch.setattr("lstmlab.task.LONG_BYTES", 1)
+    whole = Trained(config, Native)
+    asked = []
+    monkeypatch.setattr(native, "PIECE", 7)
+    monkeypatch.setattr(native, "units", _spied(native.units, asked))
+    pieces = Trained(config, Native)
+    assert asked[0] == (3, 7)
+    agree(pieces, whole)
+    not_vacuous(whole)
+
+
+def _spied(function, asked):
+    def spied(*arguments):
+        asked.append(function(*arguments))
+        return asked[-1]
+
+    return spied
+
+
+# ---- many trials
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Tables of the same trials, native and by Keras."""
+    tables = []
+    for trainer in ("native", "keras_fit"):
+        folder = tmp_path_factory.mktemp(trainer)
+        config, choices = composed(
+            "experiment=hs97/2a_noise_free_lag", "task.p=4", "learner.period=7",
+            "learner.improvement=0.1", "head.loss=crossentropy", "trainer.window=20",
+            "trainer.budget=600", "seed=3", "trials=3", f"trainer={trainer}", *NO_DIAGNOSTICS,
+        )  # fmt: skip
+        trials.run(config, folder, choices, progress=False)
+        tables.append(results.load(folder).set_index("seed"))
+    return tables
+
+
+def test_rows_of_many_trials_are_those_of_keras(both):
+    found, expected = both
+    for name in ("cells_added_at", "sequences", "sequences_to_solution", "test_wrong", "status"):
+        assert found[name].tolist() == expected[name].tolist(), name
+    assert found["cells_added_at"].nunique() > 1
+    assert set(found["status"]) == {"solved"}
+    np.testing.assert_allclose(found["test_error"], expected["test_error"], rtol=1e-3)
+
+
+def test_the_state_of_each_trial_is_saved_with_its_weights(both):
+    found, _ = both
+    drawn = []
+    for seed, row in found.iterrows():
+        opened = reopen(row["run"])
+        state = opened.model.learner_state.read()
+        assert int(state["added_at"]) == row["cells_added_at"]
+        assert int(state["seen"]) == row["sequences"]
+        config, _ = composed("experiment=hs97/2a_noise_free_lag", "task.p=4", f"seed={seed}")
+        own = build(config).model.learner_state.read()["drawn"]
+        np.testing.assert_array_equal(state["drawn"], own)
+        drawn.append(np.asarray(own).tobytes())
+    assert len(set(drawn)) == len(drawn) == 3
+
+
+# ---- the kernel by itself
+
+
+@pytest.mark.parametrize("scale", [1, 40])
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "units"])
+def test_the_error_of_a_period_against_the_head(name, scale):
+    """In float64, also where outputs are 0 or 1 by rounding."""
+    cell, head = made_cell("vanilla"), made_head(name, 4)
+    plan = Plan("backward", "none", "none", readout(head), False, False, True)
+    engine, rng = Engine(cell, head, plan, STEPS, STEPS), np.random.default_rng(1)
+    made = drawn(rng, "marked", False)
+    weights = rng.normal(size=engine.weights).astype("float32")
+    weights[engine.layout.of_cell :] *= scale
+    for lane in range(LANES):
+        engine.put(lane, weights)
+    n, inputs = made.w.shape[1], list(made.x)
+    numbers = np.array([0.0, 0.0, 0.0, head.prime_offset, 1.0, 100.0, 1000.0, 0.75])
+    engine.run(
+        np.array([engine.address(one) for one in inputs]), made.codes, *told(made, STEPS),
+        np.ones((LANES, n), bool), np.ones((n, LANES), "float32"), numbers,
+    )  # fmt: skip
+
+    parts = made_cell("vanilla", "float64"), made_head(name, 4, "float64")
+    model = Recurrent(*parts, learners.BPTT(), FEATURES)
+    native.stand(model, weights.astype("float64"))
+
+    @tf.function(autograph=False)
+    def error(x: Any, y: Any, w: Any) -> Any:
+        return tf.reduce_sum(model.head.error(y, model.head(forward(model.cell, x), x), w))
+
+    for lane in (0, 7, 15):
+        parts = [part[lane].astype("float64") for part in (made.x, made.y, made.w)]
+        expected = float(error(*(tf.constant(part) for part in parts)))
+        assert expected > 0.1
+        np.testing.assert_allclose(engine.growth.sums[PERIOD, lane], expected, rtol=1e-5)
+    assert not engine.growth.sums[LOSS].any()
+    assert np.isinf(engine.growth.sums[BEFORE]).all()
+
+
+def test_a_state_that_a_kernel_would_misread_is_refused():
+    cell, head = made_cell("vanilla"), made_head("sigmoid", 4)
+    plan = Plan("backward", "none", "sgd", readout(head), False, False, True)
+    engine = Engine(cell, head, plan, STEPS, STEPS)
+    state = {"drawn": np.zeros((2, 4)), "errors": [0.0, np.inf], "seen": 0, "added_at": -1}
+    with pytest.raises(ValueError, match=r"^native: drawn: expected \(4, 2\)\. Received: \(2, 4\)"):
+        engine.put(0, np.zeros(engine.weights, "float32"), state)
+
+
+def test_a_learner_within_that_no_kernel_serves():
+    config = configured({"_target_": HOME + "UORO"}, SGD)
+    auto = {"_target_": "lstmlab.trainers.Auto", "window": 20, "budget": 20}
+    trainer = build({**config, "trainer": auto}).trainer
+    assert not trainer.side_by_side
+    assert trainer.note == "trainer=auto: keras_fit, since no kernel serves learner=UORO"
+    served = build({**configured(BPTT, SGD), "trainer": auto}).trainer
+    assert served.note == "trainer=auto: native"
