@@ -143,6 +143,7 @@ class Loops:
             "factor = one",
             "rates_all = vec(rates, LANES)",
             f"z[{one}] = one",
+            *self._if_grows(growth.prepared()),
         ]
         first, count = layout.memory
         lines += [f"for c in range({count}):", f"    z[{first} + c] = memory[c]"]
