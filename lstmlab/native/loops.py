@@ -18,6 +18,7 @@ from lstmlab.native.writing import (
     Names,
     Readout,
     change,
+    few_change,
     indent,
     readout,
     readout_gradient,
@@ -263,7 +264,8 @@ class Loops:
                 body += self._forced()
         lines = read + indent(body)
         if learns:
-            lines += ["if pending and u == flush:", *indent(self._change("u // every * every"))]
+            piece = self._change("u // every * every", within=True)
+            lines += ["if pending and u == flush:", *indent(piece)]
             lines += ["    pending, flush = False, steps"]
         return lines
 
@@ -278,7 +280,13 @@ class Loops:
             "        carried[m] = chosen(weighted[0], zero, carried[m])",
         ]
 
-    def _change(self, piece: str) -> Lines:
+    def _change(self, piece: str, within: bool = False) -> Lines:
+        """A change of the weights.
+
+        Args:
+            piece: The steps before those that it is made of.
+            within: Whether it is made within a sequence, at once where `every` is 1.
+        """
         decayed = [
             "if decay != 1.0:",
             "    for l in range(LANES):",
@@ -286,11 +294,14 @@ class Loops:
             "    factor = touched_all[2]",
         ]
         weights = self.layout.of_cell + self.layout.of_head
+        changed = change(self.plan.optimizer, weights)
+        if within and (few := few_change(self.plan.optimizer, self.layout, self.symbols)):
+            changed = ["if every == 1:", *indent(few), "else:", *indent(changed)]
         return [
             *decayed,
             "touched = touched_all[0]",
             *(growth.held(self.layout) if self.plan.grows else []),
-            *change(self.plan.optimizer, weights),
+            *changed,
             "for l in range(LANES):",
             "    touched_now[l] = f32(0.0)",
         ]

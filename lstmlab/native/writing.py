@@ -256,3 +256,34 @@ def change(optimizer: str, weights: int) -> Lines:
     lines += [f"for p in range({weights}):", "    g = grad[p] * factor"]
     lines += ["    grad[p] = zero", *indent(OPTIMIZERS[optimizer][1])]
     return lines
+
+
+def few_change(optimizer: str, layout: Layout, symbols: bool) -> Lines:
+    """`change` after a single step, where that does less; [] where it would do as much.
+
+    By plain gradient descent a weight without a gradient stays, and after one step those of a
+    shortcut have none whose symbol was not shown.
+    """
+    head = layout.head
+    inputs = [] if head is None else [part for part in head.segments if part.part == "inputs"]
+    if optimizer != "sgd" or not symbols or head is None or not inputs:
+        return []
+    dense = ["g = grad[p] * factor", "grad[p] = zero", *OPTIMIZERS[optimizer][1]]
+    body = [f"w = {head.base} + r * {head.width}"]
+    offset = 0
+    for segment in head.segments:
+        if segment.part == "inputs":
+            at = f"w + {offset}, sym"
+            body += [f"g = gather(grad_flat, {at}, LANES)"]
+            body += [f"add_at(grad_flat, {at}, zero - g)"]
+            body += [f"add_at(theta_flat, {at}, zero - touched * (rate * (g * factor)))"]
+        else:
+            body += [f"for p in range(w + {offset}, w + {offset + segment.length}):"]
+            body += indent(dense)
+        offset += segment.length
+    return [
+        f"for p in range({layout.of_cell}):",
+        *indent(dense),
+        f"for r in range({head.size}):",
+        *indent(body),
+    ]
