@@ -167,10 +167,7 @@ class _Trial:
         return self.weights
 
     def kept(self) -> None:
-        """Nothing: a network that grows has its cells."""
-
-    def keep(self, state: dict) -> None:
-        """It is measured, not looked at."""
+        """Nothing: networks that grow are measured with their cells."""
 
     def after_window(self, *window: np.ndarray) -> bool:
         return False

@@ -73,10 +73,10 @@ class Engine:
         self.steps, self.readouts = int(steps), int(readouts)
         self._inputs.clear()  # of sequences that may be shorter
 
-    def put(self, lane: int, weights: np.ndarray, state: dict[str, Any] | None = None) -> None:
+    def put(self, lane: int, weights: np.ndarray) -> None:
         """Begin a trial in a lane with these weights, flat, in the order of the Keras weights.
 
-        state: Of a network that grows, see Growth.put.
+        A network that grows has its cells: see Growth.put.
         """
         if np.shape(weights) != (self.weights,) or not 0 <= lane < LANES:
             raise ValueError(
@@ -88,7 +88,7 @@ class Engine:
         self.slots[:, lane] = 0
         self.powers[:, lane] = 1
         if self.growth is not None:
-            self.growth.put(lane, state)
+            self.growth.put(lane, None)
 
     def take(self, lane: int) -> np.ndarray:
         """The weights of a lane."""
@@ -97,6 +97,10 @@ class Engine:
     def gradient(self, lane: int) -> np.ndarray:
         """The gradient that a kernel without an optimizer has left in a lane."""
         return self._flat(self.grad[:, lane])
+
+    def state(self, lane: int) -> dict:
+        """What the learner's state has of the window: of networks that grow alone."""
+        return self.growth.take(lane) if self.growth else {}
 
     def _flat(self, rows: np.ndarray) -> np.ndarray:
         flat = np.zeros(self.weights, "float32")

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from lstmlab import files
+from lstmlab.learners.base import Report
 from lstmlab.results import POINTER, Run, first_row, runs
 from lstmlab.runs import train
 from lstmlab.runs.build import Prepared, prepare
@@ -196,21 +197,26 @@ class _Job(Job):
 
     Attributes:
         weights: Its own, as `flat` gives them.
-        state: What the learner keeps of it, see Learner.init.
+        state: Entries of the learner's state, its own.
         leader: The job of the first trial, or None if it is that one.
     """
 
     weights: Any = None
-    state: dict
+    state: dict | None = None
     leader: Job | None = None
 
     def stand(self) -> None:
         if self.weights is not None:
-            stand(self.model, self.weights)
-            self.model.learner_state.assign(self.state)
+            stand(self.model, self.weights, self.state)
 
     def flat_weights(self) -> np.ndarray:
         return super().flat_weights() if self.weights is None else self.weights
+
+    def report(self, state: dict) -> Report:
+        """What the learner reports on entries of its state."""
+        if not state:
+            return Report()
+        return self.model.learner.report(self.model, {**self.model.learner_state.read(), **state})
 
     def answering(self) -> Answers | None:
         return self.leader.kernel if self.leader else super().answering()
@@ -255,24 +261,27 @@ class _Trial:
 
     def kept(self) -> dict:
         assert self.job is not None
+        assert self.job.state is not None
         return self.job.state
 
-    def keep(self, state: dict) -> None:
-        assert self.job is not None
-        self.job.state = {**self.job.state, **state}
-
     def after_window(
-        self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
+        self,
+        weights: np.ndarray,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        state: dict,
     ) -> bool:
         job = self.job
         assert job is not None
         job.weights, before = weights, job.row["sequences"]
         with signals_held():
-            report = job.model.learner.report(job.model, job.state)
+            report = job.report(state)
+            job.state = {name: state[name] for name in state if name != "window"}
             window = job.observe(y, prediction, w, report)
             self._history.append(window)
             if job.recorder is not None:
-                self._record(job, window, before)
+                self._record(job, window, before, report)
             if time.perf_counter() - self._flushed > FLUSH:
                 self._flush()
         self.trials.bar.update(job.row["sequences"] - before)
@@ -282,9 +291,11 @@ class _Trial:
         self.trials.tell()
         return job.row["solved"]
 
-    def _record(self, job: Job, window: dict, before: int) -> None:
+    def _record(self, job: Job, window: dict, before: int, report: Report) -> None:
         for name in ("absolute_error", "squared_error", "recent_wrong"):
             job.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
+        for name, value in report.history.items():
+            job.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
         job.stand()
         job.recorder.measure(job.model, window["sequences"], before)
         job.recorder.flush()

@@ -272,7 +272,7 @@ def test_a_state_that_a_kernel_would_misread_is_refused():
     engine = Engine(cell, head, plan, STEPS, STEPS)
     state = {"drawn": np.zeros((2, 4)), "errors": [0.0, np.inf], "seen": 0, "added_at": -1}
     with pytest.raises(ValueError, match=r"^native: drawn: expected \(4, 2\)\. Received: \(2, 4\)"):
-        engine.put(0, np.zeros(engine.weights, "float32"), state)
+        engine.growth.put(0, state)
 
 
 def test_a_learner_within_that_no_kernel_serves():
