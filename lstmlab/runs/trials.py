@@ -249,7 +249,8 @@ class _Trial:
             job.start()
             model = own.built.model
             shared = own._replace(built=own.built._replace(model=trials.built.model))
-        self.job, job.weights, job.state = job, flat(model), model.learner_state.read()
+        self.job, job.weights = job, flat(model)
+        job.state = _state(model.learner_state.read())
         if trials.shown(self.seed):
             job.build(shared)
             job.stand()
@@ -277,7 +278,7 @@ class _Trial:
         job.weights, before = weights, job.row["sequences"]
         with signals_held():
             report = job.report(state)
-            job.state = {name: state[name] for name in state if name != "window"}
+            job.state = _state(state)
             window = job.observe(y, prediction, w, report)
             self._history.append(window)
             if job.recorder is not None:
@@ -330,3 +331,8 @@ class _Trial:
             self.job.run.append("history", pd.DataFrame(self._history))
             self.job.run.write_row(self.job.row)
         self._history, self._flushed = [], time.perf_counter()
+
+
+def _state(state: dict) -> dict:
+    """What is a trial's own in the state of a learner that trials share: not the window."""
+    return {name: value for name, value in state.items() if name not in ("window", "carried")}
