@@ -166,6 +166,9 @@ class _Trial:
     def begin(self) -> np.ndarray:
         return self.weights
 
+    def kept(self) -> None:
+        """Nothing: networks that grow are measured with their cells."""
+
     def after_window(self, *window: np.ndarray) -> bool:
         return False
 

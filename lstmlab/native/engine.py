@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from lstmlab.native.compiled import compiled
+from lstmlab.native.growth import Growth
 from lstmlab.native.kernel import Written, write
 from lstmlab.native.loops import PIECES, SEQUENCES, STREAM, Plan
 from lstmlab.native.writing import LANES
@@ -24,6 +25,7 @@ class Engine:
 
     Attributes:
         weights: The number of weights; `put` and `take` give a lane's as the flat Keras weights.
+        growth: What lanes keep of networks that grow, or None.
 
     Raises:
         ValueError: For steps or readouts that are none.
@@ -55,6 +57,7 @@ class Engine:
         self.now = vectors(2 * layout.outputs + 5)
         self.passed = np.zeros(LANES, np.int64)
         self.stop = np.zeros(1, np.int32)
+        self.growth = Growth(layout) if plan.grows else None
         self._inputs: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
 
     def fit(self, steps: int, readouts: int) -> None:
@@ -71,7 +74,10 @@ class Engine:
         self._inputs.clear()  # of sequences that may be shorter
 
     def put(self, lane: int, weights: np.ndarray) -> None:
-        """Begin a trial in a lane with these weights, flat, in the order of the Keras weights."""
+        """Begin a trial in a lane with these weights, flat, in the order of the Keras weights.
+
+        A network that grows has its cells: see Growth.put.
+        """
         if np.shape(weights) != (self.weights,) or not 0 <= lane < LANES:
             raise ValueError(
                 f"native: put: expected a lane below {LANES} and weights {(self.weights,)}. "
@@ -81,6 +87,8 @@ class Engine:
         self.grad[:, lane] = 0
         self.slots[:, lane] = 0
         self.powers[:, lane] = 1
+        if self.growth is not None:
+            self.growth.put(lane, None)
 
     def take(self, lane: int) -> np.ndarray:
         """The weights of a lane."""
@@ -89,6 +97,10 @@ class Engine:
     def gradient(self, lane: int) -> np.ndarray:
         """The gradient that a kernel without an optimizer has left in a lane."""
         return self._flat(self.grad[:, lane])
+
+    def state(self, lane: int) -> dict:
+        """What the learner's state has of the window: of networks that grow alone."""
+        return self.growth.take(lane) if self.growth else {}
 
     def _flat(self, rows: np.ndarray) -> np.ndarray:
         flat = np.zeros(self.weights, "float32")
@@ -137,7 +149,8 @@ class Engine:
             weight: [L, N, readouts], float32.
             begins: Which sequences begin one, and do not go on with that before; bool [L, N].
             rates: The learning rate of each sequence and lane, float32 [N, L].
-            numbers: momentum, second, epsilon, prime offset, decay, decay steps.
+            numbers: momentum, second, epsilon, prime offset, decay, decay steps; of networks that
+                grow also the period, and the share of E_(k-1) above which E_k adds the cells.
             every: Steps between two changes of the weights; 0 for one per sequence.
             batch: Sequences per change.
             phase: Sequences since the last batch began.
@@ -162,7 +175,7 @@ class Engine:
         expect("weight", weight, "float32", (LANES, n, self.readouts))
         expect("begins", begins, "bool", (LANES, n))
         expect("rates", rates, "float32", (n, LANES))
-        expect("numbers", numbers, "float64", (6,))
+        expect("numbers", numbers, "float64", (8 if self.growth else 6,))
         if self.plan.symbols:
             expect("codes", codes, "int16", (LANES, n, self.steps))
             if codes.size and not 0 <= codes.min() <= codes.max() < layout.features:
@@ -178,12 +191,15 @@ class Engine:
         whole("phase", phase, 0)
         if numbers[4] != 1 and not numbers[5] >= 1:
             raise ValueError(f"native: numbers: expected decay steps. Received: {numbers[5]}")
+        if self.growth and not numbers[6] >= 1:
+            raise ValueError(f"native: numbers: expected a period. Received: {numbers[6]}")
         form = SEQUENCES if not through else PIECES if whole_sequences else STREAM
         done = self.kernel(
             x, codes, self.steps, place, target, weight, begins, self.passed,
             self.theta, self.grad, self.slots, self.powers, self.memory, self.carried,
             self.tape, self.kept, self.told, self.told_at, self.now, prediction,
             rates, numbers, int(every), int(batch), int(phase), form, self.stop,
+            *(self.growth.arguments if self.growth else ()),
         )  # fmt: skip
         del held
         return done, prediction

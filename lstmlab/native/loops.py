@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from lstmlab.native import growth
 from lstmlab.native.layout import Layout
 from lstmlab.native.phases import Phases
 from lstmlab.native.rules import OneStep, Rule
@@ -17,6 +18,7 @@ from lstmlab.native.writing import (
     Names,
     Readout,
     change,
+    few_change,
     indent,
     readout,
     readout_gradient,
@@ -41,6 +43,7 @@ class Plan(NamedTuple):
         head: The readout.
         symbols: Whether inputs are symbols, one of F lines being 1 at each step.
         forced: Whether outputs are set to their targets after each step (teacher forcing).
+        grows: Whether the cells join later, see `growth`.
     """
 
     rule: str
@@ -49,6 +52,7 @@ class Plan(NamedTuple):
     head: Readout
     symbols: bool
     forced: bool = False
+    grows: bool = False
 
 
 class Loops:
@@ -67,6 +71,9 @@ class Loops:
         self.names, self.phases, self.symbols = names, phases, symbols
         self.back = plan.rule == "backward"
 
+    def _if_grows(self, lines: Lines) -> Lines:
+        return lines if self.plan.grows else []
+
     def constants(self) -> Lines:
         layout = self.layout
         weights = layout.of_cell + layout.of_head
@@ -80,7 +87,7 @@ class Loops:
     def function(self) -> Lines:
         head = [
             "@njit(nogil=True, cache=True, error_model='numpy')",
-            f"def kernel({ARGUMENTS}):",
+            f"def kernel({', '.join([ARGUMENTS, *self._if_grows([growth.ARGUMENTS])])}):",
         ]
         body = [*self._prepared(), "done = 0", "control = flush_subnormals()"]
         body += ["for n in range(place.shape[1]):", *indent([*self._sequence(), "done += 1"])]
@@ -137,6 +144,7 @@ class Loops:
             "factor = one",
             "rates_all = vec(rates, LANES)",
             f"z[{one}] = one",
+            *self._if_grows(growth.prepared()),
         ]
         first, count = layout.memory
         lines += [f"for c in range({count}):", f"    z[{first} + c] = memory[c]"]
@@ -152,6 +160,7 @@ class Loops:
             "    fresh_now[l] = begins[l, n]",
             "    if begins[l, n]:",
             "        passed[l] = 0",
+            *indent(self._if_grows(growth.begun()), 2),
             "fresh = touched_all[1]",
             f"for c in range({count}):",
             f"    z[{first} + c] = chosen(fresh, zero, z[{first} + c])",
@@ -232,14 +241,16 @@ class Loops:
             "        at[l] += 1",
             "if some:",
         ]
-        body = readout(layout, plan.head, self.names, self.symbols, self.rule.learns)
+        learns = self.rule.learns
+        body = readout(layout, plan.head, self.names, self.symbols, learns, plan.grows)
+        body += self._if_grows(growth.noted())
         body += [
             "for l in range(LANES):",
             "    if shown[l] >= 0:",
             f"        for k in range({outputs}):",
             "            prediction[l, n, shown[l], k] = now_flat[k, l]",
         ]
-        if self.rule.learns:
+        if learns:
             body += [f"for c in range({layout.units}):", "    of_output[c] = zero"]
             body += readout_gradient(layout, self.names, self.symbols, "of_output")
             body += self.rule.at_readout(self.phases)
@@ -252,8 +263,9 @@ class Loops:
             if plan.forced:
                 body += self._forced()
         lines = read + indent(body)
-        if self.rule.learns:
-            lines += ["if pending and u == flush:", *indent(self._change("u // every * every"))]
+        if learns:
+            piece = self._change("u // every * every", within=True)
+            lines += ["if pending and u == flush:", *indent(piece)]
             lines += ["    pending, flush = False, steps"]
         return lines
 
@@ -268,7 +280,13 @@ class Loops:
             "        carried[m] = chosen(weighted[0], zero, carried[m])",
         ]
 
-    def _change(self, piece: str) -> Lines:
+    def _change(self, piece: str, within: bool = False) -> Lines:
+        """A change of the weights.
+
+        Args:
+            piece: The steps before those that it is made of.
+            within: Whether it is made within a sequence, at once where `every` is 1.
+        """
         decayed = [
             "if decay != 1.0:",
             "    for l in range(LANES):",
@@ -276,10 +294,14 @@ class Loops:
             "    factor = touched_all[2]",
         ]
         weights = self.layout.of_cell + self.layout.of_head
+        changed = change(self.plan.optimizer, weights)
+        if within and (few := few_change(self.plan.optimizer, self.layout, self.symbols)):
+            changed = ["if every == 1:", *indent(few), "else:", *indent(changed)]
         return [
             *decayed,
             "touched = touched_all[0]",
-            *change(self.plan.optimizer, weights),
+            *(growth.held(self.layout) if self.plan.grows else []),
+            *changed,
             "for l in range(LANES):",
             "    touched_now[l] = f32(0.0)",
         ]
@@ -323,7 +345,13 @@ class Loops:
             "    for l in range(LANES):",
             "        touched_now[l] = f32(1.0)",
             *indent(self._change("0")),
+            *self._grown(),
         ]
+
+    def _grown(self) -> Lines:
+        if not self.plan.grows:
+            return []
+        return ["if (n + 1 + phase) % batch == 0:", *indent(growth.decided(self.layout))]
 
     def _carry_on(self) -> Lines:
         first, count = self.layout.memory

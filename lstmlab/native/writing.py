@@ -125,13 +125,21 @@ class Readout(NamedTuple):
     offset: bool
 
 
-def readout(layout: Layout, head: Readout, names: Names, symbols: bool, learns: bool) -> Lines:
+def readout(
+    layout: Layout,
+    head: Readout,
+    names: Names,
+    symbols: bool,
+    learns: bool,
+    errs: bool = False,
+) -> Lines:
     """The predictions now[k] of this step, and what they are told: delta[k] = dE/dnet_k.
 
-    now: [predictions, targets], [2 K, L]; weighted: the weight of the error in each lane.
+    now: [predictions, targets], [2 K, L]; weighted: the weight of the error in each lane. `errs`:
+    `error` is E before it is weighted, as Head.error has it; for a head with weights.
     """
     outputs = layout.outputs
-    lines: Lines = []
+    lines: Lines = ["error = zero"] if errs else []
     if layout.head is None:
         first = layout.output_units[0]
         lines += [f"for r in range({outputs}):", f"    now[r] = {names.output}{first} + r]"]
@@ -142,21 +150,38 @@ def readout(layout: Layout, head: Readout, names: Names, symbols: bool, learns: 
     if head.activation == "softmax":
         lines += ["most_now = now[0]", f"for r in range(1, {outputs}):"]
         lines += ["    most_now = most(most_now, now[r])", "total = zero"]
-        lines += [f"for r in range({outputs}):", "    p = exp(now[r] - most_now)"]
+        lines += [f"for r in range({outputs}):", "    a = now[r] - most_now", "    p = exp(a)"]
         lines += ["    now[r] = p", "    total = total + p"]
+        if errs:
+            lines.append(f"    error = error - now[{outputs} + r] * a")
+        lines += ["log_total = log(total)"] if errs else []
         lines += [f"for r in range({outputs}):", "    p = now[r] / total", "    now[r] = p"]
+        if errs:
+            lines.append(f"    error = error + now[{outputs} + r] * log_total")
         # targets are distributions: Keras, too, has this slope for all others
         told = f"p - now[{outputs} + r]"
     else:
         text, slope = ACTIVATED[head.activation]
         lines += [f"for r in range({outputs}):", "    a = now[r]", f"    p = {text}"]
         lines += ["    now[r] = p"]
+        if errs:
+            lines.append(f"    error = error + {_error(head, outputs)}")
         told = f"(p - now[{outputs} + r])"
         if head.loss == "squared" and slope is not None:
             told += f" * ({slope} + prime_offset)" if head.offset else f" * ({slope})"
     if learns:
         lines.append(f"    delta[r] = weighted[0] * ({told})")
     return lines
+
+
+def _error(head: Readout, outputs: int) -> str:
+    """The error of output p = f(a), softmax apart: from a, since p may be 0 or 1 by rounding."""
+    y = f"now[{outputs} + r]"
+    crossentropy = f"(softplus(a) - a * {y})"
+    if head.loss != "squared":
+        return crossentropy
+    squared = f"f32(0.5) * (p - {y}) * (p - {y})"
+    return f"{squared} + prime_offset * {crossentropy}" if head.offset else squared
 
 
 def readout_gradient(layout: Layout, names: Names, symbols: bool, of_output: str) -> Lines:
@@ -231,3 +256,34 @@ def change(optimizer: str, weights: int) -> Lines:
     lines += [f"for p in range({weights}):", "    g = grad[p] * factor"]
     lines += ["    grad[p] = zero", *indent(OPTIMIZERS[optimizer][1])]
     return lines
+
+
+def few_change(optimizer: str, layout: Layout, symbols: bool) -> Lines:
+    """`change` after a single step, where that does less; [] where it would do as much.
+
+    By plain gradient descent a weight without a gradient stays, and after one step those of a
+    shortcut have none whose symbol was not shown.
+    """
+    head = layout.head
+    inputs = [] if head is None else [part for part in head.segments if part.part == "inputs"]
+    if optimizer != "sgd" or not symbols or head is None or not inputs:
+        return []
+    dense = ["g = grad[p] * factor", "grad[p] = zero", *OPTIMIZERS[optimizer][1]]
+    body = [f"w = {head.base} + r * {head.width}"]
+    offset = 0
+    for segment in head.segments:
+        if segment.part == "inputs":
+            at = f"w + {offset}, sym"
+            body += [f"g = gather(grad_flat, {at}, LANES)"]
+            body += [f"add_at(grad_flat, {at}, zero - g)"]
+            body += [f"add_at(theta_flat, {at}, zero - touched * (rate * (g * factor)))"]
+        else:
+            body += [f"for p in range(w + {offset}, w + {offset + segment.length}):"]
+            body += indent(dense)
+        offset += segment.length
+    return [
+        f"for p in range({layout.of_cell}):",
+        *indent(dense),
+        f"for r in range({head.size}):",
+        *indent(body),
+    ]

@@ -197,18 +197,26 @@ class _Job(Job):
 
     Attributes:
         weights: Its own, as `flat` gives them.
+        state: Entries of the learner's state, its own.
         leader: The job of the first trial, or None if it is that one.
     """
 
     weights: Any = None
+    state: dict | None = None
     leader: Job | None = None
 
     def stand(self) -> None:
         if self.weights is not None:
-            stand(self.model, self.weights)
+            stand(self.model, self.weights, self.state)
 
     def flat_weights(self) -> np.ndarray:
         return super().flat_weights() if self.weights is None else self.weights
+
+    def report(self, state: dict) -> Report:
+        """What the learner reports on entries of its state."""
+        if not state:
+            return Report()
+        return self.model.learner.report(self.model, {**self.model.learner_state.read(), **state})
 
     def answering(self) -> Answers | None:
         return self.leader.kernel if self.leader else super().answering()
@@ -232,16 +240,17 @@ class _Trial:
     def begin(self) -> np.ndarray:
         trials, shared = self.trials, self.prepared
         if self.seed == trials.seeds[0]:
-            job, weights = trials.leader, flat(trials.built.model)
+            job, model = trials.leader, trials.built.model
         else:
             config = trials.config_of(self.seed)
             own = prepare(config)
             job = _Job(config, trials.begin(self.seed), trials.choices, progress=False)
             job.leader = trials.leader
             job.start()
-            weights = flat(own.built.model)
+            model = own.built.model
             shared = own._replace(built=own.built._replace(model=trials.built.model))
-        self.job, job.weights = job, weights
+        self.job, job.weights = job, flat(model)
+        job.state = _state(model.learner_state.read())
         if trials.shown(self.seed):
             job.build(shared)
             job.stand()
@@ -249,19 +258,31 @@ class _Trial:
         else:
             job.take(shared)
         trials.rows[self.seed] = job.row
-        return weights
+        return job.weights
+
+    def kept(self) -> dict:
+        assert self.job is not None
+        assert self.job.state is not None
+        return self.job.state
 
     def after_window(
-        self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
+        self,
+        weights: np.ndarray,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        state: dict,
     ) -> bool:
         job = self.job
         assert job is not None
         job.weights, before = weights, job.row["sequences"]
         with signals_held():
-            window = job.observe(y, prediction, w, Report())
+            report = job.report(state)
+            job.state = _state(state)
+            window = job.observe(y, prediction, w, report)
             self._history.append(window)
             if job.recorder is not None:
-                self._record(job, window, before)
+                self._record(job, window, before, report)
             if time.perf_counter() - self._flushed > FLUSH:
                 self._flush()
         self.trials.bar.update(job.row["sequences"] - before)
@@ -271,9 +292,11 @@ class _Trial:
         self.trials.tell()
         return job.row["solved"]
 
-    def _record(self, job: Job, window: dict, before: int) -> None:
+    def _record(self, job: Job, window: dict, before: int, report: Report) -> None:
         for name in ("absolute_error", "squared_error", "recent_wrong"):
             job.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
+        for name, value in report.history.items():
+            job.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
         job.stand()
         job.recorder.measure(job.model, window["sequences"], before)
         job.recorder.flush()
@@ -308,3 +331,8 @@ class _Trial:
             self.job.run.append("history", pd.DataFrame(self._history))
             self.job.run.write_row(self.job.row)
         self._history, self._flushed = [], time.perf_counter()
+
+
+def _state(state: dict) -> dict:
+    """What is a trial's own in the state of a learner that trials share: not the window."""
+    return {name: value for name, value in state.items() if name not in ("window", "carried")}

@@ -33,16 +33,25 @@ class Trial(Protocol):
 
     seed: of its data. begin: its initial weights, flat, in the order of the model's trainable
     weights. after_window: takes its weights after a window, with targets, predictions
-    [window, readouts, K] and error weights [window, readouts] of its sequences; says whether to
-    stop. failed: takes what went wrong with this trial alone.
+    [window, readouts, K] and error weights [window, readouts] of its sequences, and with entries of
+    the learner's state, which it reports on; says whether to stop. failed: takes what went wrong
+    with this trial alone. kept: the learner's state after `begin`; asked for where cells are added
+    later.
     """
 
     seed: int
 
     def begin(self) -> np.ndarray: ...
 
+    def kept(self) -> dict | None: ...
+
     def after_window(
-        self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
+        self,
+        weights: np.ndarray,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        state: dict,
     ) -> bool: ...
 
     def failed(self, error: Exception) -> None: ...
@@ -173,10 +182,18 @@ class _Only:
     def begin(self) -> np.ndarray:
         return flat(self.model)
 
+    def kept(self) -> dict:
+        return self.model.learner_state.read()
+
     def after_window(
-        self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
+        self,
+        weights: np.ndarray,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        state: dict,
     ) -> bool:
-        stand(self.model, weights)
+        stand(self.model, weights, state)
         if self.model.log is not None:
             self.model.log.put(y, prediction, w)
         return self.after()
@@ -190,13 +207,16 @@ def flat(model: Any) -> np.ndarray:
     return np.concatenate([np.asarray(one).ravel() for one in model.trainable_variables])
 
 
-def stand(model: Any, weights: np.ndarray) -> None:
-    """Give a model weights as `flat` has them."""
+def stand(model: Any, weights: np.ndarray, state: dict | None = None) -> None:
+    """Give a model weights as `flat` has them, and entries of its learner's state."""
     first = 0
     for one in model.trainable_variables:
         size = int(np.prod(one.shape))
         one.assign(weights[first : first + size].reshape(one.shape))
         first += size
+    if state:
+        before = model.learner_state.read()
+        model.learner_state.assign({**before, **state}, before)
 
 
 # ---- rates
@@ -341,8 +361,10 @@ class _Field:
             self._begin(group, free)
 
     def _begin(self, group: _Group, lane: int) -> None:
-        trainer, trial = self.trainer, self.waiting.popleft()
-        group.engine.put(lane, trial.begin())
+        trainer, trial, engine = self.trainer, self.waiting.popleft(), group.engine
+        engine.put(lane, trial.begin())
+        if isinstance(engine, Engine) and engine.growth:
+            engine.growth.put(lane, trial.kept())
         feed = Feed(
             self.task, trial.seed, trainer.training_set, trainer.chunk,
             self.steps, self.readouts, self.symbols,
@@ -464,8 +486,9 @@ class _Field:
             lane.windows += 1
             y, prediction, w = self._window(_joined(lane.found))
             lane.found = []
+            shown = group.engine.take(number), y, prediction, w, group.engine.state(number)
             try:
-                stops = lane.trial.after_window(group.engine.take(number), y, prediction, w)
+                stops = lane.trial.after_window(*shown)
             except Exception as error:
                 lane.trial.failed(error)
                 stops = True

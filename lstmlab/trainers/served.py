@@ -13,6 +13,7 @@ from lstmlab.learners import (
     BPTT,
     RTRL,
     Elman,
+    Growing,
     Truncated1997,
     Truncated1997Forward,
     TruncatedBPTT,
@@ -112,8 +113,14 @@ def optimizer(made: Any) -> tuple[str, list[float]]:
 
 
 def rule(learner: Any, cell: Any) -> dict[str, Any]:
-    """Rule and scope of the Plan, every, decay and forced for a learner; raises Unserved."""
+    """Rule and scope of the Plan, every, decay and forced for a learner; raises Unserved.
+
+    grows: of one that adds the cells later, what its numbers are.
+    """
     kind = type(learner)
+    if kind is Growing:
+        grows = [float(learner.period), 1 - learner.improvement]
+        return {**rule(learner.learner, cell), "grows": grows}
     if kind is BPTT:
         return {"rule": "backward", "scope": "none"}
     if kind is Truncated1997:
@@ -147,5 +154,9 @@ def plan(cell: Any, head: Any, learner: Any, made: Any, symbols: bool) -> tuple[
     kind, numbers = optimizer(made)
     found = {"every": 0, "decay": 1.0, "decay_steps": 100, "forced": False, **rule(learner, cell)}
     numbers += [float(head.prime_offset), float(found["decay"]), float(found["decay_steps"])]
-    planned = Plan(found["rule"], found["scope"], kind, shown, symbols, found["forced"])
+    grows = found.get("grows", [])
+    numbers += grows
+    planned = Plan(
+        found["rule"], found["scope"], kind, shown, symbols, found["forced"], bool(grows)
+    )
     return planned, {"every": found["every"], "numbers": numbers}

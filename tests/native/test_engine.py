@@ -433,6 +433,14 @@ def test_elman_changes_after_every_symbol(streams):
     Training("elman", "softmax", learners.Elman(), symbols=True).agree(streams)
 
 
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("streams", [False, True])
+def test_shortcuts_change_after_symbols(streams, every):
+    """By plain gradient descent, after every step, only those of the symbol shown."""
+    made = learners.Truncated1997Forward(update_every=every, decay=0.7, decay_steps=2)
+    Training("blocks of 2", "softmax, shortcuts", made, symbols=True).agree(streams)
+
+
 @pytest.mark.parametrize("every", [None, 1])
 @pytest.mark.parametrize("cell", ["elman", "vanilla"])
 def test_teacher_forcing(cell, every):
