@@ -260,8 +260,12 @@ class GatedRNN(Restorable, keras.layers.RNN):
 
     @property
     def supports_jit(self) -> bool:
-        """Whether XLA can compile the layer, as Keras asks: 'auto' takes the loop there."""
-        return self._supports_jit and self.engine != "native"
+        """Whether XLA can compile the layer, as Keras asks.
+
+        'auto' takes the loop there. On JAX, XLA calls the kernels.
+        """
+        compiled = self.engine != "native" or backend.backend() == "jax"
+        return self._supports_jit and compiled
 
     @supports_jit.setter
     def supports_jit(self, value: bool) -> None:
