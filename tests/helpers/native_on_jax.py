@@ -144,6 +144,7 @@ def kept() -> dict[str, np.ndarray]:
     callbacks.MOST = 100_000
     backs = [jax.vjp(of, *given)[1] for _ in range(200)]
     held = sum(map(callbacks._bytes, callbacks.waiting._tapes.values()))
+    assert held == callbacks.waiting.held
     first, last = (np.asarray(back(jnp.float32(1))[1]) for back in (backs[0], backs[-1]))
     return {"left": np.array(after - before), "held": np.array(held), "old": first, "new": last}
 

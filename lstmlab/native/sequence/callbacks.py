@@ -1,8 +1,12 @@
 """The engine "native" of GatedRNN on JAX: the kernels as callbacks, with a gradient.
 
-JAX copies the arrays of a callback, and those that the way back reads are by far the largest. So
-they stay here, and JAX carries their number. Where it is unknown, since they were dropped or have
-been read before, the way ahead is gone again.
+The kernels read and write JAX's own buffers, by `buffer_callback`. `jax.pure_callback` would make
+arrays of JAX of them, and wait for copies: for ever, where JAX has a single thread, which is busy
+with the callback.
+
+The arrays that the way back reads are by far the largest. JAX would copy them, so they stay here,
+and JAX carries their number. Where it is unknown, since they were dropped or have been read before,
+the way ahead is gone again.
 """
 
 from __future__ import annotations
@@ -11,18 +15,22 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
+from jax.experimental.buffer_callback import buffer_callback
 from keras import ops
 
 from lstmlab.native.sequence.kernels import Kernels, Tape
 from lstmlab.native.sequence.orders import Order, kernels
 
 MOST = 1 << 31  # bytes of tapes that wait for their way back
+MANY = 1024  # tapes that wait
+KNOWN = 256  # functions that are kept: JAX compiles a new one, where it is called without jit
 
 
 class Given(NamedTuple):
@@ -35,27 +43,33 @@ class Given(NamedTuple):
 
 
 class Waiting:
-    """Tapes whose way back is to come, by number; the oldest are dropped above MOST bytes."""
+    """Tapes whose way back is to come, by number; above MOST bytes or MANY the oldest are dropped.
+
+    The last one is kept, whatever its size.
+    """
 
     def __init__(self) -> None:
         self._tapes: OrderedDict[int, Tape] = OrderedDict()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self.held = 0  # bytes
 
-    def put(self, tape: Tape) -> np.ndarray:
-        """Keep a tape; its number, int32."""
+    def put(self, tape: Tape) -> int:
+        """Keep a tape; its number, an int32."""
         with self._lock:
             number = next(self._numbers) % 2**31
             self._tapes[number] = tape
-            held = sum(map(_bytes, self._tapes.values()))
-            while held > MOST and len(self._tapes) > 1:
-                held -= _bytes(self._tapes.popitem(last=False)[1])
-        return np.int32(number)
+            self.held += _bytes(tape)
+            while len(self._tapes) > 1 and (self.held > MOST or len(self._tapes) > MANY):
+                self.held -= _bytes(self._tapes.popitem(last=False)[1])
+        return number
 
     def take(self, number: int) -> Tape | None:
         """The tape, which is not kept any longer; None if it is not there."""
         with self._lock:
-            return self._tapes.pop(number, None)
+            tape = self._tapes.pop(number, None)
+            self.held -= _bytes(tape) if tape else 0
+        return tape
 
     def __len__(self) -> int:
         return len(self._tapes)
@@ -87,26 +101,29 @@ def run(
     return {"output": out}, final
 
 
+@lru_cache(KNOWN)
 def _through(made: Kernels, order: Order) -> Callable:
     """The outputs and the last states, with their gradient."""
 
+    def alone(given: Given) -> list:
+        return _answer(order, *_forward(made, order, given, False)[:2])
+
+    def numbered(given: Given) -> list:
+        out, final, tape = _forward(made, order, given, True)
+        return [waiting.put(tape), *_answer(order, out, final)]
+
+    alone, numbered = _into(alone), _into(numbered)  # once, so that JAX knows them again
+
     @jax.custom_vjp
     def through(*given: Any) -> tuple:
-        def ahead(given: Given) -> list:
-            return _answer(order, *_forward(made, order, given, False)[:2])
-
-        return tuple(_called(ahead, _shapes(made, order, given), Given(*given)))
+        return tuple(_called(alone, _shapes(made, order, given), Given(*given)))
 
     def forward(*given: Any) -> tuple:
-        def ahead(given: Given) -> list:
-            out, final, tape = _forward(made, order, given, True)
-            return [waiting.put(tape), *_answer(order, out, final)]
-
         # of x nothing is computed where nobody asks; () and None are no arrays, so known here
         asked = () if given[1].perturbed else None
         given = Given(*jax.tree.map(lambda leaf: leaf.value, given))
         number = jax.ShapeDtypeStruct((), "int32")
-        found = _called(ahead, [number, *_shapes(made, order, given)], given)
+        found = _called(numbered, [number, *_shapes(made, order, given)], given)
         return tuple(found[1:]), (found[0], asked, given)
 
     def backward(kept: tuple, of: tuple) -> tuple:
@@ -123,19 +140,21 @@ def _nothing(one: Any) -> bool:
     return isinstance(one, SymbolicZero)
 
 
+@lru_cache(KNOWN)
 def _once(made: Kernels, order: Order, of_inputs: bool) -> Callable:
     """The gradients of weights, inputs (or of none) and first states; they have none themselves."""
 
     def back(number: Any, given: Given, of: list) -> list:
-        valid, counts, given = _arrays(order, given)
         tape = waiting.take(int(number)) or _forward(made, order, given, True)[2]
-        of_out, *of_final = map(np.asarray, of)
+        of_out, *of_final = of
         of_out = of_out if order.every else of_out[:, None]
         of_theta, of_initial, delta = made.backward(
-            given.theta, tape, of_out, of_final, valid, counts
+            given.theta, tape, of_out, of_final, *_masks(order, given)
         )
         of_x = _of_inputs(made, order, given.theta, delta) if of_inputs else np.zeros(0, "float32")
         return [of_theta, of_x, *of_initial]
+
+    back = _into(back)
 
     @jax.custom_jvp
     def once(number: Any, given: Given, of: list) -> list:
@@ -157,8 +176,19 @@ def _once(made: Kernels, order: Order, of_inputs: bool) -> Callable:
 # ---- on this side of the callbacks
 
 
-def _called(function: Callable, shapes: list, *given: Any) -> list:
-    return list(jax.pure_callback(function, shapes, *given, vmap_method="sequential"))
+def _into(function: Callable) -> Callable:
+    """The function as JAX calls it, with buffers of what is given and for what is returned."""
+
+    def callback(_: Any, out: list, *given: Any) -> None:
+        found = function(*jax.tree.map(np.asarray, given))
+        for buffer, one in zip(out, found, strict=True):
+            np.asarray(buffer)[...] = one
+
+    return callback
+
+
+def _called(callback: Callable, shapes: list, *given: Any) -> list:
+    return list(buffer_callback(callback, shapes, vmap_method="sequential")(*given))
 
 
 def _float(*shape: int) -> jax.ShapeDtypeStruct:
@@ -172,19 +202,16 @@ def _shapes(made: Kernels, order: Order, given: tuple) -> list:
     return [_float(*out), *(_float(batch, size) for size in made.sizes)]
 
 
-def _arrays(order: Order, given: Given) -> tuple[np.ndarray, np.ndarray, Given]:
-    """Where there is an input, where an output counts, and what is given, as NumPy arrays."""
-    given = jax.tree.map(np.asarray, given)
-    mask = np.zeros((0, 0), bool) if given.mask is None else given.mask
-    return *order.masks(mask), given
+def _masks(order: Order, given: Given) -> tuple[np.ndarray, np.ndarray]:
+    return order.masks(np.zeros((0, 0), bool) if given.mask is None else given.mask)
 
 
 def _forward(
     made: Kernels, order: Order, given: Given, kept: bool
 ) -> tuple[np.ndarray, list[np.ndarray], Any]:
-    valid, counts, given = _arrays(order, given)
     x, theta, initial = given.x, given.theta, given.initial
-    return made.forward(x, theta, initial, valid, counts, order.every, order.backwards, kept)
+    masks = _masks(order, given)
+    return made.forward(x, theta, initial, *masks, order.every, order.backwards, kept)
 
 
 def _answer(order: Order, out: np.ndarray, final: list[np.ndarray]) -> list[np.ndarray]:
@@ -195,7 +222,7 @@ def _of_inputs(made: Kernels, order: Order, theta: np.ndarray, delta: np.ndarray
     """The gradient of the inputs [B, T, F] from those of the pre-activations [T, B, ...]."""
     places = made.layout.of_inputs
     weights = np.append(theta, np.float32(0))[np.where(places < 0, made.size, places)]
-    of_x = (delta @ weights).swapaxes(0, 1)
+    of_x = (delta.reshape(-1, len(places)) @ weights).reshape(*delta.shape[:2], -1).swapaxes(0, 1)
     return of_x[:, ::-1] if order.backwards else of_x
 
 

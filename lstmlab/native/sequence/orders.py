@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,11 +23,18 @@ def kernels(cell: Any, features: int) -> Kernels:
     return made
 
 
-class Order:
-    """How a layer goes through its sequences: its flags `every`, `backwards`, `zero`."""
+class Order(NamedTuple):
+    """How a layer goes through its sequences.
 
-    def __init__(self, every: bool, backwards: bool, zero: bool):
-        self.every, self.backwards, self.zero = every, backwards, zero
+    Attributes:
+        every: Whether all outputs are wanted, or only the last.
+        backwards: From the last step to the first.
+        zero: Whether the output of a masked step is 0.
+    """
+
+    every: bool
+    backwards: bool
+    zero: bool
 
     def masks(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where there is an input, and where an output counts, in the order of processing.
