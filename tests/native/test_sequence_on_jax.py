@@ -81,5 +81,6 @@ def test_what_it_cannot_do_is_said(there):
     found = there["refused"]
     assert "has no second derivatives" in str(found["said"])
     assert "engine='xla'" in str(found["said"])
+    assert "forward-mode" in str(found["forwards"])
     assert str(found["auto"]) == "xla"
     assert "expected no GPU" in str(found["gpu"])

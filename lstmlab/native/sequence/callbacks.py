@@ -142,7 +142,7 @@ def _nothing(one: Any) -> bool:
 
 @lru_cache(KNOWN)
 def _once(made: Kernels, order: Order, of_inputs: bool) -> Callable:
-    """The gradients of weights, inputs (or of none) and first states; they have none themselves."""
+    """The gradients of weights, inputs (or of none) and first states."""
 
     def back(number: Any, given: Given, of: list) -> list:
         tape = waiting.take(int(number)) or _forward(made, order, given, True)[2]
@@ -156,19 +156,11 @@ def _once(made: Kernels, order: Order, of_inputs: bool) -> Callable:
 
     back = _into(back)
 
-    @jax.custom_jvp
     def once(number: Any, given: Given, of: list) -> list:
         shape = given.x.shape if of_inputs else (0,)
         shapes = [_float(*given.theta.shape), _float(*shape)]
         shapes += [_float(*one.shape) for one in given.initial]
         return _called(back, shapes, number, given, of)
-
-    @once.defjvp
-    def twice(*_: Any) -> Any:
-        raise NotImplementedError(
-            "GatedRNN: the engine 'native' has no second derivatives. "
-            "Take GatedRNN(..., engine='xla')"
-        )
 
     return once
 
@@ -188,7 +180,16 @@ def _into(function: Callable) -> Callable:
 
 
 def _called(callback: Callable, shapes: list, *given: Any) -> list:
-    return list(buffer_callback(callback, shapes, vmap_method="sequential")(*given))
+    """What the callback gives, arrays of these shapes; it has no derivative itself."""
+    called = jax.custom_jvp(buffer_callback(callback, shapes, vmap_method="sequential"))
+    called.defjvp(_again)
+    return list(called(*given))
+
+
+def _again(*_: Any) -> Any:
+    raise NotImplementedError(
+        "GatedRNN: the engine 'native' has no second derivatives. Take GatedRNN(..., engine='xla')"
+    )
 
 
 def _float(*shape: int) -> jax.ShapeDtypeStruct:

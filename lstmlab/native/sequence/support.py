@@ -88,8 +88,10 @@ def _of_process() -> Obstacle | None:
         return "Numba", why
     # not above: where there is another backend, there need be no TensorFlow
     if backend.backend() == "jax":
-        from lstmlab.native.sequence import callbacks
-
+        try:
+            from lstmlab.native.sequence import callbacks
+        except ImportError as error:  # of buffer_callback, which JAX may change
+            return "jax 0.10, which `pip install 'lstmlab[backends]'` installs", str(error)
         return None if callbacks.processors_alone() else ("no GPU", {"device": "GPU"})
     from lstmlab.native.sequence import bridge
     from lstmlab.unroll import compiled_by_xla
