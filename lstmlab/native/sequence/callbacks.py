@@ -128,8 +128,8 @@ def _through(made: Kernels, order: Order) -> Callable:
 
     def backward(kept: tuple, of: tuple) -> tuple:
         number, asked, given = kept
-        of = [jnp.zeros(one.shape, one.dtype) if _nothing(one) else one for one in of]
-        of_theta, of_x, *of_initial = _once(made, order, asked is not None)(number, given, of)
+        full = [jnp.zeros(one.shape, one.dtype) if _nothing(one) else one for one in of]
+        of_theta, of_x, *of_initial = _once(made, order, asked is not None)(number, given, full)
         return None, of_x if asked is not None else None, of_theta, of_initial
 
     through.defvjp(forward, backward, symbolic_zeros=True)

@@ -91,7 +91,7 @@ def _of_process() -> Obstacle | None:
         try:
             from lstmlab.native.sequence import callbacks
         except ImportError as error:  # of buffer_callback, which JAX may change
-            return "jax 0.10, which `pip install 'lstmlab[backends]'` installs", str(error)
+            return "JAX 0.10", str(error)
         return None if callbacks.processors_alone() else ("no GPU", {"device": "GPU"})
     from lstmlab.native.sequence import bridge
     from lstmlab.unroll import compiled_by_xla
