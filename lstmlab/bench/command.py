@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from lstmlab import config, files
@@ -96,9 +97,9 @@ def _layer(options: argparse.Namespace) -> None:
 
     def measure() -> Any:
         asked = options.layers, shapes, at, rounds, SECONDS
-        return layer.run(*asked, options.modes, options.memory)
+        return layer.run(*asked, options.modes, options.memory, options.gpu)
 
-    _told(options, measure, layer.tables, layer.draw)
+    _told(options, measure, partial(layer.tables, gpu=options.gpu), layer.draw)
 
 
 def _told(
@@ -186,8 +187,10 @@ def _add_layer(parser: argparse.ArgumentParser) -> None:
         "for layer, with --lengths, --no-lengths, --csv and --picture"
     ).add_argument
     known = list(defaults.LAYERS)
-    words = f"ratios are to the first of them in this order: {', '.join(known)}"
-    add("--layers", nargs="+", choices=known, default=known, metavar="NAME", help=words)
+    usual = list(defaults.LAYERS_DEFAULT)
+    words = f"ratios are to the first of them in this order: {', '.join(known)} "
+    words += f"(default: all without {', '.join(known[len(usual) :])})"
+    add("--layers", nargs="+", choices=known, default=usual, metavar="NAME", help=words)
     shapes = ", ".join(f"{name} {shape}" for name, shape in defaults.LAYER_SHAPES.items())
     words = f"batch, steps, features, units: {shapes} "
     words += f"(default {' '.join(defaults.LAYER_DEFAULT)}); or none"
@@ -198,6 +201,8 @@ def _add_layer(parser: argparse.ArgumentParser) -> None:
     modes = ["forward", "training"]
     add("--modes", nargs="*", choices=modes, default=modes, metavar="MODE", help=", ".join(modes))
     add("--memory", action="store_true", help="memory of training steps too")
+    words = "compute on a GPU, and measure its memory; this flag has not been run on a GPU yet"
+    add("--gpu", action="store_true", help=words)
 
 
 def _add_trials(parser: argparse.ArgumentParser) -> None:

@@ -78,6 +78,8 @@ LAYERS: dict[str, tuple[str, str, dict, bool]] = {
     "vanilla native": ("tensorflow", "vanilla", {"engine": "native"}, False),
     "vanilla xla": ("tensorflow", "vanilla", {"engine": "xla"}, False),
     "vanilla xla, compiled": ("tensorflow", "vanilla", {"engine": "xla"}, True),
+    "vanilla native on JAX": ("jax", "vanilla", {"engine": "native"}, True),
+    "vanilla on JAX": ("jax", "vanilla", {"engine": "xla"}, True),
 }
 for _name, _variant, _more in (
     ("mingru", "mingru", {}),
@@ -91,11 +93,16 @@ for _name, _variant, _more in (
             )  # fmt: skip
 for _name in ("peephole", "gru", "lstm1997", "slstm"):
     LAYERS[f"{_name} native"] = ("tensorflow", _name, {"engine": "native"}, False)
+LAYERS_DEFAULT = tuple(LAYERS)
+for _name in ("peephole", "lstm1997", "slstm"):
+    LAYERS[f"{_name} on JAX"] = ("jax", _name, {"engine": "xla"}, True)
 LAYER_SHAPES = {
     **{name: SHAPES[name] for name in ("tiny", "narrow", "pixels", "wide")},
     "batch": (128, 64, 64, 256),
     "longer": (8, 4096, 2, 32),
     "longest": (1, 65536, 2, 16),
+    "deep": (128, 512, 256, 512),
+    "many": (1024, 1000, 2, 64),
 }
 LAYER_DEFAULT = ("tiny", "narrow", "pixels", "wide", "batch")
 LAYER_LENGTHS = (256, 1_024, 4_096, 16_384)

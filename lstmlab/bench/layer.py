@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from lstmlab import files
+from lstmlab.bench import devices
 from lstmlab.bench.defaults import LAYER_SHAPES, LAYERS
 from lstmlab.errors import refusal
 
@@ -27,7 +28,7 @@ MODES = ("forward", "training")
 
 def run(
     names: Sequence[str], shapes: dict[str, tuple], lengths: dict[str, tuple], rounds: int,
-    seconds: float, modes: Sequence[str] = MODES, memory: bool = False,
+    seconds: float, modes: Sequence[str] = MODES, memory: bool = False, gpu: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Measure layers at shapes, every layer in its turn in each round, in another order each time.
 
@@ -38,34 +39,52 @@ def run(
         modes: Of MODES.
         memory: Whether to measure the memory of training steps too, each layer at each shape in a
             process of its own: part 'memory'.
+        gpu: Whether to compute on a GPU; otherwise it is hidden. Backends that see none are left
+            out, with a word.
 
     Returns:
         Columns COLUMNS: ms of one batch; first_s, of the first call, which compiles; mb, the
-        largest memory beyond that of the process which has trained a small layer.
+        largest memory beyond that of the process which has trained a small layer; with `gpu`, the
+        largest that arrays on the GPU have held at once.
 
     Raises:
-        ValueError: A process ended before it answered.
+        ValueError: A process ended before it answered; or `gpu`, and no backend sees one.
     """
     names = [name for name in names if _installed(name)]
     rows: list[dict] = []
-    with _processes({LAYERS[name][0] for name in names}) as processes:
+    with _processes({LAYERS[name][0] for name in names}, gpu) as processes:
+        if gpu:
+            names = _on_gpu(processes, names)
         parts = [("shape", one) for one in shapes.items()]
         parts += [("length", one) for one in lengths.items()]
         for part, (label, shape) in parts:
             for mode in modes:
                 shown = {"part": part, "shape": label, "mode": mode}
-                rows += [{**shown, **row} for row in _of(processes, names, shape, mode, rounds,
-                                                         seconds)]  # fmt: skip
+                order = {"shape": shape, "mode": mode, "seconds": seconds, "gpu": gpu}
+                rows += [{**shown, **row} for row in _of(processes, names, order, rounds)]
     if memory:
-        rows += [_memory(name, *one) for one in shapes.items() for name in names]
+        rows += [_memory(name, *one, gpu) for one in shapes.items() for name in names]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _of(
-    processes: dict, names: list[str], shape: tuple, mode: str, rounds: int, seconds: float
-) -> list[dict]:
+def _on_gpu(processes: dict, names: list[str]) -> list[str]:
+    """Those whose backend sees a GPU."""
+    order = {"shape": (), "mode": "gpu", "seconds": 0.0, "count": None}
+    asked = {LAYERS[name][0]: name for name in names}
+    answers = {
+        backend: _ask(processes[backend], {**order, "name": name})
+        for backend, name in asked.items()
+    }
+    seen = {backend for backend, answer in answers.items() if answer.get("gpu")}
+    if not seen:
+        raise refusal("layer", f"a GPU that {' or '.join(sorted(asked))} can use", {"gpu": None})
+    for backend in sorted(asked.keys() - seen):
+        print(f"left out: layers of {backend}, which sees no GPU", file=sys.stderr)
+    return [name for name in names if LAYERS[name][0] in seen]
+
+
+def _of(processes: dict, names: list[str], order: dict, rounds: int) -> list[dict]:
     """The rows of one shape."""
-    order = {"shape": shape, "mode": mode, "seconds": seconds}
     began = {}
     for name in names:
         answer = _ask(processes[LAYERS[name][0]], {**order, "name": name, "count": None})
@@ -83,11 +102,12 @@ def _of(
     return rows
 
 
-def _memory(name: str, label: str, shape: tuple) -> dict:
+def _memory(name: str, label: str, shape: tuple, gpu: bool) -> dict:
     """The row of a layer that trains at a shape, in a process that does nothing else."""
     backend = LAYERS[name][0]
     order = {"name": name, "shape": shape, "mode": "memory", "seconds": 0.0, "count": None}
-    with _processes({backend}) as processes:
+    order["gpu"] = gpu
+    with _processes({backend}, gpu) as processes:
         answer = _ask(processes[backend], order)
     if "error" in answer:
         print(f"left out: {name}: {answer['error']}", file=sys.stderr)
@@ -104,10 +124,10 @@ def _installed(name: str) -> bool:
 
 
 @contextmanager
-def _processes(backends: set[str]) -> Iterator[dict]:
+def _processes(backends: set[str], gpu: bool) -> Iterator[dict]:
     """{backend: a process that answers orders}, as long as they are needed."""
     command = [sys.executable, "-m", "lstmlab.bench.layer_peers"]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", **(devices.SHARED if gpu else devices.HIDDEN)}
     made: dict[str, Any] = {}
     try:
         for backend in sorted(backends):
@@ -166,8 +186,8 @@ def summary(raw: pd.DataFrame, part: str, mode: str, what: str = "ms") -> pd.Dat
     return pd.DataFrame(columns).rename_axis("layer").reset_index()
 
 
-def tables(raw: pd.DataFrame) -> str:
-    """What the command prints."""
+def tables(raw: pd.DataFrame, gpu: bool = False) -> str:
+    """What the command prints, of processors or of a GPU."""
     text = []
     timed = raw[raw["part"] != "memory"]
     for part in dict.fromkeys(timed["part"]):
@@ -179,7 +199,8 @@ def tables(raw: pd.DataFrame) -> str:
                 text.append(table.to_markdown(index=False, floatfmt=digits, missingval="") + "\n")
     if len(timed) < len(raw):
         table = summary(raw, "memory", "training", "mb")
-        text.append("training, MB beyond those of the process, by shape\n")
+        words = "MB of the GPU" if gpu else "MB beyond those of the process"
+        text.append(f"training, {words}, by shape\n")
         text.append(table.to_markdown(index=False, floatfmt=".0f", missingval="") + "\n")
     return "\n".join(text)
 

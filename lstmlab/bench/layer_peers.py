@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmlab.bench import devices
 from lstmlab.bench.defaults import LAYERS
 from lstmlab.bench.learners import began_mb, peak_mb
 
@@ -47,31 +48,35 @@ def reply(calls: dict, line: str) -> str:
 
 
 def answered(
-    calls: dict, name: str, shape: list, mode: str, seconds: float, count: int | None
-) -> dict:
+    calls: dict, name: str, shape: list, mode: str, seconds: float, count: int | None,
+    gpu: bool = False,
+) -> dict:  # fmt: skip
     """Run a layer.
 
     Args:
         calls: Those that are built; of one shape at a time.
         name: In LAYERS.
         shape: batch, steps, features, units.
-        mode: 'forward', 'training' or 'memory'.
+        mode: 'forward', 'training' or 'memory'; 'gpu' runs nothing.
         seconds: About how long to run, if `count` is None.
         count: How often to run.
+        gpu: Whether to compute on a GPU; all but PyTorch do so where they see one.
 
     Returns:
         count: How often it ran; seconds: of one run; first: of the first call, if it was the first.
-        Of 'memory' only mb, see `memory`.
+        Of 'memory' only mb, see `memory`; of 'gpu' only whether the backend sees one.
     """
+    if mode == "gpu":
+        return {"gpu": devices.has_gpu(LAYERS[name][0])}
     if mode == "memory":
-        return {"mb": memory(name, tuple(shape))}
+        return {"mb": memory(name, tuple(shape), gpu)}
     key, first = (name, *shape, mode), None
     for other in [one for one in calls if one[1:5] != key[1:5]]:
         del calls[other]
     if key not in calls:
         _load(LAYERS[name][0])
         start = time.perf_counter()
-        calls[key] = built(name, tuple(shape), mode)
+        calls[key] = built(name, tuple(shape), mode, gpu)
         calls[key]()
         first = time.perf_counter() - start
     call = calls[key]
@@ -93,21 +98,29 @@ def _load(backend: str) -> None:
         importlib.import_module("lstmlab.cells")
 
 
-def memory(name: str, shape: tuple) -> float:
-    """MB beyond those of this process once it has trained a small layer, while it trains one."""
+def memory(name: str, shape: tuple, gpu: bool = False) -> float:
+    """MB beyond those of this process once it has trained a small layer, while it trains one.
+
+    gpu: Those that its arrays hold on the GPU instead, all of them.
+    """
+    if gpu:
+        _trained(built(name, shape, "training", gpu), 4)
+        return devices.peak_mb(LAYERS[name][0])
     batch, steps, features, units = shape
     small = built(name, (min(batch, 2), min(steps, 8), features, min(units, 8)), "training")
-    for _ in range(2):
-        small()
+    _trained(small, 2)
     gc.collect()
     before = began_mb()
-    call = built(name, shape, "training")
-    for _ in range(4):
-        call()
+    _trained(built(name, shape, "training"), 4)
     return max(peak_mb() - before, 0.0)
 
 
-def built(name: str, shape: tuple, mode: str) -> Callable:
+def _trained(call: Callable, times: int) -> None:
+    for _ in range(times):
+        call()
+
+
+def built(name: str, shape: tuple, mode: str, gpu: bool = False) -> Callable:
     """A call that takes one batch through a layer and a linear output: forward, or a step of SGD.
 
     It ends when the numbers are there.
@@ -118,7 +131,7 @@ def built(name: str, shape: tuple, mode: str) -> Callable:
     y = rng.normal(size=(batch, 1)).astype("float32")
     backend, kind, settings, compiled = LAYERS[name]
     if backend == "torch":
-        return _torch(x, y, units, mode)
+        return _torch(x, y, units, mode, "cuda" if gpu else "cpu")
     if kind == "lax.scan":
         return _lax_scan(x, y, units, mode)
     model = _model(kind, settings, shape)
@@ -211,12 +224,12 @@ def _on_jax(output: Callable, weights: list, x: Any, y: Any, mode: str) -> Calla
     return call
 
 
-def _torch(x: Any, y: Any, units: int, mode: str) -> Callable:
+def _torch(x: Any, y: Any, units: int, mode: str, device: str) -> Callable:
     import torch
 
-    x, y = torch.from_numpy(x), torch.from_numpy(y)
-    layer = torch.nn.LSTM(x.shape[2], units, batch_first=True)
-    head = torch.nn.Linear(units, 1)
+    x, y = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+    layer = torch.nn.LSTM(x.shape[2], units, batch_first=True).to(device)
+    head = torch.nn.Linear(units, 1).to(device)
     optimizer = torch.optim.SGD([*layer.parameters(), *head.parameters()], RATE)
 
     def output() -> Any:
@@ -224,7 +237,7 @@ def _torch(x: Any, y: Any, units: int, mode: str) -> Callable:
 
     def forward() -> Any:
         with torch.no_grad():
-            return output().numpy()
+            return output().cpu().numpy()
 
     def step() -> float:
         optimizer.zero_grad()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
+from keras.src import backend
+
 from lstmlab.cells import loop, scan
 from lstmlab.errors import refusal
 
@@ -90,7 +92,7 @@ def _native(module: str) -> Any:
 
 
 def _run_native(*given: Any) -> tuple[dict, list]:
-    return _native("bridge").run(*given)
+    return _native("bridge" if backend.backend() == "tensorflow" else "callbacks").run(*given)
 
 
 _RUN = {"xla": loop.run, "scan": scan.run, "native": _run_native}

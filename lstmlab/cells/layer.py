@@ -58,8 +58,8 @@ class GatedRNN(Restorable, keras.layers.RNN):
             by XLA where the model is compiled; it serves every cell. 'scan': all steps at once, for
             cells whose gates and candidates do not read what the cell has computed (minGRU,
             minLSTM, feedback='none'). 'native': kernels over whole sequences, in float32, on
-            processors and the TensorFlow backend; not where XLA compiles the model, and without
-            second derivatives. 'auto': the fastest that serves the cell and the call. After a
+            processors, without second derivatives; on TensorFlow not where XLA compiles the model,
+            on JAX only by name. 'auto': the fastest that serves the cell and the call. After a
             call, `engine_used` and `engine_reason` say what was taken, and why.
 
     Call:
@@ -260,8 +260,12 @@ class GatedRNN(Restorable, keras.layers.RNN):
 
     @property
     def supports_jit(self) -> bool:
-        """Whether XLA can compile the layer, as Keras asks: 'auto' takes the loop there."""
-        return self._supports_jit and self.engine != "native"
+        """Whether XLA can compile the layer, as Keras asks.
+
+        'auto' takes the loop there. On JAX, XLA calls the kernels.
+        """
+        compiled = self.engine != "native" or backend.backend() == "jax"
+        return self._supports_jit and compiled
 
     @supports_jit.setter
     def supports_jit(self, value: bool) -> None:

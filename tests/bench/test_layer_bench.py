@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lstmlab.bench import command as bench
-from lstmlab.bench import defaults, layer, layer_peers
+from lstmlab.bench import defaults, devices, layer, layer_peers
 
 SHAPE = (2, 3, 2, 4)
 
@@ -61,7 +61,7 @@ def test_the_command_with_engines_that_serve_and_one_that_does_not(tmp_path, cap
 class _here:
     """In place of processes: the same orders, answered here."""
 
-    def __init__(self, backends):
+    def __init__(self, backends, gpu):
         self.calls = {}
         self.backends = backends
 
@@ -89,7 +89,15 @@ class _here:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["keras LSTM, compiled", "keras LSTM on JAX", "JAX lax.scan", "torch LSTM"]
+    "name",
+    [
+        "keras LSTM, compiled",
+        "keras LSTM on JAX",
+        "JAX lax.scan",
+        "torch LSTM",
+        "vanilla native on JAX",
+        "slstm on JAX",
+    ],
 )
 def test_peers_answer_from_a_process_of_their_own(name):
     backend = defaults.LAYERS[name][0]
@@ -124,3 +132,38 @@ def test_a_process_that_ends_is_reported(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ValueError, match=r"^layer: expected a process that runs keras LSTM at \(2"):
         layer.run(["keras LSTM"], {"any": SHAPE}, {}, 1, 0.0)
+
+
+# ---- --gpu, as far as a machine without one goes
+
+
+def test_a_gpu_that_no_backend_sees_is_refused_with_one_line(monkeypatch):
+    monkeypatch.setattr(layer, "_processes", _here)
+    with pytest.raises(SystemExit) as ended:
+        bench.main(["layer", "--gpu", "--layers", "keras LSTM", "--no-lengths"])
+    line = "lstmlab-bench: layer: expected a GPU that tensorflow can use. Received: gpu=None"
+    assert ended.value.code == line
+
+
+def test_backends_that_see_no_gpu_are_left_out_and_the_memory_is_the_gpus(capsys, monkeypatch):
+    monkeypatch.setattr(layer, "_installed", lambda name: True)
+    monkeypatch.setattr(layer, "_processes", _here)
+    monkeypatch.setattr(devices, "has_gpu", lambda backend: backend == "tensorflow")
+    monkeypatch.setattr(devices, "peak_mb", lambda backend: 123.0)
+    names = ["keras LSTM", "torch LSTM"]
+    table = layer.run(names, {"any": SHAPE}, {}, 1, 0.0, ["training"], memory=True, gpu=True)
+    assert set(table["layer"]) == {"keras LSTM"}
+    assert table[table["part"] == "memory"]["mb"].tolist() == [123.0]
+    assert capsys.readouterr().err == "left out: layers of torch, which sees no GPU\n"
+    assert "training, MB of the GPU, by shape" in layer.tables(table, gpu=True)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_gpu_is_hidden_from_the_processes_unless_it_is_asked_for(gpu, monkeypatch):
+    started = []
+    monkeypatch.setattr(layer.subprocess, "Popen", lambda *_, env, **__: started.append(env))
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(AttributeError), layer._processes({"jax"}, gpu):
+        pass  # what was started is no process, which cannot be ended
+    assert ("CUDA_VISIBLE_DEVICES" in started[0], "JAX_PLATFORMS" in started[0]) == (not gpu,) * 2

@@ -1,13 +1,16 @@
 """The engine native at odd and bad inputs: the right answer, another engine, or a clear refusal."""
 
 import re
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src import backend
 
 from lstmlab import Gate, GatedCell, GatedRNN
+from lstmlab.native.sequence import support
 from lstmlab.native.sequence.kernels import Kernels
 from lstmlab.native.sequence.support import of_cell
 
@@ -142,6 +145,24 @@ def test_what_has_no_kernel_is_refused_by_name_and_auto_takes_another_engine(tol
     auto = GatedRNN(cell, **settings)
     auto(X)
     assert auto.engine_used != "native"
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "expected"),
+    [("torch", "native", "the backends tensorflow and jax"), ("jax", "auto", "by name on jax")],
+)
+def test_where_other_backends_compute(name, engine, expected, monkeypatch):
+    layer = GatedRNN(5, engine=engine)
+    layer.build(X.shape)
+    monkeypatch.setattr(support, "backend", SimpleNamespace(backend=lambda: name))
+    assert expected in support.unsupported(layer, X, [], False)[0]
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jax"])
+def test_xla_compiles_models_with_the_kernels_on_jax_alone(name, monkeypatch):
+    monkeypatch.setattr(backend, "backend", lambda: name)
+    assert GatedRNN(5, engine="native").supports_jit == (name == "jax")
+    assert GatedRNN(5).supports_jit
 
 
 def test_recurrent_dropout_is_refused_in_training_alone():

@@ -7,27 +7,14 @@ from __future__ import annotations
 
 import sys
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.ops import gradients_util
 
-from lstmlab.cells.fingerprint import fingerprint
 from lstmlab.native.sequence.kernels import Kernels, Tape
-
-_kernels: WeakKeyDictionary[Any, tuple[tuple, Kernels]] = WeakKeyDictionary()
-
-
-def kernels(cell: Any, features: int) -> Kernels:
-    """The kernels of a built cell as it is switched now; kept until a switch is changed."""
-    now = features, fingerprint(cell)
-    before, made = _kernels.get(cell, (None, None))
-    if made is None or before != now:
-        made = Kernels(cell, features)
-        _kernels[cell] = now, made
-    return made
+from lstmlab.native.sequence.orders import Order, kernels
 
 
 def run(
@@ -55,21 +42,6 @@ def _for_all(state: Any, x: Any) -> Any:
     if state.shape[0] is not None and state.shape[0] == x.shape[0]:
         return state
     return tf.broadcast_to(state, [tf.shape(x)[0], state.shape[1]])
-
-
-class Order:
-    """How a layer goes through its sequences: its flags `every`, `backwards`, `zero`."""
-
-    def __init__(self, every: bool, backwards: bool, zero: bool):
-        self.every, self.backwards, self.zero = every, backwards, zero
-
-    def masks(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where there is an input, and where an output counts, in the order of processing.
-
-        A masked step repeats the output of the step before, and is 0 where there is none.
-        """
-        valid = np.ascontiguousarray(mask[:, ::-1] if self.backwards else mask)
-        return valid, valid if self.zero else np.logical_or.accumulate(valid, axis=1)
 
 
 def _through(

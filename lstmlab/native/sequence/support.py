@@ -19,8 +19,13 @@ Obstacle = tuple[str, Any]  # what is expected, and what was received: see lstml
 
 def unsupported(layer: Any, sequences: Any, states: list, training: bool) -> Obstacle | None:
     """What keeps the kernels from computing a call of a GatedRNN; None if nothing does."""
-    if backend.backend() != "tensorflow":
-        return "the backend tensorflow", {"backend": backend.backend()}
+    name = backend.backend()
+    if name not in ("tensorflow", "jax"):
+        return "the backends tensorflow and jax", {"backend": name}
+    if name == "jax" and layer.engine == "auto":
+        # callbacks have no second derivatives, and a function that is traced does not show whether
+        # it will be asked for them
+        return "engine='native' by name on jax", {"engine": "auto"}
     found = of_cell(layer.cell) or _of_call(layer, training) or _of_process()
     if found or layer.engine != "auto":
         return found
@@ -82,6 +87,12 @@ def _of_process() -> Obstacle | None:
         _tell(why)
         return "Numba", why
     # not above: where there is another backend, there need be no TensorFlow
+    if backend.backend() == "jax":
+        try:
+            from lstmlab.native.sequence import callbacks
+        except ImportError as error:  # of buffer_callback, which JAX may change
+            return "JAX 0.10", str(error)
+        return None if callbacks.processors_alone() else ("no GPU", {"device": "GPU"})
     from lstmlab.native.sequence import bridge
     from lstmlab.unroll import compiled_by_xla
 
