@@ -197,15 +197,17 @@ class _Job(Job):
 
     Attributes:
         weights: Its own, as `flat` gives them.
+        state: Entries of the learner's state, its own.
         leader: The job of the first trial, or None if it is that one.
     """
 
     weights: Any = None
+    state: dict | None = None
     leader: Job | None = None
 
     def stand(self) -> None:
         if self.weights is not None:
-            stand(self.model, self.weights)
+            stand(self.model, self.weights, self.state)
 
     def flat_weights(self) -> np.ndarray:
         return super().flat_weights() if self.weights is None else self.weights
@@ -252,16 +254,23 @@ class _Trial:
         return weights
 
     def after_window(
-        self, weights: np.ndarray, y: np.ndarray, prediction: np.ndarray, w: np.ndarray
+        self,
+        weights: np.ndarray,
+        y: np.ndarray,
+        prediction: np.ndarray,
+        w: np.ndarray,
+        state: dict,
     ) -> bool:
         job = self.job
         assert job is not None
         job.weights, before = weights, job.row["sequences"]
         with signals_held():
-            window = job.observe(y, prediction, w, Report())
+            report = job.model.learner.report(job.model, state) if state else Report()
+            job.state = {name: state[name] for name in state if name != "window"}
+            window = job.observe(y, prediction, w, report)
             self._history.append(window)
             if job.recorder is not None:
-                self._record(job, window, before)
+                self._record(job, window, before, report)
             if time.perf_counter() - self._flushed > FLUSH:
                 self._flush()
         self.trials.bar.update(job.row["sequences"] - before)
@@ -271,9 +280,11 @@ class _Trial:
         self.trials.tell()
         return job.row["solved"]
 
-    def _record(self, job: Job, window: dict, before: int) -> None:
+    def _record(self, job: Job, window: dict, before: int, report: Report) -> None:
         for name in ("absolute_error", "squared_error", "recent_wrong"):
             job.recorder.board.scalar(f"training/{name}", window[name], window["sequences"])
+        for name, value in report.history.items():
+            job.recorder.board.scalar(f"learner/{name}", value, window["sequences"])
         job.stand()
         job.recorder.measure(job.model, window["sequences"], before)
         job.recorder.flush()

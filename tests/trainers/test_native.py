@@ -144,7 +144,7 @@ class Kept:
     def begin(self):
         return self.weights
 
-    def after_window(self, weights, y, prediction, w):
+    def after_window(self, weights, y, prediction, w, state):
         self.windows.append((weights, y, prediction, w))
         if len(self.windows) == self.error_at:
             raise FloatingPointError("not finite")
