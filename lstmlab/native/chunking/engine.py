@@ -26,7 +26,7 @@ from lstmlab.native.chunking.steps import run, see
 from lstmlab.native.simd import flush_subnormals, restore
 
 
-@njit(nogil=True, cache=True, error_model='numpy')
+@njit(nogil=True, cache=True, error_model='numpy', _nrt=False)
 def kernel(
     networks, how, growth, theta, velocity, x, codes, steps, place, target, weight, begins, rates,
     through, unexpected, prediction, stop,

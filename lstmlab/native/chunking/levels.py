@@ -23,7 +23,7 @@ from lstmlab.native.chunking.steps import (
 f32 = np.float32
 
 
-@njit
+@njit(_nrt=False)
 def begin(networks: Any, x: Any, codes: Any) -> None:
     """Begin a sequence: all levels are given the first input, the first one at its first step."""
     forget(networks[0])
@@ -33,7 +33,7 @@ def begin(networks: Any, x: Any, codes: Any) -> None:
         look(networks[level])
 
 
-@njit
+@njit(_nrt=False)
 def step(
     networks: Any, how: Any, growth: Any, y: Any, row: int, weight: Any, rate: Any,
     theta: Any, velocity: Any, prediction: Any, unexpected: Any,
@@ -76,7 +76,7 @@ def step(
     return error
 
 
-@njit
+@njit(_nrt=False)
 def end(growth: Any, how: Any, error: Any) -> None:
     """(5), after a sequence with this error of the top level."""
     growth[ERROR] += error
@@ -93,7 +93,7 @@ def end(growth: Any, how: Any, error: Any) -> None:
         growth[BAD], growth[BEST] = f32(0.0), f32(np.inf)
 
 
-@njit
+@njit(_nrt=False)
 def _squared(head: Any, y: Any, row: int) -> Any:
     total = f32(0.0)
     for k in range(y.shape[1]):

@@ -23,7 +23,7 @@ from lstmlab.native.chunking.steps import (
 )
 
 
-@njit
+@njit(_nrt=False)
 def begin(networks: Any, x: Any, codes: Any) -> None:
     """Begin a sequence: C is given the first input."""
     a, c, _ = networks
@@ -33,7 +33,7 @@ def begin(networks: Any, x: Any, codes: Any) -> None:
     look(c)
 
 
-@njit
+@njit(_nrt=False)
 def step(
     networks: Any, how: Any, growth: Any, y: Any, row: int, weight: Any, rate: Any,
     theta: Any, velocity: Any, prediction: Any, unexpected: Any,
@@ -80,12 +80,12 @@ def step(
     return weight
 
 
-@njit
+@njit(_nrt=False)
 def end(growth: Any, how: Any, error: Any) -> None:
     """End a sequence."""
 
 
-@njit
+@njit(_nrt=False)
 def _distill(a: Any, c: Any, lines: Any, weight: Any, rate: Any) -> None:
     """Let the lines learn the state of C, whose last output stands in its last row."""
     units, count = c.error.shape[1], lines.slopes.shape[1]
