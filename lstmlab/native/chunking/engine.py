@@ -20,6 +20,7 @@ from lstmlab.native.compiled import compiled
 from lstmlab.native.engine import Inputs, expect, rises_to, whole
 
 SOURCE = """
+import numpy as np
 from numba import njit
 from lstmlab.native.chunking.{rule} import begin, end, step
 from lstmlab.native.chunking.steps import run, see
@@ -35,7 +36,7 @@ def kernel(
     for n in range(len(place)):
         if stop[0]:
             break
-        x_n, codes_n, asked, slot, error = x[n], codes[n], place[n], 0, weight[n, 0] * 0
+        x_n, codes_n, asked, slot, error = x[n], codes[n], place[n], np.intp(0), np.float32(0)
         if begins[n]:
             begin(networks, x_n, codes_n)
         for t in range(steps):

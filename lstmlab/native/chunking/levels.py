@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from lstmlab.native.chunking.parts import BAD, BEST, ERROR, SEQUENCES, TOP
 from lstmlab.native.chunking.steps import (
@@ -11,6 +10,7 @@ from lstmlab.native.chunking.steps import (
     ask_network,
     change,
     forget,
+    inner,
     is_off,
     is_sure,
     look,
@@ -23,17 +23,17 @@ from lstmlab.native.chunking.steps import (
 f32 = np.float32
 
 
-@njit(_nrt=False)
+@inner
 def begin(networks: Any, x: Any, codes: Any) -> None:
     """Begin a sequence: all levels are given the first input, the first one at its first step."""
     forget(networks[0])
     for level in range(1, len(networks)):
         forget(networks[level])
-        see(networks[level], x, codes, 0)
+        see(networks[level], x, codes, np.intp(0))
         look(networks[level])
 
 
-@njit(_nrt=False)
+@inner
 def step(
     networks: Any, how: Any, growth: Any, y: Any, row: int, weight: Any, rate: Any,
     theta: Any, velocity: Any, prediction: Any, unexpected: Any,
@@ -76,7 +76,7 @@ def step(
     return error
 
 
-@njit(_nrt=False)
+@inner
 def end(growth: Any, how: Any, error: Any) -> None:
     """(5), after a sequence with this error of the top level."""
     growth[ERROR] += error
@@ -93,7 +93,7 @@ def end(growth: Any, how: Any, error: Any) -> None:
         growth[BAD], growth[BEST] = f32(0.0), f32(np.inf)
 
 
-@njit(_nrt=False)
+@inner
 def _squared(head: Any, y: Any, row: int) -> Any:
     total = f32(0.0)
     for k in range(y.shape[1]):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from numba import njit
+import numpy as np
 
 from lstmlab.native.chunking.steps import (
     answer,
@@ -12,6 +12,7 @@ from lstmlab.native.chunking.steps import (
     change_head,
     forget,
     hear,
+    inner,
     is_off,
     is_sure,
     look,
@@ -23,17 +24,17 @@ from lstmlab.native.chunking.steps import (
 )
 
 
-@njit(_nrt=False)
+@inner
 def begin(networks: Any, x: Any, codes: Any) -> None:
     """Begin a sequence: C is given the first input."""
     a, c, _ = networks
     forget(a)
     forget(c)
-    see(c, x, codes, 0)
+    see(c, x, codes, np.intp(0))
     look(c)
 
 
-@njit(_nrt=False)
+@inner
 def step(
     networks: Any, how: Any, growth: Any, y: Any, row: int, weight: Any, rate: Any,
     theta: Any, velocity: Any, prediction: Any, unexpected: Any,
@@ -80,12 +81,12 @@ def step(
     return weight
 
 
-@njit(_nrt=False)
+@inner
 def end(growth: Any, how: Any, error: Any) -> None:
     """End a sequence."""
 
 
-@njit(_nrt=False)
+@inner
 def _distill(a: Any, c: Any, lines: Any, weight: Any, rate: Any) -> None:
     """Let the lines learn the state of C, whose last output stands in its last row."""
     units, count = c.error.shape[1], lines.slopes.shape[1]

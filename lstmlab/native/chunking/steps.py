@@ -12,17 +12,21 @@ from lstmlab.native.functions import logistic, tanh
 from lstmlab.native.simd import vec
 
 f32 = np.float32
+# Functions of a kernel only. Counting references to every array of a network would take three
+# quarters of the time, and doors for Python to every function most of that of compiling.
+ALONE = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(**ALONE)
 LINEAR, LOGISTIC, TANH, G1997, H1997 = range(5)  # see parts.KINDS
 
 
-@njit(_nrt=False)
+@inner
 def forget(net: Any) -> None:
     """Forget all steps."""
     net.hidden[:] = f32(0.0)
     net.taken[0] = 0
 
 
-@njit(_nrt=False)
+@inner
 def see(net: Any, x: Any, codes: Any, t: int) -> None:
     """Give the network its next input, x_t of inputs x [T, F] or of symbols [T]."""
     if len(codes):
@@ -31,7 +35,7 @@ def see(net: Any, x: Any, codes: Any, t: int) -> None:
         show(net, x, t)
 
 
-@njit(_nrt=False)
+@inner
 def show(net: Any, rows: Any, t: int) -> None:
     """Give the network rows[t] [F] as its next input."""
     _go_on(net)
@@ -43,7 +47,7 @@ def show(net: Any, rows: Any, t: int) -> None:
     net.count[last] = many
 
 
-@njit(_nrt=False)
+@inner
 def show_symbol(net: Any, code: int) -> None:
     """Give the network the input of which the line `code` is 1."""
     _go_on(net)
@@ -51,7 +55,7 @@ def show_symbol(net: Any, code: int) -> None:
     net.index[last, 0], net.value[last, 0], net.count[last] = code, f32(1.0), 1
 
 
-@njit(_nrt=False)
+@inner
 def _go_on(net: Any) -> None:
     """The oldest step, if there are h, is over: what came of it is the state before the others."""
     last = len(net.count) - 1
@@ -64,7 +68,7 @@ def _go_on(net: Any) -> None:
     net.taken[0] = min(net.taken[0] + 1, last + 1)
 
 
-@njit(_nrt=False)
+@inner
 def run(net: Any) -> None:
     """Run the last steps with the present weights."""
     steps = len(net.count)
@@ -73,7 +77,7 @@ def run(net: Any) -> None:
         _squash(net.cell.kind, net.hidden, i + 1)
 
 
-@njit(_nrt=False)
+@inner
 def read(net: Any, head: Any) -> None:
     """Let a readout answer to the last step."""
     steps = len(net.count)
@@ -81,14 +85,14 @@ def read(net: Any, head: Any) -> None:
     _squash(head.kind, head.output, 0)
 
 
-@njit(_nrt=False)
+@inner
 def look(net: Any) -> None:
     """Run the last steps, and answer to the last of them."""
     run(net)
     read(net, net.head)
 
 
-@njit(_nrt=False)
+@inner
 def ask(head: Any, first: int, y: Any, row: int, count: int, weight: Any) -> None:
     """Ask outputs, from `first` on, for y[row, :count]: slopes of weight/2 |y - o|^2."""
     for k in range(count):
@@ -96,7 +100,7 @@ def ask(head: Any, first: int, y: Any, row: int, count: int, weight: Any) -> Non
         head.slopes[0, first + k] = weight * (o - y[row, k]) * _slope(head.kind, o)
 
 
-@njit(_nrt=False)
+@inner
 def ask_network(net: Any, y: Any, row: int, weight: Any) -> None:
     """Ask a network for y[row], and take the error back to the cells of the last step."""
     ask(net.head, 0, y, row, y.shape[1], weight)
@@ -104,14 +108,14 @@ def ask_network(net: Any, y: Any, row: int, weight: Any) -> None:
     hear(net, net.head)
 
 
-@njit(_nrt=False)
+@inner
 def hear(net: Any, head: Any) -> None:
     """Add the error of a readout, taken back to the cells of the last step."""
     for j in range(net.error.shape[1]):
         net.error[0, j] += _dot(head.now.from_cells, j, head.slopes, 0)
 
 
-@njit(_nrt=False)
+@inner
 def _go_back(net: Any) -> None:
     steps, units = len(net.count), net.error.shape[1]
     for i in range(steps - 1, steps - 1 - net.taken[0], -1):
@@ -121,7 +125,7 @@ def _go_back(net: Any) -> None:
             net.error[0, j] = _dot(net.cell.now.from_cells, j, net.slopes, i)
 
 
-@njit(_nrt=False)
+@inner
 def change(net: Any, rate: Any) -> None:
     """Take the error back through the last steps, and change the weights of cell and head."""
     _go_back(net)
@@ -131,14 +135,14 @@ def change(net: Any, rate: Any) -> None:
     change_head(net, net.head, rate)
 
 
-@njit(_nrt=False)
+@inner
 def change_head(net: Any, head: Any, rate: Any) -> None:
     """Change the weights of a readout by what `ask` has found."""
     steps = len(net.count)
     _descend(head.into, net, steps - 1, steps, head.slopes, 0, rate)
 
 
-@njit(_nrt=False)
+@inner
 def is_off(head: Any, y: Any, row: int, threshold: Any) -> bool:
     """Whether some output is off y[row] by more than the threshold."""
     many = 0
@@ -148,7 +152,7 @@ def is_off(head: Any, y: Any, row: int, threshold: Any) -> bool:
     return many > 0
 
 
-@njit(_nrt=False)
+@inner
 def is_sure(head: Any, low: Any, high: Any) -> bool:
     """Whether no output lies between the two."""
     many = 0
@@ -158,19 +162,19 @@ def is_sure(head: Any, low: Any, high: Any) -> bool:
     return many == head.slopes.shape[1]
 
 
-@njit(_nrt=False)
+@inner
 def answer(head: Any, prediction: Any, row: int) -> None:
     for k in range(prediction.shape[1]):
         prediction[row, k] = head.output[0, k]
 
 
-@njit(_nrt=False)
+@inner
 def slow_down(velocity: Any, momentum: Any) -> None:
     for k in range(len(velocity)):
         velocity[k] *= momentum
 
 
-@njit(_nrt=False)
+@inner
 def move(theta: Any, velocity: Any) -> None:
     for k in range(len(velocity)):
         theta[k] += velocity[k]
@@ -179,7 +183,7 @@ def move(theta: Any, velocity: Any) -> None:
 # ---- sums
 
 
-@njit(_nrt=False)
+@inner
 def _sum(of: Any, net: Any, step: int, before: int, into: Any, row: int) -> None:
     """W x + R y + b, into[row]: x of a step, y in hidden[before]."""
     # taken out of their tuples once: each time costs as much as ten sums
@@ -196,7 +200,7 @@ def _sum(of: Any, net: Any, step: int, before: int, into: Any, row: int) -> None
         _add(into, row, bias, 0, f32(1.0))
 
 
-@njit(_nrt=False)
+@inner
 def _descend(into: Any, net: Any, step: int, before: int, slopes: Any, row: int, rate: Any) -> None:
     """Subtract rate times the gradient of sums whose slopes are slopes[row]."""
     from_inputs, from_cells, bias = into
@@ -210,13 +214,13 @@ def _descend(into: Any, net: Any, step: int, before: int, slopes: Any, row: int,
         _add(bias, 0, slopes, row, -rate)
 
 
-@njit(_nrt=False)
+@inner
 def _add(into: Any, i: int, rows: Any, j: int, factor: Any) -> None:
     for k in range(min(into.shape[1], rows.shape[1])):
         into[i, k] += factor * rows[j, k]
 
 
-@njit(_nrt=False, fastmath={"reassoc", "contract"})
+@njit(fastmath={"reassoc", "contract"}, **ALONE)
 def _dot(one: Any, i: int, other: Any, j: int) -> Any:
     total = f32(0.0)
     for k in range(one.shape[1]):
@@ -227,7 +231,7 @@ def _dot(one: Any, i: int, other: Any, j: int) -> Any:
 # ---- activations
 
 
-@njit(_nrt=False)
+@inner
 def _squash(kind: int, sums: Any, row: int) -> None:
     """Put the activation in place of the sums of a row."""
     vectors = vec(sums.reshape(-1, 16), 16)
@@ -243,7 +247,7 @@ def _squash(kind: int, sums: Any, row: int) -> None:
             vectors[k] = tanh(f32(0.5) * vectors[k])
 
 
-@njit(_nrt=False)
+@inner
 def _slope(kind: int, y: Any) -> Any:
     """The derivative of the activation where its value is y."""
     one = f32(1.0)
