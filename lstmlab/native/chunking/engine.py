@@ -131,7 +131,7 @@ class ChunkerEngine(Inputs):
         if self.plan.rule == "pair":
             return {"window": window}
         now = self.growth
-        growth = {"sequences": int(now[SEQUENCES]), "bad": int(now[BAD])}
+        growth: dict[str, float] = {"sequences": int(now[SEQUENCES]), "bad": int(now[BAD])}
         growth |= {"error": float(now[ERROR]), "best": float(now[BEST])}
         return {"window": window, "top": int(now[TOP]), "growth": growth}
 

@@ -91,7 +91,7 @@ def _distill(a: Any, c: Any, lines: Any, weight: Any, rate: Any) -> None:
     """Let the lines learn the state of C, whose last output stands in its last row."""
     units, count = c.error.shape[1], lines.slopes.shape[1]
     read(a, lines)
-    ask(lines, 0, c.hidden, len(c.count), units, weight)
+    ask(lines, 0, c.hidden, len(c.many), units, weight)
     ask(lines, units, c.head.output, 0, count - units, weight)
     hear(a, lines)
     change_head(a, lines, rate)

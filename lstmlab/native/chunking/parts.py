@@ -51,16 +51,16 @@ class Readout(NamedTuple):
 class Network(NamedTuple):
     """A network, and the last h steps that it has taken.
 
-    index, value: which inputs are not 0, and what they are [h, F]. count: how many [h].
+    lines, value: which inputs are not 0, and what they are [h, F]. many: how many [h].
     taken: how many of the h steps there are [1]. hidden: y after each, the first before them
     [h + 1, n padded]. slopes: derivatives of the error for each sum [h, n]. error: for y [1, n].
     """
 
     cell: Cell
     head: Readout
-    index: np.ndarray
+    lines: np.ndarray
     value: np.ndarray
-    count: np.ndarray
+    many: np.ndarray
     taken: np.ndarray
     hidden: np.ndarray
     slopes: np.ndarray
@@ -113,9 +113,9 @@ class Parts:
         return Network(
             made,
             self.readout(head, units),
-            index=np.zeros((horizon, features), "int64"),
+            lines=np.zeros((horizon, features), "int64"),
             value=np.zeros((horizon, features), "float32"),
-            count=np.zeros(horizon, "int64"),
+            many=np.zeros(horizon, "int64"),
             taken=np.zeros(1, "int64"),
             hidden=np.zeros((horizon + 1, _padded(units)), "float32"),
             slopes=np.zeros((horizon, units), "float32"),

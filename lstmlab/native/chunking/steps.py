@@ -15,7 +15,7 @@ f32 = np.float32
 # Functions of a kernel only. Counting references to every array of a network would take three
 # quarters of the time, and doors for Python to every function most of that of compiling.
 ALONE = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-inner = njit(**ALONE)
+inner = njit(**ALONE)  # type: ignore[call-overload]  # options that Numba does not list
 LINEAR, LOGISTIC, TANH, G1997, H1997 = range(5)  # see parts.KINDS
 
 
@@ -39,39 +39,39 @@ def see(net: Any, x: Any, codes: Any, t: int) -> None:
 def show(net: Any, rows: Any, t: int) -> None:
     """Give the network rows[t] [F] as its next input."""
     _go_on(net)
-    last, many = len(net.count) - 1, 0
+    last, many = len(net.many) - 1, 0
     for f in range(rows.shape[1]):
         if rows[t, f] != 0:
-            net.index[last, many], net.value[last, many] = f, rows[t, f]
+            net.lines[last, many], net.value[last, many] = f, rows[t, f]
             many += 1
-    net.count[last] = many
+    net.many[last] = many
 
 
 @inner
 def show_symbol(net: Any, code: int) -> None:
     """Give the network the input of which the line `code` is 1."""
     _go_on(net)
-    last = len(net.count) - 1
-    net.index[last, 0], net.value[last, 0], net.count[last] = code, f32(1.0), 1
+    last = len(net.many) - 1
+    net.lines[last, 0], net.value[last, 0], net.many[last] = code, f32(1.0), 1
 
 
 @inner
 def _go_on(net: Any) -> None:
     """The oldest step, if there are h, is over: what came of it is the state before the others."""
-    last = len(net.count) - 1
+    last = len(net.many) - 1
     for n in range(net.hidden.shape[1]):
         net.hidden[0, n] = net.hidden[1, n]
     for i in range(last):
-        net.count[i] = net.count[i + 1]
-        for j in range(net.count[i]):
-            net.index[i, j], net.value[i, j] = net.index[i + 1, j], net.value[i + 1, j]
+        net.many[i] = net.many[i + 1]
+        for j in range(net.many[i]):
+            net.lines[i, j], net.value[i, j] = net.lines[i + 1, j], net.value[i + 1, j]
     net.taken[0] = min(net.taken[0] + 1, last + 1)
 
 
 @inner
 def run(net: Any) -> None:
     """Run the last steps with the present weights."""
-    steps = len(net.count)
+    steps = len(net.many)
     for i in range(steps - net.taken[0], steps):
         _sum(net.cell.now, net, i, i, net.hidden, i + 1)
         _squash(net.cell.kind, net.hidden, i + 1)
@@ -80,7 +80,7 @@ def run(net: Any) -> None:
 @inner
 def read(net: Any, head: Any) -> None:
     """Let a readout answer to the last step."""
-    steps = len(net.count)
+    steps = len(net.many)
     _sum(head.now, net, steps - 1, steps, head.output, 0)
     _squash(head.kind, head.output, 0)
 
@@ -117,7 +117,7 @@ def hear(net: Any, head: Any) -> None:
 
 @inner
 def _go_back(net: Any) -> None:
-    steps, units = len(net.count), net.error.shape[1]
+    steps, units = len(net.many), net.error.shape[1]
     for i in range(steps - 1, steps - 1 - net.taken[0], -1):
         for j in range(units):
             net.slopes[i, j] = net.error[0, j] * _slope(net.cell.kind, net.hidden[i + 1, j])
@@ -129,7 +129,7 @@ def _go_back(net: Any) -> None:
 def change(net: Any, rate: Any) -> None:
     """Take the error back through the last steps, and change the weights of cell and head."""
     _go_back(net)
-    steps = len(net.count)
+    steps = len(net.many)
     for i in range(steps - net.taken[0], steps):
         _descend(net.cell.into, net, i, i, net.slopes, i, rate)
     change_head(net, net.head, rate)
@@ -138,7 +138,7 @@ def change(net: Any, rate: Any) -> None:
 @inner
 def change_head(net: Any, head: Any, rate: Any) -> None:
     """Change the weights of a readout by what `ask` has found."""
-    steps = len(net.count)
+    steps = len(net.many)
     _descend(head.into, net, steps - 1, steps, head.slopes, 0, rate)
 
 
@@ -188,12 +188,12 @@ def _sum(of: Any, net: Any, step: int, before: int, into: Any, row: int) -> None
     """W x + R y + b, into[row]: x of a step, y in hidden[before]."""
     # taken out of their tuples once: each time costs as much as ten sums
     from_inputs, from_cells, bias = of
-    index, value, hidden = net.index, net.value, net.hidden
+    lines, value, hidden = net.lines, net.value, net.hidden
     for k in range(into.shape[1]):
         into[row, k] = f32(0.0)
     if len(from_inputs):
-        for j in range(net.count[step]):
-            _add(into, row, from_inputs, index[step, j], value[step, j])
+        for j in range(net.many[step]):
+            _add(into, row, from_inputs, lines[step, j], value[step, j])
     for j in range(len(from_cells)):
         _add(into, row, from_cells, j, hidden[before, j])
     if len(bias):
@@ -204,10 +204,10 @@ def _sum(of: Any, net: Any, step: int, before: int, into: Any, row: int) -> None
 def _descend(into: Any, net: Any, step: int, before: int, slopes: Any, row: int, rate: Any) -> None:
     """Subtract rate times the gradient of sums whose slopes are slopes[row]."""
     from_inputs, from_cells, bias = into
-    index, value, hidden = net.index, net.value, net.hidden
+    lines, value, hidden = net.lines, net.value, net.hidden
     if len(from_inputs):
-        for j in range(net.count[step]):
-            _add(from_inputs, index[step, j], slopes, row, -rate * value[step, j])
+        for j in range(net.many[step]):
+            _add(from_inputs, lines[step, j], slopes, row, -rate * value[step, j])
     for j in range(len(from_cells)):
         _add(from_cells, j, slopes, row, -rate * hidden[before, j])
     if len(bias):
@@ -220,7 +220,7 @@ def _add(into: Any, i: int, rows: Any, j: int, factor: Any) -> None:
         into[i, k] += factor * rows[j, k]
 
 
-@njit(fastmath={"reassoc", "contract"}, **ALONE)
+@njit(fastmath={"reassoc", "contract"}, **ALONE)  # type: ignore[call-overload]
 def _dot(one: Any, i: int, other: Any, j: int) -> Any:
     total = f32(0.0)
     for k in range(one.shape[1]):
@@ -234,7 +234,7 @@ def _dot(one: Any, i: int, other: Any, j: int) -> Any:
 @inner
 def _squash(kind: int, sums: Any, row: int) -> None:
     """Put the activation in place of the sums of a row."""
-    vectors = vec(sums.reshape(-1, 16), 16)
+    vectors: Any = vec(sums.reshape(-1, 16), 16)  # type: ignore[call-arg]
     count = sums.shape[1] // 16
     for k in range(row * count, (row + 1) * count):
         if kind == LOGISTIC:
