@@ -124,6 +124,7 @@ class _Trials:
         self.leader.cores = self.threads
         self.leader.start()
         self.built = prepared.built
+        self.state = _state(prepared.built.model.learner_state.read())
         trials = [_Trial(self, seed, prepared) for seed in self.seeds]
         trainer, built = prepared.built.trainer, prepared.built
         total = len(trials) * trainer.budget
@@ -243,7 +244,7 @@ class _Trial:
             job.start()
             weights = flat(own.built.model)
             shared = own._replace(built=own.built._replace(model=trials.built.model))
-        self.job, job.weights = job, weights
+        self.job, job.weights, job.state = job, weights, trials.state
         if trials.shown(self.seed):
             job.build(shared)
             job.stand()
@@ -266,7 +267,7 @@ class _Trial:
         job.weights, before = weights, job.row["sequences"]
         with signals_held():
             report = job.model.learner.report(job.model, state) if state else Report()
-            job.state = {name: state[name] for name in state if name != "window"}
+            job.state = _state(state)
             window = job.observe(y, prediction, w, report)
             self._history.append(window)
             if job.recorder is not None:
@@ -319,3 +320,8 @@ class _Trial:
             self.job.run.append("history", pd.DataFrame(self._history))
             self.job.run.write_row(self.job.row)
         self._history, self._flushed = [], time.perf_counter()
+
+
+def _state(state: dict) -> dict:
+    """What is a trial's own in the state of a learner that trials share: not the window."""
+    return {name: value for name, value in state.items() if name not in ("window", "carried")}
