@@ -19,16 +19,16 @@ LAG = "experiment=hs97/2a_noise_free_lag_chunker"
 LEVELS = "experiment=hs97/2a_noise_free_lag_chunker_levels learner.window=20 learner.patience=1"
 SETTINGS = [
     f"{LAG} task.p=6",
-    f"{LAG} task.p=14 learner.distill=state learner.distill_weight=0.5 cell.units=3",
+    f"{LAG} task.p=14 learner.distill=state learner.distill_weight=0.5 cell.units=3 head.bias=0.1",
     f"{LAG} task.p=6 task=no_local_regularities learner.distill=none learner.horizon=1 "
     "learner.threshold=0.25 cell.candidate_bias=0.1 head.bias=0.1 head.shortcuts=false",
-    f"{LAG} task.p=14 learner.units=2 +optimizer.momentum=0.5 optimizer.learning_rate=0.25 "
+    f"{LAG} task.p=14 learner.units=2 +optimizer.momentum=0.5 optimizer.learning_rate=1.0 "
     "cell.candidate_activation=tanh",
     f"{LAG} task.p=6 learner.judge=system cell.candidate_activation=h1997 cell.units=17",
     "experiment=chunker/stream task.lag=4 trainer.chunk=7 learner.horizon=2 cell.units=3",
     f"{LEVELS} task.p=6 learner.levels=3",
     f"{LEVELS} task.p=14 learner.improvement=0.5 learner.units=2 +optimizer.momentum=0.5 "
-    "optimizer.learning_rate=0.25",
+    "optimizer.learning_rate=1.0 learner.threshold=0.3",
     "experiment=chunker/stream_levels task.lag=4 trainer.chunk=7 learner.window=20 "
     "learner.horizon=1 cell.units=3",
 ]
