@@ -8,9 +8,11 @@ from oracles import randomize
 from lstmlab import Head, variant
 from lstmlab.config import compose as composed
 from lstmlab.learners import ChunkerLevels, SequenceChunker
+from lstmlab.native.chunking.engine import ChunkerEngine
 from lstmlab.runs.build import build
 from lstmlab.task import Task
-from lstmlab.trainers import Auto, KerasFit, Native
+from lstmlab.trainers import Auto, KerasFit, Native, served
+from lstmlab.trainers.feed import marked
 from lstmlab.trainers.native import flat
 
 pytest.importorskip("numba")
@@ -112,6 +114,57 @@ def test_inputs_of_any_size_errors_of_any_weight(learner):
         model = prepared(trainer, learner(horizon=2), 0.5)
         found.append(trained(model, trainer, Padded()))
     assert_same(*found, 5)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """Of two sequences of 6 steps, and what it is given."""
+    trainer = Native(window=20, budget=20)
+    model = prepared(trainer, SequenceChunker(), 0.5)
+    plan, _ = served.plan(model.cell, model.head, model.learner, model.optimizer, False)
+    made = ChunkerEngine(model, plan, 6, 6)
+    made.put(0, flat(model))
+    x, y, w = Padded().sample(np.random.default_rng(0), 2)
+    place, target, weight = (part[None] for part in marked(y, w, 6))
+    given = {"x": x, "codes": np.zeros((1, 0, 6), "int16"), "place": place, "target": target}
+    given |= {"weight": weight, "begins": np.ones((1, 2), bool)}
+    return made, {**given, "rates": np.ones((2, 1), "float32"), "numbers": np.zeros(6)}
+
+
+def test_the_engine_takes_what_fits(engine):
+    made, given = engine
+    before = made.take(0)
+    done, _ = made.run(**{**given, "x": np.array([made.address(given["x"])])})
+    assert done == 2
+    assert np.abs(made.take(0) - before).max() > 0.01
+    assert made.state(0)["window"]["sequences"] == 2
+    assert made.state(0)["window"]["sequences"] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ({"place": np.zeros((1, 2, 6), "int32")}, "place"),
+        ({"place": np.zeros((1, 2, 7), "int32")}, "place"),
+        ({"target": np.zeros((1, 2, 6, 2), "float32")}, "target"),
+        ({"weight": np.zeros((1, 2, 6))}, "weight"),
+        ({"begins": np.ones((1, 3), bool)}, "begins"),
+        ({"rates": np.ones((2, 16), "float32")}, "rates"),
+        ({"x": np.zeros(1, "int64")}, "x"),
+    ],
+)
+def test_the_engine_refuses_what_a_kernel_would_misread(engine, wrong, name):
+    made, given = engine
+    x = np.array([made.address(given["x"])])
+    with pytest.raises(ValueError, match=f"^native: {name}: expected"):
+        made.run(**{**given, "x": x, **wrong})
+
+
+@pytest.mark.parametrize(("lane", "weights"), [(1, 0), (0, 1)])
+def test_the_engine_refuses_weights_that_are_not_its_own(engine, lane, weights):
+    made, _ = engine
+    with pytest.raises(ValueError, match="^native: put: expected lane 0 and weights"):
+        made.put(lane, np.zeros(made.weights + weights, "float32"))
 
 
 def settled(overrides):
