@@ -224,6 +224,9 @@ class _Native:
         model, task, trainer = self.built.model, self.built.task, self.built.trainer
         symbols, steps = self.symbols, self.length
         readouts = min(task.readouts, steps)
+        if not isinstance(self.plan, native.Plan):
+            name = type(model.learner).__name__
+            raise refusal("bench", "a learner whose trials go in lanes", {"learner": name})
         engine = native.Engine(model.cell, model.head, self.plan, steps, readouts)
         n = max(2, READY // (steps * max(1 if symbols else task.features, task.outputs)))
         parts = [self._feed(first + lane).take(n)[0] for lane in range(LANES)]

@@ -133,6 +133,11 @@ class Learner(abc.ABC):
         """Return the prediction [B, T, K] for x [B, T, F] on which the network is judged."""
         return net.head(forward(net.cell, x), x)
 
+    @property
+    def answers_alone(self) -> bool:
+        """Whether `predict` reads the outputs of the cell by the head, and nothing else."""
+        return type(self).predict is Learner.predict
+
     def report(self, net: Net, state: dict) -> Report:
         """Return what this learner adds to the records of the run; called after each window.
 

@@ -99,6 +99,10 @@ class SequenceChunker(Chunking):
             return super().predict(net, state, x)
         return self.imagined(net, state, x)
 
+    @property
+    def answers_alone(self) -> bool:
+        return self.judge == "automatizer"
+
     def fresh(self, net: Net, x_t: Tensor) -> dict[str, Nest]:
         """Return the memories of A and C; pending: z(tau); state: h_C(tau) and o_C(tau)."""
         c, first = _chunker(net), self.first(net, x_t)

@@ -18,6 +18,10 @@ SOURCES = (
     "simd.py",
     "functions.py",
     "sequence/products.py",
+    "chunking/parts.py",
+    "chunking/steps.py",
+    "chunking/pair.py",
+    "chunking/levels.py",
 )  # what kernels are compiled together with
 
 

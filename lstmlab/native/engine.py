@@ -14,7 +14,38 @@ from lstmlab.native.loops import PIECES, SEQUENCES, STREAM, Plan
 from lstmlab.native.writing import LANES
 
 
-class Engine:
+class Inputs:
+    """Inputs that kernels are given by their addresses.
+
+    Attributes:
+        steps, features, outputs: T, F and K of the sequences.
+    """
+
+    steps: int
+    features: int
+    outputs: int
+
+    def __init__(self) -> None:
+        self._inputs: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
+
+    def address(self, x: np.ndarray) -> int:
+        """The address of inputs [N, T, F] of a lane, for `run`; the array must live until then."""
+        expect("x", x, "float32", (*np.shape(x)[:1], self.steps, self.features))
+        self._inputs[x.ctypes.data] = x
+        return x.ctypes.data
+
+    def _held(self, x: np.ndarray, n: int) -> list[np.ndarray]:
+        """The inputs at these addresses, so that they live while a kernel reads them."""
+        held = [self._inputs.get(int(at)) for at in x]
+        if any(one is None or len(one) < n for one in held):
+            raise ValueError(
+                f"native: x: expected addresses that Engine.address gave, of {n} sequences each, "
+                "which are still there"
+            )
+        return held  # type: ignore[return-value]  # none is None
+
+
+class Engine(Inputs):
     """A kernel and the memory of 16 lanes, in each of which one trial learns.
 
     Args:
@@ -32,7 +63,10 @@ class Engine:
         NotImplementedError, KeyError: See `write`.
     """
 
+    lanes = LANES
+
     def __init__(self, cell: Any, head: Any, plan: Plan, steps: int, readouts: int):
+        super().__init__()
         whole("steps", steps, 1)
         whole("readouts", readouts, 0)
         self.plan, self.steps, self.readouts = plan, int(steps), int(readouts)
@@ -40,6 +74,7 @@ class Engine:
         self.layout = self.written.layout
         self.kernel = compiled(self.written.source)
         layout = self.layout
+        self.features, self.outputs = layout.features, layout.outputs
         self.weights = layout.of_cell + layout.of_head
         self.theta = vectors(self.weights)
         self.grad = vectors(self.weights)
@@ -58,7 +93,6 @@ class Engine:
         self.passed = np.zeros(LANES, np.int64)
         self.stop = np.zeros(1, np.int32)
         self.growth = Growth(layout) if plan.grows else None
-        self._inputs: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
 
     def fit(self, steps: int, readouts: int) -> None:
         """Take sequences of another length, and with more or fewer errors, from now on.
@@ -106,22 +140,6 @@ class Engine:
         flat = np.zeros(self.weights, "float32")
         flat[self.layout.places] = rows
         return flat
-
-    def address(self, x: np.ndarray) -> int:
-        """The address of inputs [N, T, F] of a lane, for `run`; the array must live until then."""
-        expect("x", x, "float32", (*np.shape(x)[:1], self.steps, self.layout.features))
-        self._inputs[x.ctypes.data] = x
-        return x.ctypes.data
-
-    def _held(self, x: np.ndarray, n: int) -> list[np.ndarray]:
-        """The inputs at these addresses, so that they live while a kernel reads them."""
-        held = [self._inputs.get(int(at)) for at in x]
-        if any(one is None or len(one) < n for one in held):
-            raise ValueError(
-                f"native: x: expected addresses that Engine.address gave, of {n} sequences each, "
-                "which are still there"
-            )
-        return held  # type: ignore[return-value]  # none is None
 
     def run(
         self,

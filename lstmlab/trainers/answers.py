@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from lstmlab.learners.base import Learner
 from lstmlab.native.compiled import missing
 from lstmlab.native.engine import LANES, Engine
 from lstmlab.native.loops import Plan
@@ -96,6 +95,8 @@ class Answers:
         check_cell(cell)
         self.cell, self.head, self.threads = cell, head, threads
         self._readout = readout(head)
+        own = [*cell.trainable_variables, *head.trainable_variables]
+        self._weights = sum(int(np.prod(weight.shape)) for weight in own)
         self._pool = ThreadPoolExecutor(threads)
         self._engines: dict[tuple[bool, int], Engine] = {}
 
@@ -108,7 +109,8 @@ class Answers:
                 yield part.target, prediction, part.weight
 
     def of(self, weights: np.ndarray, part: Part) -> np.ndarray:
-        """The predictions [n, readouts, K] of a network with these weights."""
+        """The predictions [n, readouts, K] of a network with these weights, the learner's last."""
+        weights = weights[: self._weights]
         n, readouts, outputs = part.target.shape
         prediction = np.zeros((n, readouts, outputs), "float32")
         if not prediction.size:
@@ -149,7 +151,7 @@ def served(trainer: Any, model: Any, threads: int = 1) -> Answers | None:
     """
     if not getattr(trainer, "side_by_side", False) or missing():
         return None
-    if type(model.learner).predict is not Learner.predict:
+    if not model.learner.answers_alone:
         return None
     try:
         return Answers(model.cell, model.head, threads)

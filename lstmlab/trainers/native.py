@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -14,8 +15,10 @@ from lstmlab.errors import refusal
 from lstmlab.heads import Head
 from lstmlab.learners.base import Learner
 from lstmlab.model import Recurrent
+from lstmlab.native.chunking.engine import ChunkerEngine, ChunkerPlan
 from lstmlab.native.compiled import missing
 from lstmlab.native.engine import LANES, Engine
+from lstmlab.native.loops import Plan
 from lstmlab.native.symbols import codes_until
 from lstmlab.task import Task, generator
 from lstmlab.trainers.feed import FEW, Feed, Part, ends, shown_steps
@@ -255,15 +258,25 @@ def units(trainer: KerasFit, task: Task, rule: str, every: int) -> tuple[int, in
     """How sequences go into a kernel: pieces of each, and their steps.
 
     A sequence that is drawn by itself goes in pieces where the error is not carried back through
-    it: weights still change after the whole sequence, or every `every` steps.
+    it: weights still change after the whole sequence, or every `every` steps. A chunker's do not go
+    in pieces: it counts them.
     """
     if trainer.chunk is not None:
         return 1, trainer.chunk
     whole = task.block > 1 or task.steps <= PIECE or trainer.training_set is not None
-    if whole or rule == "backward":
+    if whole or rule in ("backward", "pair", "levels"):
         return 1, task.steps
     steps = max(every, PIECE // every * every) if every else PIECE
     return -(-task.steps // steps), steps
+
+
+def _engine(
+    model: Recurrent, planned: Plan | ChunkerPlan, steps: int, readouts: int
+) -> Engine | ChunkerEngine:
+    """The engine for a plan."""
+    if isinstance(planned, ChunkerPlan):
+        return ChunkerEngine(model, planned, steps, readouts)
+    return Engine(model.cell, model.head, planned, steps, readouts)
 
 
 class _Lane:
@@ -277,12 +290,12 @@ class _Lane:
 
 
 class _Group:
-    """Sixteen lanes that learn in step.
+    """Lanes of an engine that learn in step.
 
     done: the units of the present window that they have learned.
     """
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine | ChunkerEngine):
         self.engine = engine
         self.lanes: dict[int, _Lane] = {}
         self.busy, self.done = False, 0
@@ -306,23 +319,25 @@ class _Field:
         self.window = trainer.window * self.pieces
         at_once = PORTION if self.pieces == 1 else PORTION // LANES
         self.portion = max(1, at_once // (4 * self.steps * task.features))
-        self.groups = [
-            _Group(Engine(model.cell, model.head, planned, self.steps, self.readouts))
-            for _ in range(self._groups(len(trials)))
-        ]
+        engine = partial(_engine, model, planned, self.steps, self.readouts)
+        self.groups = [_Group(engine())]
+        while len(self.groups) < self._groups(len(trials), self.groups[0].engine.lanes):
+            self.groups.append(_Group(engine()))
         self.pending: dict[Future, tuple[str, _Group]] = {}
 
-    def _groups(self, trials: int) -> int:
-        """How many groups: two per core, as far as lanes are full.
+    def _groups(self, trials: int, lanes: int) -> int:
+        """How many groups of so many lanes: two per core, as far as lanes are full.
 
         A group of few lanes takes as long as a full one, but gives the other cores something to do
         while trials look at their window; that pays where a window is short.
         """
-        full = trials // LANES
+        if lanes == 1:
+            return max(1, min(2 * self.threads, trials))
+        full = trials // lanes
         if full >= 2 * self.threads:
             return 2 * self.threads
         if self.window * self.steps > SHORT:
-            return max(1, min(self.threads, -(-trials // LANES)))
+            return max(1, min(self.threads, -(-trials // lanes)))
         return max(1, min(self.threads, -(-trials // 2)))
 
     def _symbols(self) -> bool:
@@ -355,9 +370,9 @@ class _Field:
         """Put waiting trials into free lanes, evenly over the groups."""
         while self.waiting:
             group = min(self.groups, key=lambda group: len(group.lanes))
-            if len(group.lanes) == LANES:
+            if len(group.lanes) == group.engine.lanes:
                 return
-            free = next(lane for lane in range(LANES) if lane not in group.lanes)
+            free = next(lane for lane in range(group.engine.lanes) if lane not in group.lanes)
             self._begin(group, free)
 
     def _begin(self, group: _Group, lane: int) -> None:
@@ -426,7 +441,7 @@ class _Field:
                 k = int(np.searchsorted(ends[lane], start, side="right"))
                 before = int(ends[lane][k - 1]) if k else 0
                 now[lane] = some[k].cut(start - before, stop - before)
-            rates = np.ones((stop - start, LANES), "float32")
+            rates = np.ones((stop - start, group.engine.lanes), "float32")
             for lane in parts:
                 rates[:, lane] = self._rates(first[lane] * self.window + done + start, stop - start)
             prediction = self._kernel(group.engine, now, rates, done + start)
@@ -443,17 +458,17 @@ class _Field:
         return rates[changes - done // batch]
 
     def _kernel(
-        self, engine: Engine, parts: dict[int, Part], rates: np.ndarray, phase: int
+        self, engine: Engine | ChunkerEngine, parts: dict[int, Part], rates: np.ndarray, phase: int
     ) -> np.ndarray:
-        n = len(rates)
-        place = np.full((LANES, n, self.readouts + 1), engine.steps, "int32")
-        target = np.zeros((LANES, n, self.readouts, engine.layout.outputs), "float32")
-        weight = np.zeros((LANES, n, self.readouts), "float32")
-        begins = np.ones((LANES, n), bool)
-        x = np.zeros(LANES, np.int64)
-        codes = np.zeros((LANES, n if self.symbols else 0, engine.steps), "int16")
+        n, lanes = len(rates), engine.lanes
+        place = np.full((lanes, n, self.readouts + 1), engine.steps, "int32")
+        target = np.zeros((lanes, n, self.readouts, engine.outputs), "float32")
+        weight = np.zeros((lanes, n, self.readouts), "float32")
+        begins = np.ones((lanes, n), bool)
+        x = np.zeros(lanes, np.int64)
+        codes = np.zeros((lanes, n if self.symbols else 0, engine.steps), "int16")
         some = next(iter(parts.values()))
-        for lane in range(LANES):
+        for lane in range(lanes):
             part = parts.get(lane, some)
             if self.symbols:
                 codes[lane] = part.x

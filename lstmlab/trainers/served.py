@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from lstmlab.cells.gated import GatedCell
 from lstmlab.cells.gates import g1997, h1997
@@ -12,14 +13,18 @@ from lstmlab.heads import Head, OutputUnits
 from lstmlab.learners import (
     BPTT,
     RTRL,
+    ChunkerLevels,
     Elman,
     Growing,
+    SequenceChunker,
     Truncated1997,
     Truncated1997Forward,
     TruncatedBPTT,
     traces1997,
 )
 from lstmlab.native.block import ACTIVATIONS
+from lstmlab.native.chunking.engine import ChunkerPlan
+from lstmlab.native.chunking.parts import KINDS, LevelSettings, PairSettings
 from lstmlab.native.loops import Plan
 from lstmlab.native.writing import Readout
 
@@ -143,7 +148,9 @@ def rule(learner: Any, cell: Any) -> dict[str, Any]:
     return {**forward, "rule": "one_step"}
 
 
-def plan(cell: Any, head: Any, learner: Any, made: Any, symbols: bool) -> tuple[Plan, dict]:
+def plan(
+    cell: Any, head: Any, learner: Any, made: Any, symbols: bool
+) -> tuple[Plan | ChunkerPlan, dict]:
     """The plan of a kernel, and the numbers it takes: see Engine.run.
 
     Raises:
@@ -152,6 +159,8 @@ def plan(cell: Any, head: Any, learner: Any, made: Any, symbols: bool) -> tuple[
     check_cell(cell)
     shown = readout(head)
     kind, numbers = optimizer(made)
+    if type(learner) in (SequenceChunker, ChunkerLevels):
+        return chunker(cell, head, learner, made, symbols), {"every": 1, "numbers": numbers}
     found = {"every": 0, "decay": 1.0, "decay_steps": 100, "forced": False, **rule(learner, cell)}
     numbers += [float(head.prime_offset), float(found["decay"]), float(found["decay_steps"])]
     grows = found.get("grows", [])
@@ -160,3 +169,62 @@ def plan(cell: Any, head: Any, learner: Any, made: Any, symbols: bool) -> tuple[
         found["rule"], found["scope"], kind, shown, symbols, found["forced"], bool(grows)
     )
     return planned, {"every": found["every"], "numbers": numbers}
+
+
+# ---- chunkers
+
+# arguments of a cell -> their values in one without gates
+WITHOUT_GATES = {
+    "input_gate": None,
+    "forget_gate": "closed",
+    "refine_gate": None,
+    "reset_gate": None,
+    "output_gate": None,
+    "output_activation": keras.activations.linear,
+    "normaliser": None,
+    "feedback": "cells",
+    "candidate_recurrent": "full",
+}
+
+
+def chunker(cell: Any, head: Any, learner: Any, made: Any, symbols: bool) -> ChunkerPlan:
+    """The plan for a chunker; cell, head and optimizer are those that kernels know.
+
+    Raises:
+        Unserved: A cell with gates, and what else the kernel of a chunker does not have.
+    """
+    of = f"with learner={type(learner).__name__}"
+    for name, plain in WITHOUT_GATES.items():
+        if getattr(cell, name) != plain:
+            raise Unserved(f"cell.{name} other than {_shown(plain)} {of}")
+    kinds = []
+    for name, function in (
+        ("cell.candidate_activation", cell.candidate_activation),
+        ("head.activation", head.activation),
+    ):
+        if HEADS.get(function) not in KINDS:
+            raise Unserved(f"{name}={_named(function)} {of}")
+        kinds.append(KINDS[HEADS[function]])
+    if head.prime_offset:
+        raise Unserved(f"head.prime_offset={head.prime_offset} {of}")
+    if type(made) is not keras.optimizers.SGD or (made.momentum and made.nesterov):
+        nesterov = " with nesterov" if type(made) is keras.optimizers.SGD else ""
+        raise Unserved(f"optimizer={type(made).__name__}{nesterov} {of}")
+    if isinstance(made._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        raise Unserved(f"optimizer.learning_rate, a schedule, {of}")
+    rule, settings = _settings(learner, made.momentum)
+    return ChunkerPlan(rule, settings, learner.horizon, (kinds[0], kinds[1]), symbols)
+
+
+def _settings(learner: Any, momentum: float) -> tuple[str, PairSettings | LevelSettings]:
+    f32, threshold = np.float32, learner.threshold
+    if type(learner) is ChunkerLevels:
+        enough = f32(1 - learner.improvement)
+        grows = learner.levels, learner.window, learner.patience, enough
+        return "levels", LevelSettings(f32(threshold), f32(1 - threshold), f32(momentum), *grows)
+    judged = f32(learner.distill_weight), learner.judge == "system"
+    return "pair", PairSettings(f32(threshold), f32(1 - threshold), f32(momentum), *judged)
+
+
+def _shown(value: Any) -> str:
+    return _named(value) if callable(value) else repr(value)

@@ -89,6 +89,24 @@ def test_one_after_the_other_with_keras(tmp_path):
     assert set(table["status"]) == {"budget"}
 
 
+def test_each_has_levels_of_its_own_as_by_keras(tmp_path):
+    """The first trial has a second level when it is tested, the other one has not."""
+    levels = ("experiment=hs97/2a_noise_free_lag_chunker_levels", "task.p=6", "learner.window=20")
+    levels += ("learner.patience=1", "learner.improvement=0.1", "seed=6", "trials=2")
+    tables = []
+    for trainer in (("trainer=native",), KERAS):
+        folder = tmp_path / trainer[0]
+        folder.mkdir()
+        config, choices = composed(*SMALL[1:3], *levels, *trainer, *NO_DIAGNOSTICS)
+        trials.run(config, folder, choices, progress=False)
+        tables.append(results.load(folder))
+    native, keras_fit = tables
+    assert keras_fit["levels"].nunique() == 2
+    for name in ("levels", "unexpected_1", "unexpected_2", "sequences", "status", "test_wrong"):
+        assert native[name].tolist() == keras_fit[name].tolist()
+    np.testing.assert_allclose(native["test_error"], keras_fit["test_error"], rtol=1e-4)
+
+
 def test_a_trial_that_explodes_costs_no_other(tmp_path, monkeypatch):
     """Its row says why; the others end as always."""
     checked = train.Job._check_finite
