@@ -74,6 +74,7 @@ def test_few_tapes_wait_and_one_that_is_gone_is_made_again(there):
     found = there["kept"]
     assert found["left"] == 0
     assert 0 < found["held"] <= 100_000
+    assert found["many"] == 7
     np.testing.assert_array_equal(found["old"], found["new"])
 
 
