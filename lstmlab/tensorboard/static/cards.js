@@ -3,7 +3,7 @@
 import { Chart, heat, save, shown, together } from "./charts.js";
 import { element, select, table } from "./elements.js";
 import { labels, quantile } from "./lines.js";
-import { fetchJson, rowsAt } from "./tables.js";
+import { columnsOf, fetchJson, rowsAt } from "./tables.js";
 
 const PATHS = {
   used: "as the learner uses it", cell_state: "cell state, exact", carousel: "carousel only", output: "output",
@@ -78,7 +78,8 @@ const tablesOf = ({ lines, tables }, name) => lines.flatMap((line) => line.runs)
 const empty = (card, text) => card.body.append(element("p", {}, text));
 const log = (value) => (value > 0 && Number.isFinite(value) ? Math.log10(value) : null);
 const lineOf = (head, rows) => [head, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
-const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(orEmpty(value)));
+const orEmpty = (value) => (value === undefined || value === null || Number.isNaN(value) ? "" : value);
 const numbered = (names, name) => names.filter((one) => new RegExp(`^${name}_\\d+$`).test(one));
 
 // ---- gates on one sequence
@@ -97,22 +98,23 @@ function sequence(card, given) {
   if (moment === undefined) { empty(card, "Not measured yet at this moment."); return; }
   card.body.append(element("p", { className: "note" }, `Measured after ${moment.toLocaleString("en")} ${unit}.`));
 
+  const there = columnsOf(found, layer);
   const column = (name) => rows.map((row) => found.columns[name][row]);
   const t = column("t");
   const marks = rows.filter((row) => found.columns.event?.[row] === 1).map((row) => found.columns.t[row]);
   const events = marks.length < t.length / 3 ? marks : [];
-  card.csv = () => lineOf(found.names, rows.map((row) => found.names.map((name) => found.columns[name][row])));
-  const gates = found.names.filter((name) => /_gate_\d+$/.test(name)).map((name) => name.replace(/_\d+$/, ""));
+  card.csv = () => lineOf(there, rows.map((row) => there.map((name) => found.columns[name][row])));
+  const gates = there.filter((name) => /_gate_\d+$/.test(name)).map((name) => name.replace(/_\d+$/, ""));
   const named = [...new Set(gates)];
   const parts = [
-    ["inputs", numbered(found.names, "input")],
-    ...named.map((gate) => [gate.replace("_", " "), numbered(found.names, gate), [0, 1]]),
-    ["cell state", numbered(found.names, "cell_state")],
-    ["output", numbered(found.names, "output")],
+    ["inputs", numbered(there, "input")],
+    ...named.map((gate) => [gate.replace("_", " "), numbered(there, gate), [0, 1]]),
+    ["cell state", numbered(there, "cell_state")],
+    ["output", numbered(there, "output")],
     // of a layer of a Keras model the tables have dE/d(output) as target, and the output as answer
     found.columns.layer
-      ? [DELIVERED, numbered(found.names, "target")]
-      : [ANSWER, [...numbered(found.names, "target"), ...numbered(found.names, "prediction")]],
+      ? [DELIVERED, numbered(there, "target")]
+      : [ANSWER, [...numbered(there, "target"), ...numbered(there, "prediction")]],
   ].filter(([, names]) => names.length);
 
   if (state.heat) {
@@ -302,7 +304,7 @@ function equations(card, given) {
     card.body.append(table(["value", `equation of ${lines[0].name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
     const measured = tables.of(one.run).gates;
     const rows = measured ? rowsAt(measured, now, layer).rows : [];
-    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(measured.columns[name][row]); };
+    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(orEmpty(measured.columns[name][row])); };
     card.body.append(table(["gate", "multiplies", "mean", "share near 0", "share near 1"],
       found.gates.map(({ gate, multiplies }) => [gate.replace("_", " "), formula(multiplies), of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")])));
     card.csv = () => lineOf(["gate", "mean", "near_0", "near_1"], found.gates.map(({ gate }) => [gate, of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")]));
