@@ -70,7 +70,7 @@ class Runs:
         return {"runs": listed, "varied": varied}
 
     def table(self, run: str, name: str) -> str:
-        """Return a table of a run as csv, without an unfinished or damaged line.
+        """Return a table of a run as csv, without a damaged line or an unfinished last moment.
 
         Raises:
             KeyError: There is no such run, or it has no such table.
@@ -150,14 +150,20 @@ def _varied(rows: list[dict]) -> list[str]:
 
 
 def _whole(text: str) -> str:
-    """A csv without its unfinished last line and without lines of another width."""
-    whole, end, _ = text.rpartition("\n")
+    """A csv without lines of another width, and without a moment whose last line is unfinished."""
+    whole, end, cut = text.rpartition("\n")
     lines = (whole + end).splitlines(keepends=True)
     if not lines:
         return ""
     plain = '"' not in text
     width = _width(lines[0], plain)
-    return "".join(line for line in lines if _width(line, plain) == width)
+    head, *rows = [line for line in lines if _width(line, plain) == width]
+    last = rows[-1].partition(",")[0] if rows else ""
+    moment, comma, _ = cut.partition(",")
+    # a moment that is cut off itself may be the last one
+    if cut and (moment == last if comma else last.startswith(moment)):
+        rows = [line for line in rows if line.partition(",")[0] != last]
+    return "".join([head, *rows])
 
 
 def _width(line: str, plain: bool) -> int:

@@ -63,6 +63,18 @@ def test_a_table_is_the_file_without_what_is_damaged(runs, tmp_path):
     assert runs.table("a = ü", "gates") == ""
 
 
+@pytest.mark.parametrize(
+    ("cut", "left"),
+    [("20,a,1\n20,b,", [0, 10]), ("20,a,1\n20,b,1\n2", [0, 10]), ("20,a,1\n20,b,1\n3", [0, 10, 20]),
+     ("20,a,1\n30,b,", [0, 10, 20]), ("20,a,1\n20,b,1\n", [0, 10, 20])],
+)  # fmt: skip
+def test_a_half_written_moment_is_left_out(runs, tmp_path, cut, left):
+    path = tmp_path / "a = ü" / "gates.csv"
+    with path.open("a") as file:
+        file.write(cut)
+    assert sorted(set(frame(runs.table("a = ü", "gates"))["sequences"])) == left
+
+
 def frame(text):
     from io import StringIO
 

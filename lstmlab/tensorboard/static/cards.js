@@ -3,7 +3,7 @@
 import { Chart, heat, save, shown, together } from "./charts.js";
 import { element, select, table } from "./elements.js";
 import { labels, quantile } from "./lines.js";
-import { fetchJson, rowsAt } from "./tables.js";
+import { columnsOf, fetchJson, rowsAt } from "./tables.js";
 
 const PATHS = {
   used: "as the learner uses it", cell_state: "cell state, exact", carousel: "carousel only", output: "output",
@@ -14,7 +14,7 @@ const MEASURES = {
   half_life: "half-life, steps", retention_over_lag: "retention over the lag", retention: "retention per step",
   saturated: "share of saturated steps", drift: "drift per step", largest: "largest state", effective_cells: "effective cells",
 };
-const GATES = ["input_gate", "forget_gate", "output_gate", "reset_gate", "update_gate", "refine_gate"];
+const EFFECTS = { error: "error", recalled: "recalled", retention: "retention", retention_carousel: "along the carousel" };
 const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f"];
 const MOST = 8; // cells whose lines are drawn one by one; a heat map shows them all
 const HIGH = 190;
@@ -58,7 +58,7 @@ export function cards(where, now) {
     card.csv = () => "";
     card.canvases = () => [...card.body.querySelectorAll("canvas")];
     if (!now.lines.length || now.now === undefined) {
-      card.body.append(element("p", {}, "Choose a run at the left."));
+      empty(card, now.lines.length ? "Nothing of the chosen runs can be read yet; this page looks again by itself." : "Choose a run at the left.");
       continue;
     }
     draw(card, { ...now, width: Math.max(320, where.clientWidth - 40) });
@@ -75,10 +75,27 @@ function layerOf(card, { state, redraw }, found) {
 }
 
 const tablesOf = ({ lines, tables }, name) => lines.flatMap((line) => line.runs).map((one) => tables.of(one.run)[name]);
+
+// The moment of what is shown; of several runs from the first to the last
+function measuredAfter(moments, unit) {
+  const ends = [...new Set([Math.min(...moments), Math.max(...moments)])];
+  return element("p", { className: "note" }, `Measured after ${ends.map((one) => one.toLocaleString("en")).join(" to ")} ${unit}.`);
+}
+
+// How to have something measured: runs have settings, models of Keras without a result row a callback
+function askedBy({ lines }, options) {
+  const runs = lines.flatMap((line) => line.runs);
+  const lab = options.map((one) => `diagnostic=${one}`);
+  const keras = [...new Set(options.map((one) => (one === "light" ? one : "full")))].map((one) => `GateTensorBoard(..., diagnostics="${one}")`);
+  const own = (one) => Object.keys(one.row).length > 0;
+  return [...(runs.some(own) ? lab : []), ...(runs.every(own) ? [] : keras)].join(" or ");
+}
+
 const empty = (card, text) => card.body.append(element("p", {}, text));
 const log = (value) => (value > 0 && Number.isFinite(value) ? Math.log10(value) : null);
 const lineOf = (head, rows) => [head, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
-const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(orEmpty(value)));
+const orEmpty = (value) => (value === undefined || value === null || Number.isNaN(value) ? "" : value);
 const numbered = (names, name) => names.filter((one) => new RegExp(`^${name}_\\d+$`).test(one));
 
 // ---- gates on one sequence
@@ -86,7 +103,7 @@ const numbered = (names, name) => names.filter((one) => new RegExp(`^${name}_\\d
 function sequence(card, given) {
   const { state, tables, lines, now, unit, width, redraw } = given;
   const runs = lines.flatMap((line) => line.runs).filter((one) => tables.of(one.run).example);
-  if (!runs.length) { empty(card, "No example was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
+  if (!runs.length) { empty(card, `No example was measured in these runs: ${askedBy(given, ["light", "full"])} does.`); return; }
   const run = runs.find((one) => one.run === state.example) ?? runs[0];
   const found = tables.of(run.run).example;
   card.controls.append(
@@ -95,24 +112,25 @@ function sequence(card, given) {
   const layer = layerOf(card, given, [found]);
   const { moment, rows } = rowsAt(found, now, layer);
   if (moment === undefined) { empty(card, "Not measured yet at this moment."); return; }
-  card.body.append(element("p", { className: "note" }, `Measured after ${moment.toLocaleString("en")} ${unit}.`));
+  card.body.append(measuredAfter([moment], unit));
 
+  const there = columnsOf(found, layer);
   const column = (name) => rows.map((row) => found.columns[name][row]);
   const t = column("t");
   const marks = rows.filter((row) => found.columns.event?.[row] === 1).map((row) => found.columns.t[row]);
   const events = marks.length < t.length / 3 ? marks : [];
-  card.csv = () => lineOf(found.names, rows.map((row) => found.names.map((name) => found.columns[name][row])));
-  const gates = found.names.filter((name) => /_gate_\d+$/.test(name)).map((name) => name.replace(/_\d+$/, ""));
+  card.csv = () => lineOf(there, rows.map((row) => there.map((name) => found.columns[name][row])));
+  const gates = there.filter((name) => /_gate_\d+$/.test(name)).map((name) => name.replace(/_\d+$/, ""));
   const named = [...new Set(gates)];
   const parts = [
-    ["inputs", numbered(found.names, "input")],
-    ...named.map((gate) => [gate.replace("_", " "), numbered(found.names, gate), [0, 1]]),
-    ["cell state", numbered(found.names, "cell_state")],
-    ["output", numbered(found.names, "output")],
+    ["inputs", numbered(there, "input")],
+    ...named.map((gate) => [gate.replace("_", " "), numbered(there, gate), [0, 1]]),
+    ["cell state", numbered(there, "cell_state")],
+    ["output", numbered(there, "output")],
     // of a layer of a Keras model the tables have dE/d(output) as target, and the output as answer
     found.columns.layer
-      ? [DELIVERED, numbered(found.names, "target")]
-      : [ANSWER, [...numbered(found.names, "target"), ...numbered(found.names, "prediction")]],
+      ? [DELIVERED, numbered(there, "target")]
+      : [ANSWER, [...numbered(there, "target"), ...numbered(there, "prediction")]],
   ].filter(([, names]) => names.length);
 
   if (state.heat) {
@@ -144,14 +162,15 @@ function sequence(card, given) {
 // ---- error against lag
 
 function lag(card, given) {
-  const { state, tables, lines, now, width, colour, redraw } = given;
+  const { state, tables, lines, now, unit, width, strokes, redraw } = given;
   const known = new Set(lines.flatMap((line) => line.runs).flatMap((one) => tables.of(one.run).error_flow?.columns.path ?? []));
-  if (!known.size) { empty(card, "No error flow was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
+  if (!known.size) { empty(card, `No error flow was measured in these runs: ${askedBy(given, ["light", "full"])} does.`); return; }
   const paths = [...Object.keys(PATHS).filter((path) => known.has(path)), ...[...known].filter((path) => !(path in PATHS))];
   const path = known.has(state.path) ? state.path : paths[0];
   card.controls.append(select(paths.map((one) => [one, PATHS[one] ?? one]), path, (value) => { state.path = value; redraw(); }, "path"));
 
   const layer = layerOf(card, given, tablesOf(given, "error_flow"));
+  const moments = [];
   const curves = lines.map((line) => {
     const byLag = new Map();
     for (const one of line.runs) {
@@ -159,8 +178,9 @@ function lag(card, given) {
       if (!found) continue;
       // a rule that cuts nothing uses the exact flow, and has no curve of its own
       const own = path === "used" && !found.columns.path.includes("used") ? "cell_state" : path;
-      for (const row of rowsAt(found, now, layer).rows) {
-        if (found.columns.path[row] !== own) continue;
+      const last = rowsAt(found, now, layer, (row) => found.columns.path[row] === own);
+      if (last.rows.length) moments.push(last.moment);
+      for (const row of last.rows) {
         const at = found.columns.lag[row];
         if (!byLag.has(at)) byLag.set(at, []);
         byLag.get(at).push(found.columns.norm[row]);
@@ -170,13 +190,15 @@ function lag(card, given) {
   }).filter(({ byLag }) => byLag.size);
   if (!curves.length) { empty(card, "Not measured yet at this moment."); return; }
 
+  if (moments.some((moment) => moment !== now)) card.body.append(measuredAfter(moments, unit));
+
   const lags = [...new Set(curves.flatMap(({ byLag }) => [...byLag.keys()]))].sort((a, b) => a - b);
   const data = [lags], drawn = [];
   const put = (values, line) => { data.push(values); drawn.push(line); };
   for (const { line, byLag } of curves) {
     const at = (share) => lags.map((one) => (byLag.has(one) ? quantile(byLag.get(one).map((value) => log(value) ?? -Infinity).filter((value) => value > -Infinity), share) : null));
-    const stroke = colour.get(line);
-    put(at(0.5), { label: line.name, stroke, width: 2 });
+    const { stroke, dash } = strokes.get(line);
+    put(at(0.5), { label: line.name, stroke, dash, width: 2 });
     if (line.runs.length > 1) {
       put(at(1), { label: `${line.name}, highest`, stroke: `${stroke}00`, width: 0 });
       put(at(0), { label: `${line.name}, lowest`, stroke, width: 0, band: [drawn.length - 1 + 1, drawn.length + 1] });
@@ -185,11 +207,11 @@ function lag(card, given) {
   for (const [line, kind] of curves.flatMap(({ line }) => ["log10_bound", "log10_carousel"].map((kind) => [line, kind]))) {
     const found = tables.of(line.runs[0].run).bound;
     if (!found) continue;
-    const rows = rowsAt(found, now, layer).rows.filter((row) => found.columns.kind[row] === kind);
+    const { rows } = rowsAt(found, now, layer, (row) => found.columns.kind[row] === kind);
     if (!rows.length) continue;
     const values = new Map(rows.map((row) => [found.columns.lag[row], found.columns.value[row]]));
     put(lags.map((one) => (Number.isFinite(values.get(one)) ? values.get(one) : null)),
-      { label: `${kind === "log10_bound" ? "bound of 1991" : "carousel's factor"}, ${line.name}`, stroke: colour.get(line), dash: [2, 4], width: 1.2 });
+      { label: `${kind === "log10_bound" ? "bound of 1991" : "carousel's factor"}, ${line.name}`, stroke: strokes.get(line).stroke, dash: [2, 4], width: 1.2 });
   }
   const asked = quantile(lines.flatMap((line) => line.runs).flatMap((one) => {
     const found = tables.of(one.run).memory;
@@ -207,9 +229,9 @@ function lag(card, given) {
 // ---- memory over training
 
 function memory(card, given) {
-  const { state, tables, lines, now, unit, width, colour, redraw } = given;
+  const { state, tables, lines, now, unit, width, strokes, redraw } = given;
   const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).memory));
-  if (!having.length) { empty(card, "No memory was measured in these runs: diagnostic=light or diagnostic=full does."); return; }
+  if (!having.length) { empty(card, `No memory was measured in these runs: ${askedBy(given, ["light", "full"])} does.`); return; }
   const first = having.flatMap((line) => line.runs).map((one) => tables.of(one.run).memory).find(Boolean);
   const measures = Object.keys(MEASURES).filter((name) => first.names.includes(name));
   const measure = measures.includes(state.measure) ? state.measure : measures[0];
@@ -234,10 +256,10 @@ function memory(card, given) {
   const x = [...new Set(all.flatMap(({ at }) => [...at.keys()]))].sort((a, b) => a - b);
   const data = [x], drawn = [];
   for (const { line, at } of all) {
-    const stroke = colour.get(line);
+    const { stroke, dash } = strokes.get(line);
     for (const [share, name] of [[0.5, ""], [1, ", highest"], [0, ", lowest"]]) {
       data.push(x.map((one) => (at.has(one) ? quantile(at.get(one).filter((value) => value !== null), share) : null)));
-      drawn.push({ label: `${line.name}${name}`, stroke: share === 1 ? `${stroke}00` : stroke, width: share === 0.5 ? 2 : 0, points: share === 0.5, band: share === 0 ? [drawn.length, drawn.length + 1] : undefined });
+      drawn.push({ label: `${line.name}${name}`, stroke: share === 1 ? `${stroke}00` : stroke, dash, width: share === 0.5 ? 2 : 0, points: share === 0.5, band: share === 0 ? [drawn.length, drawn.length + 1] : undefined });
     }
   }
   const asked = quantile(all.flatMap((one) => one.asked), 0.5);
@@ -252,23 +274,30 @@ function memory(card, given) {
 // ---- interventions
 
 function whatIf(card, given) {
-  const { tables, lines, now } = given;
+  const { tables, lines, now, unit } = given;
   const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).interventions));
-  if (!having.length) { empty(card, "No gate was held in these runs: diagnostic=[light,interventions] or diagnostic=full does."); return; }
+  if (!having.length) { empty(card, `No gate was held in these runs: ${askedBy(given, ["[light,interventions]", "full"])} does.`); return; }
   const layer = layerOf(card, given, tablesOf(given, "interventions"));
   const mean = (found, what) => { const values = found.map(what).filter(Number.isFinite); return values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN; };
-  const head = ["runs", "gate", "held", "error before", "after", "recalled before", "after", "retention before", "after"];
-  const wanted = ["error", "recalled", "retention"].flatMap((name) => [`${name}_before`, `${name}_after`]);
-  const rows = [];
+  const known = new Set(tablesOf(given, "interventions").filter(Boolean).flatMap((found) => found.names));
+  const effects = Object.keys(EFFECTS).filter((name) => name !== "retention_carousel" || known.has(`${name}_before`));
+  const head = ["runs", "gate", "held", ...effects.flatMap((name) => [`${EFFECTS[name]} before`, "after"])];
+  const wanted = effects.flatMap((name) => [`${name}_before`, `${name}_after`]);
+  const rows = [], moments = [];
   for (const line of having) {
-    const measured = line.runs.map((one) => tables.of(one.run).interventions).filter(Boolean)
-      .flatMap((found) => rowsAt(found, now, layer).rows.map((row) => Object.fromEntries(found.names.map((name) => [name, found.columns[name][row]]))));
+    const measured = line.runs.map((one) => tables.of(one.run).interventions).filter(Boolean).flatMap((found) => {
+      const last = rowsAt(found, now, layer);
+      if (last.rows.length) moments.push(last.moment);
+      return last.rows.map((row) => Object.fromEntries(found.names.map((name) => [name, found.columns[name][row]])));
+    });
     for (const key of new Set(measured.map((one) => `${one.gate}\n${one.value}`))) {
       const [gate, value] = key.split("\n");
       const same = measured.filter((one) => one.gate === gate && one.value === value);
       rows.push([line.name, gate.replace("_", " "), value === "mean" ? "at its mean" : value, ...wanted.map((name) => mean(same, (one) => one[name]))]);
     }
   }
+  if (!moments.length) { empty(card, "Not measured yet at this moment."); return; }
+  card.body.append(measuredAfter(moments, unit));
   card.body.append(table(head, rows.map((row) => row.map((one) => (typeof one === "number" ? (Number.isNaN(one) ? "" : shown(one)) : one)))));
   card.csv = () => lineOf(head.map((name, k) => (name === "after" ? `${head[k - 1].replace("before", "after")}` : name)), rows);
 }
@@ -302,7 +331,7 @@ function equations(card, given) {
     card.body.append(table(["value", `equation of ${lines[0].name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
     const measured = tables.of(one.run).gates;
     const rows = measured ? rowsAt(measured, now, layer).rows : [];
-    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(measured.columns[name][row]); };
+    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(orEmpty(measured.columns[name][row])); };
     card.body.append(table(["gate", "multiplies", "mean", "share near 0", "share near 1"],
       found.gates.map(({ gate, multiplies }) => [gate.replace("_", " "), formula(multiplies), of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")])));
     card.csv = () => lineOf(["gate", "mean", "near_0", "near_1"], found.gates.map(({ gate }) => [gate, of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")]));

@@ -3,14 +3,14 @@
 
 import { element } from "./elements.js";
 import { Tables, fetchJson, moments, counted } from "./tables.js";
-import { chosenLines, colours, nameOf, placeOf } from "./lines.js";
+import { chosenLines, nameOf, placeOf, strokes } from "./lines.js";
 import { cards } from "./cards.js";
 
 const EVERY = 10_000; // milliseconds between two looks at the disk
 const SHOWN = 300; // lines of the list that are drawn; a filter finds the others
 
 const state = {
-  runs: [], varied: [], chosen: new Set(), filter: "", sort: "run", up: true, fold: true,
+  runs: [], varied: [], chosen: new Set(), filter: "", sort: "", up: true, fold: true,
   moment: 1, playing: false, heat: false, path: "", measure: "half_life", layer: "",
 };
 const tables = new Tables();
@@ -47,7 +47,7 @@ function build() {
     type: "search", placeholder: "filter: words that a run has, as vanilla bptt", "aria-label": "filter runs",
     oninput: (event) => { state.filter = event.target.value; list(); },
   });
-  view.fold = element("input", { type: "checkbox", checked: true, onchange: (event) => { state.fold = event.target.checked; choose(); } });
+  view.fold = element("input", { type: "checkbox", checked: true, onchange: (event) => { state.fold = event.target.checked; list(); choose(); } });
   view.count = element("p", { className: "note" });
   view.list = element("div", { className: "list" });
   view.slider = element("input", {
@@ -81,8 +81,8 @@ async function look() {
   }
   const first = !state.runs.length;
   const before = JSON.stringify(state.runs.filter((one) => state.chosen.has(one.run)));
-  state.runs = found.runs;
   state.varied = found.varied;
+  state.runs = found.runs.sort((a, b) => byName(nameOf(a, state.varied), nameOf(b, state.varied)));
   const known = new Set(found.runs.map((one) => one.run));
   state.chosen.forEach((run) => known.has(run) || state.chosen.delete(run));
   if (first || !state.chosen.size) atFirst();
@@ -116,11 +116,12 @@ function shown() {
     const text = `${one.run} ${Object.entries(one.row).map(([key, value]) => `${key}=${value} ${value}`).join(" ")}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };
+  if (!state.sort) return state.runs.filter(fits);
   const value = (one) => (state.sort === "run" ? one.run : one.row[state.sort]);
   const order = (a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);
-    const least = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true });
+    const least = typeof x === "number" && typeof y === "number" ? x - y : byName(String(x), String(y));
     return state.up ? least : -least;
   };
   return state.runs.filter(fits).sort(order);
@@ -129,7 +130,7 @@ function shown() {
 function list() {
   const all = shown();
   const names = columns();
-  const colour = colours(chosenLines(state));
+  const stroke = strokes(chosenLines(state));
   const head = ["", ...names, "run"].map((name) => element("th", {
     onclick: name ? () => { state.up = state.sort === name ? !state.up : true; state.sort = name; list(); } : null,
     title: name,
@@ -140,7 +141,9 @@ function list() {
       onchange: (event) => { state.chosen[event.target.checked ? "add" : "delete"](one.run); list(); choose(); },
     });
     const dot = element("span", { className: "dot" });
-    dot.style.background = colour.get(one.run) ?? "transparent";
+    const known = stroke.get(one.run);
+    dot.style.borderColor = known?.stroke ?? "transparent";
+    dot.style.background = known && !known.dash ? known.stroke : "transparent";
     return element("tr", {}, element("td", {}, box, dot),
       ...names.map((name) => element("td", {}, value(one.row[name]))), element("td", {}, placeOf(one)));
   });
@@ -157,6 +160,7 @@ function pick(all) {
   choose();
 }
 
+const byName = (a, b) => a.localeCompare(b, "en", { numeric: true });
 const short = (name) => ({ sequences_to_solution: "solved after" })[name] ?? name.replace(/^(cell|task|learner|optimizer|trainer|head)\./, "");
 const value = (one) => (one === undefined ? "" : typeof one === "number" ? one.toLocaleString("en", { maximumSignificantDigits: 6 }) : String(one));
 
@@ -192,5 +196,5 @@ function draw() {
   const lines = chosenLines(state);
   const unit = counted(lines.flatMap((line) => line.runs).map((one) => tables.of(one.run)));
   view.when.textContent = now === undefined ? "" : `after ${now.toLocaleString("en")} ${unit}`;
-  cards(view.cards, { state, tables, lines, now, unit, colour: colours(lines), redraw: draw });
+  cards(view.cards, { state, tables, lines, now, unit, strokes: strokes(lines), redraw: draw });
 }

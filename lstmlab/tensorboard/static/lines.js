@@ -42,16 +42,18 @@ function shortened(lines) {
   return lines.map((line, k) => ({ ...line, name: words[k].filter((word) => !common.includes(word)).join(" ") || line.name }));
 }
 
-// run -> colour, and name of a line -> colour
-export function colours(lines) {
+// line -> {stroke, dash}, and run -> {stroke, dash}: once the colours are used up, lines are dashed
+export function strokes(lines) {
   const found = new Map();
   lines.forEach((line, k) => {
-    const colour = PALETTE[k % PALETTE.length];
-    found.set(line, colour);
-    line.runs.forEach((one) => found.set(one.run, colour));
+    const one = { stroke: PALETTE[k % PALETTE.length], dash: dashed(Math.floor(k / PALETTE.length)) };
+    for (const key of [line, ...line.runs.map(({ run }) => run)]) found.set(key, one);
   });
   return found;
 }
+
+// One more dot between the dashes in each round through the colours
+const dashed = (round) => (round ? [14, 4, ...Array(2 * (round - 1)).fill(3)] : undefined);
 
 export const quantile = (values, share) => {
   const sorted = values.filter((one) => Number.isFinite(one)).sort((a, b) => a - b);

@@ -34,18 +34,19 @@ export class Tables {
   }
 }
 
-// {names, columns: {name: values}, at: Map of moment -> rows}; what is a number becomes one
+// {names, columns: {name: values}, at: Map of moment -> rows, moments}; what is a number becomes one, and
+// what is empty is not there: NaN, except among words
 export function parsed(text) {
   const lines = split(text);
   const names = lines.shift() ?? [];
-  const columns = Object.fromEntries(names.map((name, k) => [name, lines.map((line) => number(line[k]))]));
+  const columns = Object.fromEntries(names.map((name, k) => [name, column(lines.map((line) => number(line[k])))]));
   const at = new Map();
   lines.forEach((line, row) => {
     const moment = number(line[0]);
     if (!at.has(moment)) at.set(moment, []);
     at.get(moment).push(row);
   });
-  return { names, columns, at };
+  return { names, columns, at, moments: [...at.keys()].filter(Number.isFinite).sort((a, b) => a - b) };
 }
 
 function split(text) {
@@ -58,17 +59,29 @@ function split(text) {
   });
 }
 
-const number = (text) => {
+const number = (text = "") => {
   if (text === "inf" || text === "-inf") return text === "inf" ? Infinity : -Infinity;
-  return text === "" || text === undefined || Number.isNaN(Number(text)) ? (text === "nan" ? NaN : text ?? "") : Number(text);
+  return text === "" || Number.isNaN(Number(text)) ? (text === "nan" ? NaN : text) : Number(text);
 };
+
+function column(values) {
+  const words = values.some((value) => typeof value === "string" && value !== "");
+  return words ? values : values.map((value) => (value === "" ? NaN : value));
+}
+
+// The columns that a layer has: of several layers, a table has those of the widest
+export function columnsOf(table, layer) {
+  if (!table.columns.layer) return table.names;
+  const there = (value, row) => table.columns.layer[row] === layer && value !== "" && !Number.isNaN(value);
+  return table.names.filter((name) => table.columns[name].some(there));
+}
 
 // All moments of training at which anything was measured
 export function moments(all) {
   const found = new Set();
   for (const tables of all)
-    for (const name of ["gates", "example", "error_flow", "memory"])
-      for (const moment of tables[name]?.at.keys() ?? []) if (typeof moment === "number") found.add(moment);
+    for (const name of ["gates", "example", "error_flow", "memory", "interventions"])
+      for (const moment of tables[name]?.moments ?? []) found.add(moment);
   return [...found].sort((a, b) => a - b);
 }
 
@@ -76,11 +89,13 @@ export function moments(all) {
 export const counted = (all) =>
   (all.some((tables) => Object.values(tables).some((table) => table.names[0] === "step")) ? "optimizer steps" : "training sequences");
 
-// The rows of the last measurement up to a moment, of one layer
-export function rowsAt(table, now, layer = "") {
-  let last;
-  for (const moment of table.at.keys()) if (moment <= now && (last === undefined || moment > last)) last = moment;
-  if (last === undefined) return { moment: undefined, rows: [] };
-  const rows = table.at.get(last).filter((row) => !layer || !table.columns.layer || table.columns.layer[row] === layer);
-  return { moment: last, rows };
+// The rows of the last measurement up to a moment, of one layer, that fit; a table may be half-written
+export function rowsAt(table, now, layer = "", fits = () => true) {
+  const own = (row) => (!layer || !table.columns.layer || table.columns.layer[row] === layer) && fits(row);
+  for (let k = table.moments.length - 1; k >= 0; k -= 1) {
+    const moment = table.moments[k];
+    const rows = moment <= now ? table.at.get(moment).filter(own) : [];
+    if (rows.length) return { moment, rows };
+  }
+  return { moment: undefined, rows: [] };
 }
