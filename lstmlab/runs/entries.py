@@ -86,12 +86,17 @@ def place(sweep: Path, job: str) -> Path | None:
 def swept_beside(events: Path) -> list[str]:
     """Return what is swept in the sweep of a run, none outside of a sweep.
 
+    A setting that is a list in one of its runs is also there as 'NAME (list)'.
+
     Args:
         events: The folder of the run's event files.
     """
     from lstmlab.results import NAMES
 
-    return list(_content(events.parent / NAMES).get("swept", ()))
+    content = _content(events.parent / NAMES)
+    runs, keys = content.get("runs", {}).values(), content.get("swept", ())
+    listed = {key for key in keys for run in runs if str(run["typed"].get(key, "")).startswith("[")}
+    return [*keys, *(f"{key} (list)" for key in keys if key in listed)]
 
 
 def swept(typed: Iterable[Mapping[str, Any]]) -> list[str]:

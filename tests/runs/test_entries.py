@@ -81,6 +81,8 @@ def test_every_swept_setting_is_in_every_name_of_a_sweep_of_three(tmp_path):
         f"f.b={bias} g.b={candidate} lr={rate} s0"
         for bias in ("1", "1-2-3-4") for candidate in ("0", "0.1235") for rate in (0.1, 0.2)
     ]  # fmt: skip
+    found = entries.swept_beside(entries.place(tmp_path, jobs[0].name))
+    assert found[3:] == ["cell.forget_gate.bias (list)"]
 
 
 def test_words_are_left_out_one_by_one_and_a_gate_is_named(tmp_path):
