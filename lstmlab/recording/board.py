@@ -217,7 +217,9 @@ class Board:
         """
         values = dict(_setting(*item) for item in settings.items() if item[1] is not None)
         # what is a list here or in another run has both columns: TensorBoard asks any one run
-        others = {name: "" for name in first if name.endswith(LISTED) and name not in values}
+        others: dict[str, Any] = {
+            name: "" for name in first if name.endswith(LISTED) and name not in values
+        }
         others |= {
             base: 0.0 for base in first if base not in values and f"{base}{LISTED}" in values
         }
