@@ -13,7 +13,9 @@ from lstmlab.explain.why import beside, forget_gate, of_held
 MORE = 1.01  # more than this is more than all
 
 
-def write_answer(page: Page, cell: Any, tables: dict[str, pd.DataFrame], out: Path) -> None:
+def write_answer(
+    page: Page, cell: Any, tables: dict[str, pd.DataFrame], out: Path, forgot: bool = False
+) -> None:
     """Write the answer: one paragraph and one picture.
 
     Args:
@@ -21,19 +23,66 @@ def write_answer(page: Page, cell: Any, tables: dict[str, pd.DataFrame], out: Pa
         cell: A GatedCell.
         tables: As lstmlab.explain.measured.measure returns them.
         out: The folder for the picture, explain_answer.png.
+        forgot: As `forgets_its_task` returns it.
     """
     held, lag = tables.get("interventions"), tables["memory"]["lag"].iloc[0]
-    page.paragraph(in_words(cell, tables), answer=True)
+    said = in_words(cell, tables)
+    page.paragraph(f"{said} {_why_not_solved(cell, tables)}" if forgot else said, answer=True)
 
     drawn = "How the state at the last target depends on the state this many steps earlier: the "
     drawn += "largest singular value, median over sequences."
     if held is not None:
         drawn = f"Left: {drawn[0].lower()}{drawn[1:]} Right: what is left at the last of the "
-        drawn += f"held steps, {held['steps'].iloc[0]:.3g} on average, of the state before them."
+        drawn += f"held steps, {held['steps'].iloc[0]:.3g} on average, of the state before them. "
+        drawn += "What is too small for the axis is at its left end, with its size beside it."
     image = pictures.answer(
         tables["jacobians"], held, lag, forget_gate(cell), out / "explain_answer.png"
     )
     page.picture(image, drawn)
+
+
+def forgets_its_task(cell: Any, tables: dict[str, pd.DataFrame], row: dict) -> bool:
+    """Return whether a run has not solved its task, and its state cannot: it forgets too soon.
+
+    Over the task's lag the state keeps less than LITTLE by all paths, in the mean over cells and
+    in the largest singular value of ds_T/ds_t: signs that cancel in a mean do not count.
+
+    Args:
+        cell: A GatedCell.
+        tables: As lstmlab.explain.measured.measure returns them.
+        row: The row of the run. What a baseline solves, `criterion_met_by`, needs no memory.
+    """
+    if row["status"] == "solved" or row.get("criterion_met_by") or cell.normaliser == "state":
+        return False  # of a normalised state what is read out is another thing, see why.of_held
+    held = tables.get("interventions")
+    kept = [_at_lag(tables)["value"]]
+    if held is not None:
+        kept.append(held["retention_before"].iloc[0])
+    return all(abs(value) < LITTLE for value in kept)
+
+
+def _why_not_solved(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
+    """That the network forgets what its task asks for, and by which gate."""
+    by = {
+        "a gate": "by its forget gate, whose values over this lag multiply to next to nothing",
+        "absent": "by no gate: what is added cancels what the carousel keeps",
+        "closed": "by no gate: without a carousel nothing holds the state",
+    }[forget_gate(cell)]
+    held = tables.get("interventions")
+    along = 0.0 if held is None else held["retention_carousel_before"].iloc[0]
+    if forget_gate(cell) == "a gate" and along >= LITTLE:
+        by = f"by its forget gate, which leaves {along:.3g}, and by what is added, which cancels it"
+    return (
+        f"So this network forgets what its task asks for, {by}. This is why it cannot solve the "
+        "task as it is."
+    )
+
+
+def _at_lag(tables: dict[str, pd.DataFrame]) -> pd.Series:
+    """|ds_T/ds_t| at the measured lag that is nearest to the task's."""
+    table, lag = tables["jacobians"], tables["memory"]["lag"].iloc[0]
+    rows = table[(table["measure"] == "norm") & (table["path"] == "cell_state")]
+    return rows.loc[(rows["lag"] - lag).abs().idxmin()]
 
 
 def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
@@ -87,9 +136,7 @@ def in_words(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
 
 def _without_gates(cell: Any, tables: dict[str, pd.DataFrame]) -> str:
     """Of a cell with nothing to hold: the derivative at the lag decides."""
-    table, lag = tables["jacobians"], tables["memory"]["lag"].iloc[0]
-    rows = table[(table["measure"] == "norm") & (table["path"] == "cell_state")]
-    there = rows.loc[(rows["lag"] - lag).abs().idxmin()]  # the lag nearest to the mean
+    there = _at_lag(tables)
     why = {
         "absent": "Its carousel multiplies the old state by the constant 1",
         "closed": "It has no carousel that would hold its state, and no gate",

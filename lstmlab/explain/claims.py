@@ -23,12 +23,15 @@ class Claim(NamedTuple):
     numbers: those numbers, with their units.
     excuse: why it is no fault of the network or of lstmlab if it does not hold; '' where it would
         be one.
+    keeps: whether it is about what arrives over a long lag, so that it has no excuse in a network
+        that forgets what its task asks for.
     """
 
     text: str
     holds: bool
     numbers: str
     excuse: str = ""
+    keeps: bool = False
 
 
 class Fact(NamedTuple):
@@ -191,6 +194,7 @@ def arrives(flow: pd.DataFrame, forget_gate: str) -> Claim | Fact:
         if forget_gate == "a gate"
         else "the carousel carries its share unchanged all the same; the recurrent weights add a "
         "second and larger one.",
+        keeps=True,
     )
 
 
@@ -224,6 +228,7 @@ def bounded(bound: pd.DataFrame, forget_gate: str) -> Claim | Fact | None:
         f"largest product of forget gates at lag {end} steps: {_power(kept[end])} (no unit)",
         "a forget gate is there to forget, and a logistic one never reaches 1. A cell needs to "
         "keep as much as can still be read, not all of it.",
+        keeps=True,
     )
 
 

@@ -133,7 +133,7 @@ def _explain(page: Page, run: Any, folder: Path, out: Path, tell: Callable[[str]
 def _measured(page: Page, run: Any, out: Path, tell: Callable[[str], None]) -> None:
     """Everything that is measured: the answer, the contents, the claims, the measurements."""
     from lstmlab.explain import measured
-    from lstmlab.explain.answer import write_answer
+    from lstmlab.explain.answer import forgets_its_task, write_answer
     from lstmlab.explain.run import what_was_run
 
     tables = measured.measure(run.model, run.probe, tell)
@@ -142,10 +142,11 @@ def _measured(page: Page, run: Any, out: Path, tell: Callable[[str], None]) -> N
     for name, table in {**tables, "terms": found.table}.items():
         write(out / f"explain_{name}.csv", table.to_csv(index=False))
 
-    write_answer(page, run.model.cell, tables, out)
+    forgot = forgets_its_task(run.model.cell, tables, run.row)
+    write_answer(page, run.model.cell, tables, out, forgot)
     page.contents()
     sections = measured.sections(run.model.cell, tables, found, out)
-    measured.write_claims(page, sections)
+    measured.write_claims(page, sections, forgot)
     what_was_run(page, run)
     measured.write_sections(page, sections)
 

@@ -15,6 +15,11 @@ from lstmlab.explain.page import Formula, Page, number, path_in_words, words
 from lstmlab.explain.symbols import multiplied
 from lstmlab.explain.why import forget_gate, of_held
 
+# instead of an excuse
+LOST = (
+    "Here it is a fault: over all paths next to nothing is left over the task's own lag, and the "
+    "task is not solved."
+)
 DIAGNOSTICS = ("gates", "jacobians", "error_flow", "bound", "interventions", "memory")
 
 
@@ -73,17 +78,26 @@ def sections(cell: Any, tables: dict[str, pd.DataFrame], found: Measured, out: P
     return [section for section in made if section is not None]
 
 
-def write_claims(page: Page, all_of_them: list[Section]) -> None:
-    """Write what is claimed and whether it holds, each with a link to its measurement."""
+def write_claims(page: Page, all_of_them: list[Section], forgot: bool = False) -> None:
+    """Write what is claimed and whether it holds, each with a link to its measurement.
+
+    Args:
+        page: The page.
+        all_of_them: The Sections.
+        forgot: As lstmlab.explain.answer.forgets_its_task returns it.
+    """
     page.heading("What is claimed, and whether it holds for this network")
     said = [found for section in all_of_them for found in section.said]
-    page.paragraph(_counted(said))
+    page.paragraph(_counted(said, forgot))
     for section in all_of_them:
         for found in section.said:
-            if isinstance(found, Claim):
-                page.claim(*found, section.heading)
-            else:
+            if isinstance(found, Fact):
                 page.fact(*found, section.heading)
+                continue
+            text, holds, numbers, excuse, keeps = found
+            if forgot and keeps and not holds:
+                numbers, excuse = f"{numbers}. {LOST}", ""
+            page.claim(text, holds, numbers, excuse, section.heading)
 
 
 def write_sections(page: Page, all_of_them: list[Section]) -> None:
@@ -93,16 +107,19 @@ def write_sections(page: Page, all_of_them: list[Section]) -> None:
         section.write(page)
 
 
-def _counted(said: list[Claim | Fact]) -> str:
+def _counted(said: list[Claim | Fact], forgot: bool) -> str:
     """How many claims hold, in words."""
     decided = [found for found in said if isinstance(found, Claim)]
     failed = [found for found in decided if not found.holds]
-    excused = sum(bool(found.excuse) for found in failed)
+    excused = sum(bool(found.excuse and not (forgot and found.keeps)) for found in failed)
     text = f"{len(decided)} claims are measured: {len(decided) - len(failed)} hold"
     if failed:
         text += f", {len(failed)} {'does' if len(failed) == 1 else 'do'} not"
     if excused:
-        text += ", which is no fault" if excused == len(failed) else f", {excused} without fault"
+        is_all = excused == len(failed) and not forgot
+        text += ", which is no fault" if is_all else f", {excused} of them without fault"
+    if forgot:
+        text += ". The network forgets what its task asks for, as the answer above says"
     facts = len(said) - len(decided)
     follow = "follows" if facts == 1 else "follow"
     return text + (f". {facts} more {follow} from the cell's switches." if facts else ".")

@@ -46,11 +46,7 @@ def answer(
     figure = Figure(figsize=(9, 3.6), layout="constrained", dpi=110)
     left, *right = figure.subplots(1, 1 if held is None else 2, squeeze=False)[0]
     _draw(left, *_kept(jacobians, forget_gate))
-    left.axvline(lag, color="0.4", linewidth=1, linestyle=":")
-    left.annotate(
-        "the task's lag", (lag, 1), (-3, -3), xycoords=("data", "axes fraction"), rotation=90,
-        textcoords="offset points", ha="right", va="top", fontsize="small", color="0.4",
-    )  # fmt: skip
+    left.axvline(lag, color="0.4", linewidth=1, linestyle=":", label="the task's lag")
     left.set(xlabel="lag: steps before the last target", title="What is kept")
     left.legend(loc="best", fontsize="small")
     if held is not None:
@@ -68,7 +64,7 @@ def _draw_held(axes: Any, held: pd.DataFrame) -> None:
     low, high = decades(np.log10(sizes) if sizes else [0.0])
 
     def place(size: float) -> float:
-        return max(math.log10(size), low) if size > 0 else low
+        return math.log10(size) if size > 10.0**FLOOR else low
 
     axes.axvline(place(before), color="0.4", linewidth=1, linestyle="--", label="none held")
     for value, sign in SIGNS.items():
@@ -78,10 +74,11 @@ def _draw_held(axes: Any, held: pd.DataFrame) -> None:
         axes.plot(
             across, along, sign, fillstyle="none", markersize=8, label=_held(value), clip_on=False
         )
-    for row in kept[kept["kept"] <= 10.0**low].to_dict("records"):
+    # above the markers at the left end, one text for all of a gate
+    for gate, least in kept[kept["kept"] <= 10.0**FLOOR].groupby("gate")["kept"].max().items():
         axes.annotate(
-            "0" if row["kept"] == 0 else "less", (low, gates.index(row["gate"])), (7, 0),
-            textcoords="offset points", va="center", fontsize="small",
+            "0" if least == 0 else f"$<10^{{{FLOOR}}}$", (low, gates.index(gate)), (0, 7),
+            textcoords="offset points", ha="center", va="bottom", fontsize="small",
         )  # fmt: skip
     _powers(axes, axes.xaxis, low, high)
     axes.set_yticks(range(len(gates)), [words(gate) for gate in gates])

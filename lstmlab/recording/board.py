@@ -46,6 +46,8 @@ TRAINING = (
     Chart(LEARNING, "wrong among the last sequences", r"training/recent_wrong$", 2),
 )
 
+LISTED = " (list)"  # at the end of the name of a column
+
 
 class Disk:
     """Writing that stops at the first failure.
@@ -210,10 +212,21 @@ class Board:
             settings: Flat, {name: number, string, bool or list}. None values are left out, other
                 types are written as text.
             metrics: {tag of a scalar: name of its column}.
-            first: The settings whose columns come before those of the others.
+            first: The settings whose columns come before those of the others; 'NAME (list)' for
+                one that is a list in another run.
         """
         values = dict(_setting(*item) for item in settings.items() if item[1] is not None)
-        infos = [_column(name, value, name in first) for name, value in values.items()]
+        # what is a list here or in another run has both columns: TensorBoard asks any one run
+        others: dict[str, Any] = {
+            name: "" for name in first if name.endswith(LISTED) and name not in values
+        }
+        others |= {
+            base: 0.0 for base in first if base not in values and f"{base}{LISTED}" in values
+        }
+        infos = [
+            _column(name, value, name in first or name.removesuffix(LISTED) in first)
+            for name, value in {**values, **others}.items()
+        ]
         shown = [
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name)
             for tag, name in metrics.items()
@@ -411,9 +424,11 @@ def _setting(name: str, value: Any) -> tuple[str, bool | int | float | str]:
     """A setting as HParams takes it, a list under a name of its own."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (bool, int, float, str)):
+    # rows have lists as text
+    is_list = isinstance(value, (list, tuple)) or (isinstance(value, str) and value[:1] == "[")
+    if isinstance(value, (bool, int, float, str)) and not is_list:
         return name, value
-    return f"{name} (list)" if isinstance(value, (list, tuple)) else name, str(value)
+    return f"{name}{LISTED}" if is_list else name, str(value)
 
 
 def _column(name: str, value: bool | int | float | str, first: bool) -> api_pb2.HParamInfo:

@@ -17,6 +17,7 @@ from pages import ROOT, prose
 
 from lstmlab import config
 from lstmlab.config import instantiate
+from lstmlab.diagnostics import kinds
 
 MEASURED = json.loads((ROOT / "docs" / "measured.json").read_text(encoding="utf-8"))
 RUN, SWEEP = MEASURED["make run"], MEASURED["sweep"]
@@ -115,9 +116,10 @@ SAYS: dict[str, dict[str, Numbers]] = {
         "the error rises from {} to {} with the input gate held open": lambda: [
             f"{held('lstm1997', 'input_gate', 'error_before'):.2g}",
             f"{held('lstm1997', 'input_gate', 'error_after'):.2g}"],
-        "the factor {}, and before it kept {}": lambda: [
-            f"{held('vanilla', 'forget_gate', 'retention_carousel_after'):.0f}",
-            f"{held('vanilla', 'forget_gate', 'retention_carousel_before'):.1e}"],
+        "goes from {} to {} with the forget gate held open": lambda: [
+            f"{held('vanilla', 'forget_gate', 'retention_carousel_before'):.1e}",
+            f"{held('vanilla', 'forget_gate', 'retention_carousel_after'):.0f}"],
+        "one after {} sequences": lambda: [kinds()["interventions"].every],
         "set *Smoothing* to {}": lambda: [0],
         "more than {} runs in the list": lambda: [40],  # of TensorBoard
         "its budget of {} sequences": lambda: [settings().trainer["budget"]],

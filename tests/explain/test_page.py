@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from composed import NO_DIAGNOSTICS, SMALL
 from explained import Tags, excuses, facts, plain, small, verdicts
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from lstmlab import __version__, explain, variant
@@ -18,6 +19,7 @@ from lstmlab.diagnostics import Probe
 from lstmlab.explain.answer import in_words
 from lstmlab.explain.measured import measure
 from lstmlab.explain.page import Formula, Page, number, path_in_words, powers
+from lstmlab.explain.pictures import _draw_held
 from lstmlab.explain.progress import Progress
 from lstmlab.explain.run import what_was_run
 from lstmlab.learners import BPTT, SequenceChunker
@@ -378,6 +380,50 @@ def test_a_run_of_another_version_is_named_with_both_versions(
     old, this = "version 0.0.9 of lstmlab", f"this is version {__version__}"
     said = f"lstmlab-explain: {tmp_path} was written by {old}; {this}\n"
     assert capsys.readouterr().err == (said if "0.0.9" in version.values() else "")
+
+
+@pytest.mark.parametrize(
+    ("cell", "row", "by"),
+    [
+        ("vanilla", {}, "by its forget gate, whose values over this lag multiply to next to"),
+        ("elman", {}, "by no gate: without a carousel nothing holds the state"),
+        ("vanilla", {"status": "solved", "sequences_to_solution": 1}, ""),
+        ("vanilla", {"criterion_met_by": "memoryless"}, ""),
+        ("nfg", {}, ""),
+    ],
+)
+def test_a_network_that_forgets_what_its_task_asks_for_is_told_so(
+    cell, row, by, tmp_path, monkeypatch, eager, rng
+):
+    """By its numbers and how it ended: with small weights a forget gate is near 1/2."""
+    model, probe = small(rng, variant(cell, units=2), steps=16)
+    for weight in model.weights:
+        weight.assign(0.01 * weight)
+    reopened(monkeypatch, tmp_path, model, probe, **row)
+    text = plain(explain.of_run(tmp_path).read_text(encoding="utf-8"))
+    failed = [claim for claim, (holds, _) in verdicts(text).items() if not holds]
+    assert ("So this network forgets what its task asks for, " + by in text) == bool(by)
+    assert ("This is why it cannot solve the task as it is." in text) == bool(by)
+    assert ("The network forgets what its task asks for, as the answer" in text) == bool(by)
+    assert ("which is no fault" in text) == (bool(failed) and not by)
+    assert ("Here it is a fault" in text) == (bool(by) and cell == "vanilla")
+    if cell == "vanilla":
+        why = excuses(text)["Along the carousel at least one cell keeps its derivative: 1 over "
+                            "every lag."]  # fmt: skip
+        assert bool(why) == (not by)
+
+
+def test_what_is_too_small_for_the_axis_has_its_size_above_the_markers(tmp_path):
+    held = pd.DataFrame({
+        "gate": ["forget_gate"] * 3 + ["input_gate"] * 3, "value": ["closed", "mean", "open"] * 2,
+        "retention_before": 9e-16, "retention_after": [0.0, 9e-16, 1.0, 1e-50, 0.0, 1e-3],
+    })  # fmt: skip
+    axes = Figure().subplots()
+    _draw_held(axes, held)
+    assert {text.get_text(): text.xy[1] for text in axes.texts} == {"0": 0, "$<10^{-40}$": 1}
+    assert all(text.get_verticalalignment() == "bottom" for text in axes.texts)
+    # what is a little below a power of ten stays where it is
+    assert min(axes.lines[2].get_xdata()) == pytest.approx(np.log10(9e-16))
 
 
 def test_of_a_run_whose_weights_are_not_finite_there_are_the_symbols_alone(

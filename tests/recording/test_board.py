@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 import tensorflow as tf
 from event_files import events, scalars
 from matplotlib.figure import Figure
@@ -130,6 +131,21 @@ def test_settings_and_final_metrics_for_the_page_hparams(tmp_path):
     assert (
         sessions(tmp_path, "session_end_info").session_end_info.status == STATUS_SUCCESS
     )  # metadata are those written first
+
+
+@pytest.mark.parametrize("bias", [1.0, "[1, 2]", [1, 2]])
+def test_a_setting_that_is_a_list_in_another_run_has_both_columns(bias, tmp_path):
+    """Rows have lists as text, and TensorBoard takes the columns from a single run."""
+    board = Board(tmp_path)
+    board.hparams({"bias": bias, "cell": "gru"}, {}, first=["bias", "bias (list)"])
+    board.close()
+    infos = sessions(tmp_path, "experiment").experiment.hparam_infos
+    assert {one.name: one.type for one in infos if one.differs} == {
+        "bias": DATA_TYPE_FLOAT64,
+        "bias (list)": DATA_TYPE_STRING,
+    }
+    start = sessions(tmp_path, "session_start_info").session_start_info
+    assert set(start.hparams) == {"cell", "bias" if bias == 1.0 else "bias (list)"}
 
 
 def test_a_failed_session(tmp_path):

@@ -66,7 +66,56 @@ def test_long_and_odd_values_make_short_names_of_folders(tmp_path):
         assert len(f"tb/{name}") < 40
         assert name.endswith(" s12")
         assert "/" not in name
-    assert names[0].startswith("forget_gate.bias=_1,2_")
+    assert names[0] == "f.b=1-2 i.b=1-2 lr=0.1 s12"
+    assert names[-1] == "f.b=b i.b=b lr=0.1235 s12"
+
+
+def test_every_swept_setting_is_in_every_name_of_a_sweep_of_three(tmp_path):
+    jobs = [
+        planned(f"cell.forget_gate.bias={bias}", f"cell.candidate_bias={candidate}",
+                f"optimizer.learning_rate={rate}", learner="truncated1997")
+        for bias in ("1.0", "[1,2,3,4]") for candidate in ("0.0", "0.123456789012345")
+        for rate in (0.1, 0.2)
+    ]  # fmt: skip
+    assert named(jobs, tmp_path) == [
+        f"f.b={bias} g.b={candidate} lr={rate} s0"
+        for bias in ("1", "1-2-3-4") for candidate in ("0", "0.1235") for rate in (0.1, 0.2)
+    ]  # fmt: skip
+    found = entries.swept_beside(entries.place(tmp_path, jobs[0].name))
+    assert found[3:] == ["cell.forget_gate.bias (list)"]
+
+
+def test_words_are_left_out_one_by_one_and_a_gate_is_named(tmp_path):
+    jobs = [planned(f"cell.forget_gate.bias={bias}", learner="bptt") for bias in ("1.0", "2.0")]
+    assert named(jobs, tmp_path / "few") == ["vanilla bptt f.bias=1 s0", "vanilla bptt f.bias=2 s0"]
+    jobs = [
+        planned(f"cell.forget_gate.bias={bias}", f"optimizer.learning_rate={rate}",
+                learner="truncated1997_forward")
+        for bias in ("1.0", "[1,2,3]") for rate in (0.1, 0.2)
+    ]  # fmt: skip
+    names = named(jobs, tmp_path / "more")
+    assert names[-1] == "vanilla f.b=1-2-3 lr=0.2 s0"
+    added = planned("cell.forget_gate.bias=1.0", "optimizer.learning_rate=0.1", cell="elman")
+    assert named([*jobs, added], tmp_path / "more") == [*names, "elman bptt f.bias=1 lr=0.1 s0"]
+
+
+def test_values_that_four_digits_do_not_tell_apart_have_more(tmp_path):
+    jobs = [planned(f"optimizer.learning_rate={rate}") for rate in ("0.123451", "0.123452")]
+    assert named(jobs, tmp_path) == [f"vanilla bptt lr=0.12345{k} s0" for k in (1, 2)]
+
+
+def test_whole_numbers_stay_as_they_are(tmp_path):
+    jobs = [planned(f"trainer.budget={budget}") for budget in (300000, 123456)]
+    assert named(jobs, tmp_path) == [f"vanilla bptt budget={k} s0" for k in (300000, 123456)]
+
+
+def test_what_fits_in_no_way_ends_whole_before_four_digits_of_the_identity(tmp_path):
+    keys = "head.scale", "task.noise", "cell.units", "trainer.window", "task.length"
+    jobs = [planned(*(f"{key}={value}" for key in keys)) for value in (1000, 2000)]
+    assert named(jobs, tmp_path) == [
+        f"scale={value} noise={value} {identity(job.settings)[:4]} s0"
+        for value, job in zip((1000, 2000), jobs, strict=True)
+    ]
 
 
 def test_a_run_leads_to_its_event_files(tmp_path):
