@@ -2,6 +2,7 @@
 
     plugin     answers the browser; TensorBoard finds it by the entry point of the package
     runs       finds the runs below a log folder and reads their tables
+    events     the tables of a folder that holds event files alone
     equations  the equations of a run's cell
     static/    the page itself: plain JavaScript, and uPlot, which draws its curves
 

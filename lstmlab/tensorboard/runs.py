@@ -1,7 +1,8 @@
 """The runs below a log folder: their rows, their tables, as they are on disk now.
 
 A run is any folder with a result row or with a table of a diagnostic, so also the log folder of a
-GateTensorBoard. Everything is read anew when its file has changed; nothing is written.
+GateTensorBoard; or one with nothing but the event files of such. Everything is read anew when its
+file has changed; nothing is written.
 """
 
 import csv
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlab.results import GROUPS, ROW, STATUSES
+from lstmlab.tensorboard import events
 
 TABLES = (  # what the page draws; the first column of each counts training
     "history",
@@ -43,6 +45,7 @@ class Runs:
         self.roots = {name: Path(folder) for name, folder in roots.items()}
         self._rows: dict[Path, tuple[tuple, dict]] = {}
         self._found: dict[str, Path] = {}
+        self._told: dict[Path, tuple[str, dict[str, str]]] = {}  # by event files alone
 
     def any(self) -> bool:
         """Whether there is a run at all."""
@@ -77,8 +80,11 @@ class Runs:
         """
         if name not in TABLES:
             raise KeyError(name)
+        folder = self.folder(run)
+        if folder in self._told:
+            return self._told[folder][1][name]
         try:
-            text = (self.folder(run) / f"{name}.csv").read_text(encoding="utf-8", errors="replace")
+            text = (folder / f"{name}.csv").read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise KeyError(f"{run}/{name}.csv") from error
         return _whole(text)
@@ -99,12 +105,26 @@ class Runs:
             for place, folders, files in os.walk(top):
                 folders[:] = sorted(name for name in folders if name not in SKIPPED)
                 known = [name for name in TABLES if f"{name}.csv" in files]
-                if ROW not in files and not set(known) - {"history"}:
-                    continue
                 folder = Path(place)
+                stamps = None
+                if ROW not in files and not set(known) - {"history"}:
+                    stamps = self._of_events(folder, files)
+                    if not stamps:
+                        continue
+                else:
+                    self._told.pop(folder, None)
                 path = folder.relative_to(top).as_posix()
                 name = "/".join(part for part in (root, path) if part)
-                yield name, folder, _stamps(folder, known)
+                yield name, folder, _stamps(folder, known) if stamps is None else stamps
+
+    def _of_events(self, folder: Path, files: list[str]) -> dict[str, str]:
+        """The tables that event files tell, with their stamps; none where they are not ours."""
+        stamp = events.ours(folder, files)
+        if not stamp:
+            return {}
+        if self._told.get(folder, ("",))[0] != stamp:
+            self._told[folder] = stamp, events.tables(folder)
+        return dict.fromkeys(self._told[folder][1], stamp)
 
     def _row(self, folder: Path) -> dict:
         """The row of a run; empty where there is none or it cannot be read."""
