@@ -84,13 +84,24 @@ def test_the_mean_of_4000_draws_is_the_exact_gradient(name, rng):
     assert_unbiased(*draws(name, 2, rng))
 
 
+OWN = [name for name, _ in cells() if not name.startswith("keras")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, _ in cells() if not name.startswith("keras")])
+@pytest.mark.parametrize("name", OWN[::5])
 def test_the_mean_of_60000_draws_is_the_exact_gradient(name, rng):
     """Of 20,000 draws one cell (mgu) had a chi-square of p = 0.0001, of 200,000 one of 0.35.
 
     A fault would grow.
     """
+    assert_unbiased(*draws(name, 30, rng))
+
+
+@pytest.mark.slow
+@pytest.mark.whole_table
+@pytest.mark.parametrize("name", OWN)
+def test_the_mean_of_60000_draws_of_every_cell_is_the_exact_gradient(name, rng):
+    """Three minutes of one core: pytest tests/learners/test_uoro.py -m whole_table."""
     assert_unbiased(*draws(name, 30, rng))
 
 
