@@ -180,9 +180,9 @@ def summary(raw: pd.DataFrame, part: str, mode: str, what: str = "ms") -> pd.Dat
         values = "mb" if what == "mb" else "ms"
         found = own.pivot_table(index="round", columns="layer", values=values)
         found = found.reindex(columns=layers)
-        columns[shape] = (
-            found.div(found.iloc[:, 0], axis=0) if what == "ratio" else found
-        ).median()
+        if what == "ratio":
+            found = found.div(found.iloc[:, 0], axis=0)
+        columns[shape] = found.median()
     return pd.DataFrame(columns).rename_axis("layer").reset_index()
 
 

@@ -19,9 +19,11 @@ class Inputs:
 
     Attributes:
         steps, features, outputs: T, F and K of the sequences.
+        readouts: The largest number of steps with an error in one of them.
     """
 
     steps: int
+    readouts: int
     features: int
     outputs: int
 
@@ -43,6 +45,35 @@ class Inputs:
                 "which are still there"
             )
         return held  # type: ignore[return-value]  # none is None
+
+    def _checked(
+        self, lanes: int, symbols: bool, x: np.ndarray, codes: np.ndarray, place: np.ndarray,
+        target: np.ndarray, weight: np.ndarray, begins: np.ndarray, rates: np.ndarray,
+    ) -> tuple[np.ndarray, list[np.ndarray]]:  # fmt: skip
+        """Zeros for predictions [L, N, readouts, K], and the inputs, which must live until then.
+
+        Raises:
+            ValueError: For arrays that `run` would misread.
+        """
+        if np.ndim(place) != 3:
+            received = np.shape(place)
+            raise ValueError(f"native: place: expected [L, N, readouts + 1]. Received: {received}")
+        n = np.shape(place)[1]
+        prediction = np.zeros((lanes, n, self.readouts, self.outputs), "float32")
+        expect("place", place, "int32", (lanes, n, self.readouts + 1))
+        expect("target", target, "float32", prediction.shape)
+        expect("weight", weight, "float32", (lanes, n, self.readouts))
+        expect("begins", begins, "bool", (lanes, n))
+        expect("rates", rates, "float32", (n, lanes))
+        if not rises_to(place, self.steps):
+            raise ValueError("native: place: expected steps of the sequence, each once, then T")
+        if not symbols:
+            expect("x", x, "int64", (lanes,))
+            return prediction, self._held(x, n)
+        expect("codes", codes, "int16", (lanes, n, self.steps))
+        if codes.size and not 0 <= codes.min() <= codes.max() < self.features:
+            raise ValueError(f"native: codes: expected 0 to {self.features - 1}")
+        return prediction, []
 
 
 class Engine(Inputs):
@@ -183,27 +214,9 @@ class Engine(Inputs):
         Raises:
             ValueError: For anything else.
         """
-        if np.ndim(place) != 3:
-            received = np.shape(place)
-            raise ValueError(f"native: place: expected [L, N, readouts + 1]. Received: {received}")
-        n, layout = np.shape(place)[1], self.layout
-        prediction = np.zeros((LANES, n, self.readouts, layout.outputs), "float32")
-        expect("place", place, "int32", (LANES, n, self.readouts + 1))
-        expect("target", target, "float32", prediction.shape)
-        expect("weight", weight, "float32", (LANES, n, self.readouts))
-        expect("begins", begins, "bool", (LANES, n))
-        expect("rates", rates, "float32", (n, LANES))
+        given = x, codes, place, target, weight, begins, rates
+        prediction, held = self._checked(LANES, self.plan.symbols, *given)
         expect("numbers", numbers, "float64", (8 if self.growth else 6,))
-        if self.plan.symbols:
-            expect("codes", codes, "int16", (LANES, n, self.steps))
-            if codes.size and not 0 <= codes.min() <= codes.max() < layout.features:
-                raise ValueError(f"native: codes: expected 0 to {layout.features - 1}")
-            held = []
-        else:
-            expect("x", x, "int64", (LANES,))
-            held = self._held(x, n)
-        if not rises_to(place, self.steps):
-            raise ValueError("native: place: expected steps of the sequence, each once, then T")
         whole("every", every, 0)
         whole("batch", batch, 1)
         whole("phase", phase, 0)

@@ -17,7 +17,7 @@ from lstmlab.native.chunking.parts import (
     Parts,
 )
 from lstmlab.native.compiled import compiled
-from lstmlab.native.engine import Inputs, expect, rises_to, whole
+from lstmlab.native.engine import Inputs, whole
 
 SOURCE = """
 import numpy as np
@@ -156,26 +156,13 @@ class ChunkerEngine(Inputs):
         Raises:
             ValueError: As Engine.run.
         """
-        if np.ndim(place) != 3:
-            received = np.shape(place)
-            raise ValueError(f"native: place: expected [L, N, readouts + 1]. Received: {received}")
-        n = np.shape(place)[1]
-        prediction = np.zeros((1, n, self.readouts, self.outputs), "float32")
-        expect("place", place, "int32", (1, n, self.readouts + 1))
-        expect("target", target, "float32", prediction.shape)
-        expect("weight", weight, "float32", (1, n, self.readouts))
-        expect("begins", begins, "bool", (1, n))
-        expect("rates", rates, "float32", (n, 1))
-        if not rises_to(place, self.steps):
-            raise ValueError("native: place: expected steps of the sequence, each once, then T")
-        if self.plan.symbols:
-            expect("codes", codes, "int16", (1, n, self.steps))
-            if codes.size and not 0 <= codes.min() <= codes.max() < self.features:
-                raise ValueError(f"native: codes: expected 0 to {self.features - 1}")
-            shown = np.zeros((n, 0, self.features), "float32")
+        given = x, codes, place, target, weight, begins, rates
+        prediction, held = self._checked(1, self.plan.symbols, *given)
+        n = len(place[0])
+        if held:
+            shown, codes = held[0], np.zeros((1, n, 0), "int16")
         else:
-            expect("x", x, "int64", (1,))
-            shown, codes = self._held(x, n)[0], np.zeros((1, n, 0), "int16")
+            shown = np.zeros((n, 0, self.features), "float32")
         done = self.kernel(
             self.networks, self.plan.settings, self.growth, self.theta, self.velocity, shown,
             codes[0], self.steps, place[0], target[0], weight[0], begins[0], rates[:, 0],

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LANES = 16  # numbers that are squashed at a time: rows of what is squashed are padded to them
+from lstmlab.native.writing import LANES
+
 KINDS = {"linear": 0, "sigmoid": 1, "tanh": 2, "g1997": 3, "h1997": 4}
 
 SEQUENCES, BAD, ERROR, BEST, TOP = range(5)  # what ChunkerLevels remembers of its growth
@@ -148,4 +149,5 @@ class Parts:
 
 
 def _padded(count: int) -> int:
+    """Numbers are squashed LANES at a time: rows of what is squashed are as long."""
     return -(-count // LANES) * LANES

@@ -10,6 +10,7 @@ from numba import njit
 
 from lstmlab.native.functions import logistic, tanh
 from lstmlab.native.simd import vec
+from lstmlab.native.writing import LANES
 
 f32 = np.float32
 # Functions of a kernel only. Counting references to every array of a network would take three
@@ -234,8 +235,8 @@ def _dot(one: Any, i: int, other: Any, j: int) -> Any:
 @inner
 def _squash(kind: int, sums: Any, row: int) -> None:
     """Put the activation in place of the sums of a row."""
-    vectors: Any = vec(sums.reshape(-1, 16), 16)  # type: ignore[call-arg]
-    count = sums.shape[1] // 16
+    vectors: Any = vec(sums.reshape(-1, LANES), LANES)  # type: ignore[call-arg]
+    count = sums.shape[1] // LANES
     for k in range(row * count, (row + 1) * count):
         if kind == LOGISTIC:
             vectors[k] = logistic(vectors[k])

@@ -14,7 +14,7 @@ from tensorflow.python.eager import record
 from tensorflow.python.ops import gradients_util
 
 from lstmlab.native.sequence.kernels import Kernels, Tape
-from lstmlab.native.sequence.orders import Order, kernels
+from lstmlab.native.sequence.orders import NO_SECOND, Order, kernels
 
 
 def run(
@@ -105,10 +105,7 @@ def _once(made: Kernels, order: Order, given: list) -> list:
         )
 
         def twice(*_: Any) -> Any:
-            raise NotImplementedError(
-                "GatedRNN: the engine 'native' has no second derivatives. "
-                "Take GatedRNN(..., engine='xla')"
-            )
+            raise NotImplementedError(NO_SECOND)
 
         return tuple(found), twice
 

@@ -26,7 +26,7 @@ from jax.experimental.buffer_callback import buffer_callback
 from keras import ops
 
 from lstmlab.native.sequence.kernels import Kernels, Tape
-from lstmlab.native.sequence.orders import Order, kernels
+from lstmlab.native.sequence.orders import NO_SECOND, Order, kernels
 
 MOST = 1 << 31  # bytes of tapes that wait for their way back
 MANY = 1024  # tapes that wait
@@ -187,9 +187,7 @@ def _called(callback: Callable, shapes: list, *given: Any) -> list:
 
 
 def _again(*_: Any) -> Any:
-    raise NotImplementedError(
-        "GatedRNN: the engine 'native' has no second derivatives. Take GatedRNN(..., engine='xla')"
-    )
+    raise NotImplementedError(NO_SECOND)
 
 
 def _float(*shape: int) -> jax.ShapeDtypeStruct:

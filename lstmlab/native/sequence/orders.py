@@ -10,6 +10,9 @@ import numpy as np
 from lstmlab.cells.fingerprint import fingerprint
 from lstmlab.native.sequence.kernels import Kernels
 
+NO_SECOND = (
+    "GatedRNN: the engine 'native' has no second derivatives. Take GatedRNN(..., engine='xla')"
+)
 _kernels: WeakKeyDictionary[Any, tuple[tuple, Kernels]] = WeakKeyDictionary()
 
 
