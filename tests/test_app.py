@@ -40,10 +40,26 @@ def start(folder: Path, *arguments: str, name: str = "run") -> subprocess.Popen:
     Tests that run in the background have SIGINT ignored, and pass that on; a terminal does not.
     """
     with open(folder / f"{name}.out", "w") as out, open(folder / f"{name}.err", "w") as err:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [PROGRAM, *arguments], cwd=folder, stdout=out, stderr=err, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
+    started.append(process)
+    return process
+
+
+started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_on():
+    """A test that fails leaves no process that another test would trip over."""
+    yield
+    while started:
+        process = started.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def finish(process: subprocess.Popen, folder: Path, name: str = "run") -> tuple[int, str, str]:

@@ -127,19 +127,18 @@ def _check_free(folder: Path) -> None:
 
 
 def _check_room(folder: Path) -> None:
-    """Raise WriteError if the folder cannot be made or takes no files; leave nothing behind."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    draft = folder / f".draft-{os.getpid()}-room"
+    """Raise WriteError if the folder cannot be made or takes no files.
+
+    Makes none: another run may begin in the same place, and would see it vanish.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    draft = there / f".draft-{os.getpid()}-room"
     try:
         with files.writing(folder, "folder"):
-            folder.mkdir(parents=True, exist_ok=True)
             draft.write_bytes(bytes(ROOM))
     finally:
         with suppress(OSError):
             draft.unlink()
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
 
 
 def _begin(settings: dict, choices: dict, folder: Path, runtime: dict) -> None:

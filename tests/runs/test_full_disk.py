@@ -6,6 +6,7 @@ The file is a link to /dev/full, which takes no byte, or its writing is made to 
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from lstmlab import files, report
 from lstmlab.diagnostics import Example
 from lstmlab.report import pictures
 from lstmlab.results import Run
-from lstmlab.runs import train
+from lstmlab.runs import begin, train
 
 PLAIN = ("trainer.jit_compile=false", "trainer.steps_per_execution=10")
 BARE = (*PLAIN, *NO_DIAGNOSTICS)
@@ -152,6 +153,27 @@ def test_a_picture_that_cannot_be_drawn_costs_one_line(tmp_path, monkeypatch, ca
     assert not (tmp_path / "picture.png").exists()
     assert report.write(tmp_path).endswith("report.png, picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_look_for_room_makes_no_folder_that_another_run_would_lose(tmp_path, monkeypatch):
+    written = []
+    true = Path.write_bytes
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda path, content: written.append(path) or true(path, content)
+    )
+    begin._check_room(tmp_path / "outputs" / "sweeps" / "one")
+    assert [path.parent for path in written] == [tmp_path]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_a_folder_that_cannot_be_made_is_named(kind, tmp_path):
+    place = tmp_path / "outputs"
+    place.symlink_to(tmp_path / "nothing") if kind != "file" else place.write_text("no folder")
+    with pytest.raises(files.WriteError, match="expected a folder that can be written") as raised:
+        begin._check_room(place / "one")
+    assert str(raised.value).startswith(f"{place}/one: ")
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_the_row_is_the_last_file_of_a_run(tmp_path):
