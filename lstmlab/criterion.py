@@ -193,17 +193,19 @@ class WholeSets:
             and `few_wrong_at` by when few enough were wrong, whatever their error.
         """
         self._seen, self._tried = self._seen + len(y), self._tried + 1
-        wrong, errors = 0, np.zeros(0)
+        wrong, count, error = 0, 0, 0.0
         # from here on y, prediction and w are those of the sets
         for y, prediction, w in evaluate(self.sets, self._tried if self.redraw else 0):
             wrong += int((~task.correct(y, prediction, w)).sum())
-            errors = np.concatenate([errors, sequence_errors(y, prediction, w, self.measure)])
-            if len(errors) >= ENOUGH and self.wrong == 0 < wrong:
+            count += len(y)
+            if self.error_below is not None:
+                error += sequence_errors(y, prediction, w, self.measure).sum()
+            if count >= ENOUGH and self.wrong == 0 < wrong:
                 break
 
         # a share is a float, see _count_or_share
-        allowed = self.wrong * len(errors) if isinstance(self.wrong, float) else self.wrong
-        small = self.error_below is None or errors.mean() < self.error_below
+        allowed = self.wrong * count if isinstance(self.wrong, float) else self.wrong
+        small = self.error_below is None or error / count < self.error_below
         self.recent_wrong = wrong
         few_wrong = wrong <= allowed
         if few_wrong and self.few_wrong_at is None:

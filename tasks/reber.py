@@ -97,20 +97,25 @@ class Reber(Task):
         return x[drawn], y[drawn], w[drawn]
 
     def correct(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> np.ndarray:
-        # side by side in memory, only where it is asked: many times faster than along an axis of 7
-        asked = w != 0
-        legal, given = self.legal(y)[asked].T, prediction[asked].T
-        least_legal = np.where(legal, given, np.inf).min(axis=0)
-        most_illegal = np.where(legal, -np.inf, given).max(axis=0)
+        asked, most = np.flatnonzero(w), np.float32(np.inf)
+        legal, given, target = (
+            # a symbol's steps side by side in memory: many times faster than along an axis of 7
+            np.ascontiguousarray(of.reshape(-1, len(SYMBOLS)).take(asked, axis=0).T)
+            for of in (self.legal(y), prediction, y)
+        )
+        least_legal = np.where(legal, given, most).min(axis=0)
+        most_illegal = np.where(legal, -most, given).max(axis=0)
         # Where two symbols are legal the target leaves one of them at zero, like the illegal ones.
-        exact = np.all(given == y[asked].T, axis=0)
+        exact = np.all(given == target, axis=0)
         right = np.ones(w.shape, bool)
-        right[asked] = (least_legal > most_illegal) | exact
+        right.ravel()[asked] = (least_legal > most_illegal) | exact
         return np.all(right, axis=1)
 
     def legal(self, y: np.ndarray) -> np.ndarray:
         """The legal next symbols at each step, bool [n, T, 7], from the targets y [n, T, 7]."""
-        symbols = np.ascontiguousarray(y.argmax(axis=-1).T)
+        # one line of y is 1, so that this is its number
+        numbers = y @ np.arange(len(SYMBOLS), dtype=y.dtype)
+        symbols = np.ascontiguousarray(numbers.T, dtype=np.intp)
         states = np.empty_like(symbols)
         state = np.full(len(y), self._next[0, SYMBOLS.index("B")])  # after the first symbol, B
         for t, shown in enumerate(symbols):
