@@ -16,7 +16,7 @@ from own_folder import SMALL as OWN_SMALL
 from own_folder import with_echo
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("lstmlab", "tasks", "conf", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("lstmlab", "tasks", "conf", "docs", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def test_everything_is_inside(wheel):
         for path in (ROOT / "conf").rglob("*.*")
         if path.suffix in (".yaml", ".csv")
     }
-    expected.add("lstmlab/py.typed")
+    expected |= {"lstmlab/py.typed", "lstmlab/docs/diagnostics.md"}
     assert len(expected) > 40
     assert not expected - inside
-    assert not {name for name in inside if name.startswith(("tasks/", "conf/", "tests/"))}
+    assert not {name for name in inside if name.startswith(("tasks/", "conf/", "docs/", "tests/"))}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@
     runs       finds the runs below a log folder and reads their tables
     events     the tables of a folder that holds event files alone
     equations  the equations of a run's cell
+    reading    how to read a chart: sections of docs/diagnostics.md
     static/    the page itself: plain JavaScript, and uPlot, which draws its curves
 
 It reads the folders of runs and writes nothing. Other rooms import nothing of it.

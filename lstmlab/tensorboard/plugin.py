@@ -1,8 +1,9 @@
 """GatesPlugin: the page Gates of TensorBoard, which finds it by the entry point of the package.
 
-It answers GET requests alone, with the page's own files, the list of runs, their tables as csv and
-the equations of their cells. A name that is not that of a listed run or of a known table is not
-found, so that no path leads out of the log folder. It writes nothing.
+It answers GET requests alone, with the page's own files, the list of runs, their tables as csv,
+the equations of their cells, and sections of docs/diagnostics.md. A name that is not that of a
+listed run or of a known table is not found, so that no path leads out of the log folder. It writes
+nothing.
 """
 
 import json
@@ -16,6 +17,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import Request, Response
 
 from lstmlab.results import EVENTS, NAMES, ROW, Run
+from lstmlab.tensorboard import reading
 from lstmlab.tensorboard.runs import Runs
 
 STATIC = Path(__file__).parent / "static"
@@ -41,6 +43,7 @@ class GatesPlugin(base_plugin.TBPlugin):
         """Return what answers each path."""
         files = {f"/{path.name}": _file(path) for path in STATIC.iterdir() if path.suffix in TYPES}
         answers = {"/runs": self._listed, "/table": self._table, "/equations": self._equations}
+        answers["/reading"] = _reading
         return {path: _get(answer) for path, answer in {**files, **answers}.items()}
 
     def is_active(self) -> bool:
@@ -97,6 +100,10 @@ def _above(folder: Path) -> Path:
 
 def _file(path: Path) -> Answer:
     return lambda request: (path.read_text(encoding="utf-8"), TYPES[path.suffix])
+
+
+def _reading(request: Request) -> tuple[str, str]:
+    return reading.section(request.args.get("section", "")), "text/html"
 
 
 def _get(answer: Answer) -> Callable:

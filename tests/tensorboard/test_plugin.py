@@ -13,6 +13,7 @@ from werkzeug.test import Client
 
 from lstmlab import GatedCell, config
 from lstmlab.results import CELLS, Run
+from lstmlab.tensorboard import reading
 from lstmlab.tensorboard.equations import OWN, SAVED
 from lstmlab.tensorboard.plugin import STATIC, GatesPlugin
 
@@ -103,6 +104,28 @@ def test_the_list_and_a_table_are_data_and_never_a_page(ask, logs):
     answer = ask("/table", run=names[0], name="gates")
     assert answer.content_type.startswith("text/csv")
     assert answer.get_data(as_text=True) == (logs / names[0] / "gates.csv").read_text()
+
+
+def test_each_card_has_a_page_on_how_to_read_it(ask):
+    text = (STATIC / "cards.js").read_text(encoding="utf-8")
+    sections = re.findall(r'^  \["[^"]+", \w+, "[^"]+", "([^"]+)"\],$', text, re.MULTILINE)
+    assert len(sections) == 5
+    for name in sections:
+        answer = ask("/reading", section=name)
+        assert answer.content_type.startswith("text/html")
+        page = answer.get_data(as_text=True)
+        assert f"<h2>{name}</h2>" in page
+        assert page.count("<h2>") == 1
+        assert "<p>" in page
+        assert not re.search(r"<img|\]\(|href=\"(?!https?:|page\.css)", page)
+    # the line of its code that begins as a heading does is not the end of it
+    last = "<code>lstmlab diagnostic=[light,saturation]</code>"
+    assert last in reading.section("Add a diagnostic")
+
+
+@pytest.mark.parametrize("name", ["", "none", "# Diagnostics", "../diagnostics", "Diagnostic"])
+def test_a_page_of_no_section_is_not_found(ask, name):
+    assert ask("/reading", section=name).status_code == 404
 
 
 @pytest.mark.parametrize("run", ["", "..", "../..", "/etc", "1997/../..", "none"])

@@ -3,7 +3,7 @@
 import { Chart, heat, save, shown, together } from "./charts.js";
 import { element, select, table } from "./elements.js";
 import { labels, quantile } from "./lines.js";
-import { columnsOf, fetchJson, rowsAt } from "./tables.js";
+import { addressOf, columnsOf, fetchJson, rowsAt } from "./tables.js";
 
 const PATHS = {
   used: "as the learner uses it", cell_state: "cell state, exact", carousel: "carousel only", output: "output",
@@ -48,7 +48,9 @@ export function cards(where, now) {
       card.png = copy("png");
       card.box = element("article", {},
         element("header", {}, element("h2", {}, title), card.png, copy("csv"), said),
-        element("p", { className: "note" }, hint, ` docs/diagnostics.md: ${section}.`), controls, body);
+        element("p", { className: "note" }, hint, " ", element("a", {
+          href: addressOf("reading", { section }), target: "_blank", rel: "noopener",
+        }, "How to read it"), "."), controls, body);
       where.append(card.box);
       kept.set(title, card);
     }
@@ -314,7 +316,7 @@ function equations(card, given) {
   if (!told.has(cell)) {
     empty(card, "The server writes the equations …");
     told.set(cell, null);
-    fetchJson(`equations?${new URLSearchParams({ run: one.run, layer })}`)
+    fetchJson("equations", { run: one.run, layer })
       .catch((error) => ({ reason: `The server gave no equations (${error.message}).` }))
       .then((found) => { told.set(cell, found); card.body.replaceChildren(); draw(found); });
     return;

@@ -2,8 +2,10 @@
 
 const NAMES = ["gates", "example", "error_flow", "bound", "memory", "interventions", "gradients"];
 
-export async function fetchJson(path) {
-  const answer = await fetch(new URL(path, import.meta.url));
+export const addressOf = (path, query = {}) => new URL(`${path}?${new URLSearchParams(query)}`, import.meta.url);
+
+export async function fetchJson(path, query) {
+  const answer = await fetch(addressOf(path, query));
   if (!answer.ok) throw new Error(`${answer.status}`);
   return answer.json();
 }
@@ -16,9 +18,8 @@ export class Tables {
     const wanted = runs.flatMap((one) => NAMES.filter((name) => one.tables[name]).map((name) => [one.run, name, one.tables[name]]));
     const fresh = wanted.filter(([run, name, stamp]) => this.kept.get(`${run}\n${name}`)?.stamp !== stamp);
     await Promise.all(fresh.map(async ([run, name, stamp]) => {
-      const query = new URLSearchParams({ run, name });
       try {
-        const answer = await fetch(new URL(`table?${query}`, import.meta.url));
+        const answer = await fetch(addressOf("table", { run, name }));
         if (answer.ok) this.kept.set(`${run}\n${name}`, { stamp, table: parsed(await answer.text()) });
       } catch { /* the server is asked again at the next look */ }
     }));
