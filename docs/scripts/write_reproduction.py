@@ -40,6 +40,7 @@ def blocks(found: pd.DataFrame) -> dict[str, str]:
     return {
         "summary": f"**{summary(found)}.**",
         "glance": glance(lstm),
+        "missed": missed(found),
         "lstm": table(lstm),
         "rivals": table(found[found["method"] != LSTM]),
         "missing": missing(found),
@@ -66,6 +67,22 @@ def glance(found: pd.DataFrame) -> str:
             }
         )
     return markdown(pd.DataFrame(told))
+
+
+def missed(found: pd.DataFrame) -> str:
+    """The rows that no reading reproduces, with what each reading gives."""
+    told = []
+    names = ["experiment", "method", "settings"]
+    for (experiment, method, settings), part in found.groupby(names, sort=False):
+        if not part["verdict"].isin(GOOD).any():
+            of_each = [
+                f"{one.reading}: {one.verdict}, {one.solved} of {one.trials} solved"
+                + ("" if pd.isna(one.ratio) else f", {one.ratio:.2f} of the published number")
+                for one in part.itertuples()
+            ]
+            of = f", {settings}" if settings else ""
+            told.append(f"- **{experiment} {method}**{of}: {'; '.join(of_each)}.")
+    return "\n".join(told) or "None."
 
 
 def table(found: pd.DataFrame) -> str:

@@ -30,7 +30,8 @@ FREE = re.compile(
 GROUPS = ("task", "cell", "head", "learner", "trainer", "optimizer")
 NAMED = ("experiment", "task", "cell", "learner", "optimizer")
 SOLUTION, FEW_WRONG = "sequences_to_solution", "sequences_to_few_wrong"
-KEPT = ("command", *NAMED, "seed", "status", "sequences", SOLUTION, FEW_WRONG)
+RATE = "optimizer.learning_rate"  # rows of rivals have several
+KEPT = ("command", *NAMED, RATE, "seed", "status", "sequences", SOLUTION, FEW_WRONG)
 MEASURED = ("test_wrong", "test_size", "seconds", "weights")
 NOTE = (
     "Sequences: the mean over the solved trials, with its bootstrap interval. Reproduced: the "
@@ -63,7 +64,8 @@ def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]
     """The readings that were run, each with the rows of its trials, in the order of the file.
 
     A run belongs to a reading if it has all the settings of its command, those of FREE aside. A
-    seed counts once, with the first of its rows.
+    seed counts once, with the first of its rows; once at each value of a setting for which the
+    command lists several.
 
     Args:
         rows: As `results.load` returns them; or as `kept`, whose column `command` says it.
@@ -74,7 +76,7 @@ def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]
     if "command" not in rows:
         rows = rows.assign(command=_commands(rows, [one.reading.command for one in readings]))
     return [
-        (one, part.drop_duplicates("seed"))
+        (one, part.drop_duplicates(["seed", *_listed(one.reading.command, part)]))
         for one in readings
         if (one.row["column"] or SOLUTION) in rows
         if len(part := rows[rows["command"] == one.reading.command])
@@ -223,6 +225,12 @@ def _composed(command: str) -> list[dict[str, Any]]:
             | {name: choices.get(name) for name in NAMED}
         )
     return jobs
+
+
+def _listed(command: str, rows: pd.DataFrame) -> list[str]:
+    """The columns of the settings for which a command lists several values."""
+    settings = [setting.partition("=") for setting in command.split()[1:]]
+    return [name for name, _, values in settings if "," in values and name in rows]
 
 
 def _is_setting(name: str) -> bool:

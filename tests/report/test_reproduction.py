@@ -85,6 +85,24 @@ def test_a_row_of_another_column_is_told_by_the_trials_that_have_a_number_there(
     assert [line["settings"][-3:] for line in of(old.to_dict("records"))] == ["ST2"]
 
 
+def test_a_seed_counts_once_at_each_of_two_rates():
+    """And a trial that was run twice counts once."""
+    run = run_of("experiment=hs97/2a_noise_free_lag_rtrl", "task.p=10")
+    rows = [
+        {
+            **run, "optimizer.learning_rate": rate, "seed": seed, "status": "budget",
+            "sequences": 1000, "sequences_to_solution": None, "test_wrong": 2,
+        }
+        for rate in (1.0, 10.0)
+        for seed in (0, 1, 2, 2)
+    ]  # fmt: skip
+    assert [(line["settings"], line["trials"]) for line in of(rows)] == [
+        ("rate 1.0 to 10.0, p=10", 6)
+    ]
+    kept = reproduction.kept(pd.DataFrame(rows), PAPER)
+    assert list(lines(kept, PAPER)["trials"]) == [6]
+
+
 LINE = {
     "trials": 10, "solved": 10, "mean": 1000.0, "ratio": 1.0, "published": 1000,
     "published_trials": 10, "published_solved": None, "lowest": None, "highest": None,
