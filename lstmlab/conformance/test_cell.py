@@ -403,9 +403,8 @@ def adding(rng, n: int, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
 
 
 # The best constant, 1, has the mean squared error 2/12. Who forgets the first half and knows the
-# second number has 1/12; less
-# is had only by what remembers over all that lies between. A tenth below it is over three standard
-# errors of 2000 sequences.
+# second number has 1/12; less is had only by what remembers over all that lies between. A tenth
+# below it is over three standard errors of 2000 sequences.
 BOUND = 0.9 / 12
 REMEDY = {
     "indrnn": lambda: [GatedRNN(build("indrnn", units=16), return_sequences=True)]

@@ -17,16 +17,13 @@ import pytest
 from lstmlab import variants
 
 # Keras has float64 on TensorFlow alone: its products are float32 on the other two. What they say in
-# float32 is held against
-# TensorFlow's float64, from inputs and weights that float32 holds. A step rounds some twenty times
-# in a row (two products, a
-# sum, bias, peephole, gates, what they multiply, normaliser, state, output), T steps and the way
-# back together 200 times, each
-# time uniformly within eps/2, standard deviation eps/sqrt(12): sqrt(200/12) eps = 4 eps where
-# nothing amplifies. Twice that is
-# allowed, of the length of what is compared. Layer normalisation does amplify, as it divides by
-# small standard deviations:
-# what TensorFlow loses there by float32 says how much, and OTHERS times that is allowed.
+# float32 is held against TensorFlow's float64, from inputs and weights that float32 holds. A step
+# rounds some twenty times in a row (two products, a sum, bias, peephole, gates, what they multiply,
+# normaliser, state, output), T steps and the way back together 200 times, each time uniformly
+# within eps/2, standard deviation eps/sqrt(12): sqrt(200/12) eps = 4 eps where nothing amplifies.
+# Twice that is allowed, of the length of what is compared. Layer normalisation does amplify, as it
+# divides by small standard deviations: what TensorFlow loses there by float32 says how much, and
+# OTHERS times that is allowed.
 EPS = 2.0**-23
 TOLERANCE = 8 * EPS
 OTHERS = 4

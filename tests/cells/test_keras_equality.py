@@ -54,13 +54,10 @@ CONDITIONS = {
     "unrolled, masked": ({**EVERYTHING, "unroll": True}, True, True),
 }
 # Two rights differ by their roundings alone. A step rounds about ten times in a row (two products,
-# their sum, the bias, the
-# gates, what they multiply, the state, the output). So 2 sides x 10 x T = 100 roundings lie between
-# the inputs and the last
-# output, each uniform within eps/2 of its value, standard deviation eps/sqrt(12): together
-# sqrt(100/12) eps = 2.9 eps where
-# the recurrence does not amplify. The gradients come back the same way: 4.1 eps. Twice that is what
-# is allowed.
+# their sum, the bias, the gates, what they multiply, the state, the output). So 2 sides x 10 x T =
+# 100 roundings lie between the inputs and the last output, each uniform within eps/2 of its value,
+# standard deviation eps/sqrt(12): together sqrt(100/12) eps = 2.9 eps where the recurrence does not
+# amplify. The gradients come back the same way: 4.1 eps. Twice that is what is allowed.
 ROUNDINGS = 8
 DTYPES = {"float32": 2.0**-23, "float64": 2.0**-52}  # and the distance from 1 to the next number
 HALVES = {"mixed_float16": 2.0**-10, "mixed_bfloat16": 2.0**-7}

@@ -72,9 +72,11 @@ def gradients(layer: Any, seed: int, mask: Any) -> list:
 
 
 def answers() -> dict[str, np.ndarray]:
-    found = {}
-    for variant in CELLS:
-        for name, (flags, kind) in CALLS.items():
+    """All calls of one cell; of the others two each, in turn."""
+    found, names = {}, list(CALLS)
+    for k, variant in enumerate(CELLS):
+        for name in names if k == 0 else (names[2 * k % 5], names[(2 * k + 1) % 5]):
+            flags, kind = CALLS[name]
             rng = np.random.default_rng(len(found))
             layers, mask = pair(rng, variant, **flags), masked(kind, rng)
             for layer in layers:

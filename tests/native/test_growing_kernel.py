@@ -101,6 +101,7 @@ def not_vacuous(expected: Trained) -> None:
     assert np.abs(expected.head - expected.drawn).max() > 1e-3
 
 
+ON_DEMAND = pytest.mark.whole_table
 CASES: dict[str, tuple] = {
     "every step": (EVERY_STEP, SGD),
     "bptt, momentum": (BPTT, MOMENTUM),
@@ -119,7 +120,14 @@ MORE: dict[str, tuple] = {
     "symbols": (EVERY_STEP, SGD, "task.p=14"),
     "a set": (BPTT, MOMENTUM, "trainer.training_set=6"),
 }
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in MORE]
+SAMPLE = {
+    "every step, momentum", "gates, fours", "rtrl, every third step", "crossentropy", "symbols",
+    "a set",
+}  # fmt: skip
+SLOW = [
+    pytest.param(name, marks=[pytest.mark.slow, *([] if name in SAMPLE else [ON_DEMAND])])
+    for name in MORE
+]
 
 
 @pytest.mark.parametrize("name", [*CASES, *SLOW])

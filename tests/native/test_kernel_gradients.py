@@ -58,8 +58,9 @@ def test_gradients_of_a_few_kernels(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", tables()[::13], ids=str)  # every rule, with every 13th
+@pytest.mark.parametrize("case", tables()[::23], ids=str)  # no multiple of 5 rules or 11 heads
 def test_gradients_of_a_sample(case):
+    """Every rule and every head with some cells."""
     check_examples(case, EXAMPLES)
 
 

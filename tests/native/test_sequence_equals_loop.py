@@ -55,7 +55,7 @@ def test_wide_inputs_and_many_units():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", variants())
 def test_every_variant(name):
-    @settings(max_examples=8, **QUIET)
+    @settings(max_examples=3, **QUIET)
     @given(call=calls(even=True), flags=FLAGS)
     def agree(call, flags):
         check(call, variant=name, **flags)
@@ -66,7 +66,7 @@ def test_every_variant(name):
 @pytest.mark.slow
 def test_switches_at_random():
     """Each cell compiles kernels of its own; most draws are none that GatedCell accepts."""
-    count, enough = 0, 30
+    count, enough = 0, 15
 
     @settings(max_examples=500, suppress_health_check=list(HealthCheck), **QUIET)
     @given(arguments=switches(), seed=st.integers(0, 2**32 - 1), flags=FLAGS)
