@@ -71,6 +71,8 @@ def _define(function: Callable, emit: Callable) -> None:
 
     @infer_global(function)
     class _Typed(AbstractTemplate):
+        metadata = {"target": "cpu"}  # tried before Numba's own, which are for any target
+
         def generic(self, args: tuple, kws: dict) -> Any:
             result = _result(*args) if len(args) == 2 and not kws else None
             return None if result is None else signature(result, *args)
