@@ -96,6 +96,7 @@ for _name in ("peephole", "gru", "lstm1997", "slstm"):
 LAYERS_DEFAULT = tuple(LAYERS)
 for _name in ("peephole", "lstm1997", "slstm"):
     LAYERS[f"{_name} on JAX"] = ("jax", _name, {"engine": "xla"}, True)
+    LAYERS[f"{_name} xla, compiled"] = ("tensorflow", _name, {"engine": "xla"}, True)
 LAYER_SHAPES = {
     **{name: SHAPES[name] for name in ("tiny", "narrow", "pixels", "wide")},
     "batch": (128, 64, 64, 256),
