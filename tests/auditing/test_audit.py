@@ -127,6 +127,7 @@ def test_the_page_is_whole_and_says_what_was_used(rng, tmp_path):
         ]
 
 
+@pytest.mark.slow
 def test_of_a_translator_what_is_not_counted_stands_on_the_page(rng, tmp_path, capsys):
     source, target = keras.Input((None,), name="source"), keras.Input((None,), name="target")
     _, *states = layers.LSTM(N, return_state=True, name="encoder")(layers.Embedding(9, F)(source))
@@ -147,6 +148,7 @@ def test_of_a_translator_what_is_not_counted_stands_on_the_page(rng, tmp_path, c
     assert f"Measured on all {B} sequences" in text
 
 
+@pytest.mark.slow
 def test_of_a_gru_the_page_says_how_keras_calls_its_gate(rng, tmp_path):
     model = sequential(rng, layers.GRU(N, name="r"), layers.Dense(1))
     x, y = rng.normal(size=(1, T, F)), rng.normal(size=(1, 1))

@@ -35,6 +35,7 @@ def test_medians_and_ratios_within_rounds():
     assert ratios.loc["mingru scan"].tolist() == [0.25, 0.25]
 
 
+@pytest.mark.slow
 def test_the_command_with_engines_that_serve_and_one_that_does_not(tmp_path, capsys, monkeypatch):
     refused = ("tensorflow", "vanilla", {"engine": "scan"}, False)
     monkeypatch.setitem(layer_peers.LAYERS, "vanilla scan", refused)

@@ -61,6 +61,7 @@ def test_a_table_over_length():
     assert table.to_numpy().tolist() == [[100, 9, 7, 2, 20], [1000, 9, 7, 2, 20]]
 
 
+@pytest.mark.slow
 def test_the_command(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(trials.subprocess, "run", in_this_process)
     monkeypatch.setattr(trials, "KERAS_STEPS", {True: 10})

@@ -101,12 +101,14 @@ def check_answers(folder: Path, expected: tuple[dict, dict]) -> set[str]:
     return {case.partition(":")[0].rpartition(" ")[0] for case in actual}
 
 
+@pytest.mark.slow
 def test_outputs_states_traces_and_gradients_of_a_few_layers(elsewhere, few):
-    """The slow test below has all."""
+    """The test below, on demand, has all."""
     assert check_answers(elsewhere, few) == set(on_backend.FEW)
 
 
 @pytest.mark.slow
+@pytest.mark.whole_table
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_outputs_states_traces_and_gradients_of_every_variant(backend, tmp_path):
     folder = run_on(backend, tmp_path, "all")

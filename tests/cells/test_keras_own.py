@@ -30,7 +30,10 @@ DO_NOT_APPLY = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "backend",
+    ["tensorflow", *(pytest.param(one, marks=pytest.mark.whole_table) for one in ("jax", "torch"))],
+)
 def test_the_tests_of_keras(backend, tmp_path):
     """All pass but those that do not apply, and of these none."""
     if not keras_own.shipped():

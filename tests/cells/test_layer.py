@@ -318,11 +318,19 @@ def test_fit_in_mixed_precision(policy, rng):
 # Derivatives
 
 
+JACOBIANS = ("lstm1997", "gru", "peephole", "slstm")  # the others on demand
+
+
 @pytest.mark.parametrize(
     "kind",
     [
         "vanilla",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in variants() if name != "vanilla"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in JACOBIANS),
+        *(
+            pytest.param(name, marks=[pytest.mark.slow, pytest.mark.whole_table])
+            for name in variants()
+            if name not in ("vanilla", *JACOBIANS)
+        ),
     ],
 )
 def test_jacobians_in_a_compiled_function_against_the_unrolled_loop(kind, rng):

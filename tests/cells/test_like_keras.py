@@ -19,7 +19,8 @@ KINDS = {  # our variant: the layer of Keras, its arguments
     "gru": (layers.GRU, {"reset_after": False}),
     "elman": (layers.SimpleRNN, {}),
 }
-QUICK = ("vanilla",)
+ON_DEMAND = [pytest.mark.slow, pytest.mark.whole_table]
+MARKS = {"vanilla": (), "gru_reset_after": pytest.mark.slow, "gru": ON_DEMAND, "elman": ON_DEMAND}
 OF_GRU = (("gru_reset_after",), "Keras has two biases per gate, where ours is their sum")
 IGNORED = (("elman",), "keras.layers.SimpleRNN ignores it")
 DIFFERENT = {  # where ours is not as Keras: in which kinds, and why
@@ -88,11 +89,7 @@ def same(one, other) -> bool:
     return type(one) is type(other) and one == other
 
 
-ALL = [
-    pytest.param(kind, case, marks=() if kind in QUICK else pytest.mark.slow)
-    for kind in KINDS
-    for case in CASES
-]
+ALL = [pytest.param(kind, case, marks=MARKS[kind]) for kind in KINDS for case in CASES]
 
 
 @pytest.mark.parametrize(("kind", "case"), ALL)

@@ -86,6 +86,7 @@ def test_a_strangers_model_logs_every_layer(diagnostics, names, data, rng, tmp_p
     assert GatedCell.from_config(saved["top"]["config"]).units == N
 
 
+@pytest.mark.slow
 def test_settings_for_the_page_hparams_are_those_of_the_model_unless_they_are_given(data, tmp_path):
     x, y = data
     model = simple()

@@ -146,6 +146,7 @@ def test_error_flow_of_a_layer_against_finite_differences_of_its_error(x, rng):
     np.testing.assert_allclose(flow, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_derivative_to_the_output_against_finite_differences_of_the_models_loss(x, rng):
     """y of the probe is what the model's loss does when the layer's output moves."""
     model, y = two_layers(rng), rng.normal(size=(B, 2))
@@ -194,6 +195,7 @@ def test_states_other_than_zero_and_a_stateful_layer(rng):
     assert seen[0] is seen[1]
 
 
+@pytest.mark.slow
 def test_measures_of_a_layer_that_begins_in_states_of_its_own(rng, capsys, eager):
     """Its error flow against finite differences from these states; others give tables."""
     layer = GatedRNN(N, stateful=True, name="r", dtype="float64")

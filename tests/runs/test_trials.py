@@ -89,6 +89,7 @@ def test_one_after_the_other_with_keras(tmp_path):
     assert set(table["status"]) == {"budget"}
 
 
+@pytest.mark.slow
 def test_each_has_levels_of_its_own_as_by_keras(tmp_path):
     """The first trial has a second level when it is tested, the other one has not."""
     levels = ("experiment=hs97/2a_noise_free_lag_chunker_levels", "task.p=6", "learner.window=20")
