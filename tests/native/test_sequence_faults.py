@@ -66,6 +66,30 @@ def test_no_sequences():
     assert all(not np.any(one) for one in others)
 
 
+@pytest.mark.parametrize("batch", [4, 0])
+@pytest.mark.parametrize("name", ["vanilla", "gru"])
+def test_no_features(name, batch):
+    layers = [GatedRNN(5, name, return_state=True, engine=e) for e in ("auto", "xla")]
+    x, first = tf.zeros((batch, 6, 0)), tf.constant(RNG.normal(size=(batch, 5)), tf.float32)
+    for layer in layers:
+        layer.build(x.shape)
+    layers[1].set_weights(layers[0].get_weights())
+    found = []
+    for layer in layers:
+        states = [first] * len(layer.cell.state_names)
+        with tf.GradientTape() as tape:
+            tape.watch([x, first])
+            answers = layer(x, initial_state=states)
+            total = sum(tf.reduce_sum(one) for one in answers)
+        weights = [weight.value for weight in layer.trainable_weights]
+        of = tape.gradient(total, [x, first, *weights], unconnected_gradients="zero")
+        found.append([*answers, *of])
+    assert layers[0].engine_used == "native"
+    assert found[0][0].shape == (batch, 5)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_nan_stays_in_its_sequence():
     native, loop = layers(return_sequences=True)
     bad = X.copy()
