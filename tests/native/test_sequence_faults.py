@@ -216,14 +216,17 @@ class Own(GatedCell):
 
 REFUSED = {
     "layer_normalization=True": {"layer_normalization": True},
-    "float32. Received: dtype='mixed_float16'": {"dtype": "mixed_float16"},
-    "float32. Received: dtype='float64'": {"dtype": "float64"},
+    "float32, or engine='auto'. Received: dtype='mixed_float16'": {"dtype": "mixed_float16"},
+    "float32, or engine='auto'. Received: dtype='float64'": {"dtype": "float64"},
     "candidate_activation='odd'": {"candidate_activation": odd},
     "forget_gate.activation='odd'": {"forget_gate": Gate(odd)},
     "unroll=True": {"unroll": True},
-    "traces=True": {"return_traces": True},
+    "return_traces=False and no call of traces, or engine='auto'. Received: return_traces=True": {
+        "return_traces": True
+    },
     "cell='Own.net'": {"cell": Own(5)},
-    "candidate_recurrent='by_element'": {
+    "['full', 'cells', 'gates', 'block_diagonal', 'none'] with a reset gate, or engine='auto'. "
+    "Received: candidate_recurrent='by_element'": {
         "variant": "gru",
         "candidate_recurrent": "by_element",
     },
@@ -240,6 +243,7 @@ def test_what_has_no_kernel_is_refused_by_name_and_auto_takes_another_engine(tol
     auto = GatedRNN(cell, **settings)
     auto(X)
     assert auto.engine_used != "native"
+    assert "native does not serve this: expected " in auto.engine_reason
 
 
 @pytest.mark.parametrize(
@@ -268,14 +272,21 @@ def test_recurrent_dropout_is_refused_in_training_alone():
         layer(X, training=True)
 
 
-def test_traces_of_a_model_come_from_the_loop():
+@pytest.mark.parametrize("engine", ["auto", "native"])
+def test_traces_of_a_model_come_from_the_loop(engine):
     from lstmlab import traces
 
-    model = keras.Sequential([keras.Input((6, 3)), GatedRNN(5)])
-    assert model.layers[0](X) is not None
-    assert model.layers[0].engine_used == "native"
+    model = keras.Sequential([keras.Input((6, 3)), GatedRNN(5, engine=engine)])
+    [layer] = model.layers
+    assert layer(X) is not None
+    assert layer.engine_used == "native"
     [found] = traces(model, X).values()
+    assert layer.engine_used == "xla"
+    assert "native" in layer.engine_reason
+    assert "traces" in layer.engine_reason
     np.testing.assert_allclose(found["output"][:, -1], model.predict(X, verbose=0), atol=1e-6)
+    assert layer.engine_used == "native"
+    assert layer.engine == engine
 
 
 def test_every_variant_has_a_kernel_or_a_reason():

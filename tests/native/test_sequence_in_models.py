@@ -282,8 +282,9 @@ def test_an_exported_model_runs_the_loop(tmp_path):
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
-def test_a_saved_model_in_a_process_without_numba(tmp_path):
-    model = stranger("auto")
+@pytest.mark.parametrize("engine", ["auto", "native"])
+def test_a_saved_model_in_a_process_without_numba(engine, tmp_path):
+    model = stranger(engine)
     x, y = sequences(4)
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -291,6 +292,16 @@ def test_a_saved_model_in_a_process_without_numba(tmp_path):
     code = (
         "import sys, numpy, keras, lstmlab\n"
         "model = keras.models.load_model(sys.argv[1])\n"
+        "layers = model.layers[1].forward_layer, model.layers[1].backward_layer, model.layers[2]\n"
+        "if layers[2].engine == 'native':\n"
+        "    try:\n"
+        "        model.predict(numpy.load(sys.argv[2]), verbose=0)\n"
+        "    except ValueError as error:\n"
+        "        assert \"expected Numba, or engine='auto'. Received: \" in str(error)\n"
+        "    else:\n"
+        "        raise AssertionError\n"
+        "    for layer in layers:\n"
+        "        layer.engine = 'auto'\n"
         "numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[2]), verbose=0))\n"
         "print(model.layers[2].engine_used)"
     )
