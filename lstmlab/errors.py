@@ -12,6 +12,11 @@ def refusal(owner: str, expected: str, received: Mapping[str, Any] | str) -> Val
         expected: A set, a range, or what to do instead, as the end of a sentence.
         received: Values by name, written as Python writes them; or the text itself.
     """
-    if not isinstance(received, str):
-        received = ", ".join(f"{name}={value!r}" for name, value in received.items())
-    return ValueError(f"{owner}: expected {expected}. Received: {received}")
+    return ValueError(f"{owner}: expected {expected}. Received: {listed(received)}")
+
+
+def listed(received: Mapping[str, Any] | str) -> str:
+    """'<name>=<value>, ...', values written as Python writes them; or the text itself."""
+    if isinstance(received, str):
+        return received
+    return ", ".join(f"{name}={value!r}" for name, value in received.items())

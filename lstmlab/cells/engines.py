@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from keras.src import backend
 
 from lstmlab.cells import loop, scan
-from lstmlab.errors import refusal
+from lstmlab.cells.watching import collecting
+from lstmlab.errors import listed, refusal
 
 ENGINES = ("auto", "native", "xla", "scan")
 
@@ -21,7 +22,7 @@ class Choice(NamedTuple):
 
     Attributes:
         engine: 'native', 'xla' or 'scan'.
-        why: Why it was taken, in a few words.
+        why: Why it was taken, in a sentence.
     """
 
     engine: str
@@ -35,14 +36,25 @@ def choose(layer: Any, sequences: Any, states: list, mask: Any, training: bool) 
         ValueError: For an engine that was asked for and cannot compute this call.
     """
     given = layer, sequences, states, mask, training
+    if layer.engine == "native" and collecting():  # who looks at a model did not name it
+        return Choice("xla", "native was asked for, but has no traces: the loop over time has them")
     if layer.engine != "auto":
-        if expected := obstacle(layer.engine, *given):
-            raise refusal(f"GatedRNN: engine={layer.engine!r}", *expected)
+        if found := obstacle(layer.engine, *given):
+            expected, received = found
+            raise refusal(
+                f"GatedRNN: engine={layer.engine!r}", f"{expected}, or engine='auto'", received
+            )
         return Choice(layer.engine, "it was asked for")
+    told = ""
     for engine in ("native", "scan"):
-        if not obstacle(engine, *given):
-            return Choice(engine, "it serves this cell and call, and was measured to be faster")
-    return Choice("xla", "the loop over time serves every cell and every call")
+        found = obstacle(engine, *given)
+        if not found:
+            return Choice(
+                engine, f"{told}{engine} is the first of native, scan, xla that serves it"
+            )
+        expected, received = found
+        told += f"{engine} does not serve this: expected {expected}, received {listed(received)}; "
+    return Choice("xla", f"{told}xla, the loop over time, serves every cell and every call")
 
 
 def obstacle(

@@ -282,7 +282,10 @@ class GatedRNN(Restorable, keras.layers.RNN):
 
     @property
     def engine_reason(self) -> str | None:
-        """Why `engine_used` was taken, in a few words; None before the first call."""
+        """Why `engine_used` was taken, in a sentence; None before the first call.
+
+        With 'auto' it names what kept the engines that are tried before from the call.
+        """
         chosen = vars(self).get("_chosen")
         return chosen and chosen.why
 

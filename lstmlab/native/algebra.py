@@ -138,6 +138,8 @@ class Program:
             back = adjoint * of[1], adjoint * of[0]
         elif name == "div":
             back = adjoint / of[1], -(adjoint * value / of[1])
+        elif name == "only":
+            return [(of[1].number, self.make("only", of[0], adjoint))]
         elif name == "most":
             first = 1.0 - self.make("above", of[1], of[0])
             back = adjoint * first, adjoint * (1.0 - first)
@@ -160,6 +162,8 @@ class Program:
             return y * (1.0 - y)
         if name == "softplus":
             return self.make("logistic", x)
+        if name == "positive":
+            return self.make("above", x, 0.0)
         if name == "magnitude":
             return self.make("above", x, 0.0) - self.make("above", 0.0, x)
         raise NotImplementedError(name)

@@ -89,8 +89,10 @@ class Block:
                 n_tm1, m_tm1 = self._before("normaliser", 0), self._before("stabiliser", 0)
                 filled = make("above", make("magnitude", n_tm1), 0.0)
                 carried = log_f + m_tm1
-                m_t = (1.0 - filled) * log_i + filled * make("most", carried, log_i)
-                i_t, f_t = make("exp", log_i - m_t), make("exp", filled * (carried - m_t))  # (10)
+                m_t = make("only", 1.0 - filled, log_i)
+                m_t = m_t + make("only", filled, make("most", carried, log_i))
+                i_t = make("exp", log_i - m_t)
+                f_t = make("exp", make("only", filled, carried - m_t))  # (10)
                 self.stabiliser = m_t
             own |= {"input_gate": i_t, "forget_gate": f_t}
         for name, gate in cell.gates.items():
@@ -152,7 +154,7 @@ ACTIVATIONS: dict[Any, Callable[[Program, Value], Value]] = {
     keras.activations.tanh: _named_operation("tanh"),
     keras.activations.exponential: _named_operation("exp"),
     keras.activations.softplus: _named_operation("softplus"),
-    keras.activations.relu: lambda program, x: program.make("above", x, 0.0) * x,
+    keras.activations.relu: _named_operation("positive"),
     keras.activations.hard_sigmoid: lambda program, x: program.make(
         "least", program.make("most", x / 6.0 + 0.5, 0.0), 1.0
     ),

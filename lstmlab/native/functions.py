@@ -1,4 +1,4 @@
-"""exp, tanh and logistic of vectors, in float32.
+"""exp, tanh, logistic and others of vectors, in float32.
 
 Relative errors: tests/native/test_functions.py holds them against float64.
 """
@@ -69,6 +69,12 @@ def log(x: Any) -> Any:
     p = p * m + f32(3.3333331174e-1)
     p = p * m * z + power * LN2_LOW - z * f32(0.5)
     return m + p + power * LN2_HIGH + (x - x)  # the last term keeps NaN
+
+
+@njit
+def positive(x: Any) -> Any:
+    """The larger one of x and 0; NaN of NaN."""
+    return most(x, f32(0.0))
 
 
 @njit

@@ -26,10 +26,10 @@ IMPORTS = """
 import numpy as np
 from numba import njit
 
-from lstmlab.native.functions import exp, log, logistic, softplus, tanh
+from lstmlab.native.functions import exp, log, logistic, positive, softplus, tanh
 from lstmlab.native.simd import (
-    above, add_at, chosen, fetch, flush_subnormals, gather, least, magnitude, most, restore, spread,
-    sqrt, stack, vec,
+    above, add_at, chosen, fetch, flush_subnormals, gather, least, magnitude, most, only, restore,
+    spread, sqrt, stack, vec,
 )
 
 f32 = np.float32

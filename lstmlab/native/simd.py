@@ -102,6 +102,16 @@ def above(a: Any, b: Any) -> Any:
     raise NotImplementedError("for compiled functions")
 
 
+def only(mask: Any, x: Any) -> Any:
+    """x in each lane where the mask is not 0, else 0, also where x is infinite or NaN."""
+    raise NotImplementedError("for compiled functions")
+
+
+def _only(builder: Any, mask: Any, x: Any) -> Any:
+    zero = ir.Constant(x.type, [0.0] * x.type.count)
+    return builder.select(builder.fcmp_unordered("!=", mask, zero), x, zero)
+
+
 def _above(builder: Any, x: Any, y: Any) -> Any:
     return builder.uitofp(builder.fcmp_ordered(">", x, y), x.type)
 
@@ -116,6 +126,7 @@ _define(operator.imul, lambda builder, x, y: builder.fmul(x, y, flags=FLAGS))
 _define(least, lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), y, x))
 _define(most, lambda builder, x, y: builder.select(builder.fcmp_ordered("<", x, y), y, x))
 _define(above, _above)
+_define(only, _only)
 
 
 def _of_llvm(name: str, what: str) -> Callable:

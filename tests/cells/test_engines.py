@@ -50,8 +50,35 @@ def test_the_layer_tells_what_computed_its_last_call():
     layer.engine = "auto"
     layer(X)
     assert layer.engine_used == "native"
-    assert "was measured to be faster" in layer.engine_reason
-    with_norm = GatedRNN(4, layer_normalization=True)
-    with_norm(X)
-    assert with_norm.engine_used == "xla"
-    assert "serves every cell" in with_norm.engine_reason
+    assert layer.engine_reason == "native is the first of native, scan, xla that serves it"
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine", "told"),
+    [
+        (
+            {"layer_normalization": True},
+            "xla",
+            [
+                "native does not serve this: expected layer_normalization=False, "
+                "received layer_normalization=True; ",
+                "scan does not serve this: expected gates and candidates that do not read",
+                "xla, the loop over time, serves every cell and every call",
+            ],
+        ),
+        (
+            {"variant": "mingru", "dtype": "float64"},
+            "scan",
+            [
+                "native does not serve this: expected float32, received dtype='float64'; ",
+                "scan is the first of native, scan, xla that serves it",
+            ],
+        ),
+    ],
+)
+def test_the_layer_tells_what_kept_the_other_engines_from_its_call(settings, engine, told):
+    layer = GatedRNN(4, **settings)
+    layer(X)
+    assert layer.engine_used == engine
+    for part in told:
+        assert part in layer.engine_reason

@@ -271,7 +271,8 @@ class Louder(GatedCell):
 
 def test_a_cell_that_computes_something_else_is_refused(rng):
     told = (
-        r"expected a subclass that computes its steps as GatedCell. Received: cell='Louder\.sums'"
+        r"expected a subclass that computes its steps as GatedCell, or engine='auto'\. "
+        r"Received: cell='Louder\.sums'"
     )
     with pytest.raises(ValueError, match=told):
         GatedRNN(Louder(N, feedback="none"), engine="scan")(rng.normal(size=(2, 5, FEATURES)))

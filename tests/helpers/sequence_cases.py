@@ -45,19 +45,19 @@ class Call(NamedTuple):
     scale: float = 0.5
 
 
-def calls(even: bool = False, most: int = 40) -> Any:
-    """Calls of odd and even sizes; even: with an even number of units."""
+def calls(even: bool = False, most: int = 40, long: bool = False) -> Any:
+    """Calls of odd and even sizes; even: with an even number of units; long: up to 60 steps."""
     sizes = st.integers(1, most // 2).map(lambda n: 2 * n) if even else st.integers(1, most)
     return st.builds(
         Call,
         seed=st.integers(0, 2**32 - 1),
         units=sizes,
         batch=st.integers(1, 40),
-        steps=st.integers(1, 7),
+        steps=st.integers(8, 60) if long else st.integers(1, 7),
         features=st.integers(1, 20),
         mask=st.sampled_from(["none", "none", "lengths", "holes", "nothing"]),
         initial=st.booleans(),
-        scale=st.sampled_from([0.2, 0.5]),
+        scale=st.just(0.2) if long else st.sampled_from([0.2, 0.5]),
     )
 
 

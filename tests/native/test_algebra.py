@@ -22,6 +22,8 @@ FUNCTIONS: dict[str, Callable] = {
     "softplus": lambda a: np.logaddexp(0.0, a),
     "magnitude": abs,
     "cut": lambda a: a,
+    "only": lambda mask, a: a if mask else 0.0,
+    "positive": lambda a: max(a, 0.0),
 }
 
 
@@ -50,6 +52,10 @@ MADE: dict[str, Callable] = {
     "most": lambda p, x, y: p.make("most", x * x, y) + p.make("most", y, x),
     "least": lambda p, x, y: p.make("least", x * x, y) + p.make("least", y, x),
     "above": lambda p, x, y: p.make("above", x, y) * x + p.make("above", y, x) * y * y,
+    "only": lambda p, x, y: p.make("only", p.make("above", x, y), x * x * y),
+    "positive": lambda p, x, y: (
+        p.make("positive", x) * p.make("positive", y) + p.make("positive", x * y)
+    ),
     "shared": lambda p, x, y: p.make("tanh", x + y) * p.make("tanh", x + y) + p.make("exp", x + y),
 }
 

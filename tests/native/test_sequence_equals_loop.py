@@ -26,6 +26,16 @@ def test_shapes_masks_and_states(kind):
     agree()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_steps(kind):
+    @settings(max_examples=2, **QUIET)
+    @given(call=calls(even=True, most=20, long=True), flags=FLAGS)
+    def agree(call, flags):
+        check(call, **KINDS[kind], **flags)
+
+    agree()
+
+
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "slstm"])
 def test_odd_numbers_of_units(kind):
     @settings(max_examples=15, **QUIET)

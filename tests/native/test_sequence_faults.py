@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from branches import one_per_branch
 from keras.src import backend
 
-from lstmlab import Gate, GatedCell, GatedRNN
+from lstmlab import Gate, GatedCell, GatedRNN, variants
 from lstmlab.native.sequence import support
 from lstmlab.native.sequence.kernels import Kernels
 from lstmlab.native.sequence.support import of_cell
@@ -65,6 +66,30 @@ def test_no_sequences():
     assert all(not np.any(one) for one in others)
 
 
+@pytest.mark.parametrize("batch", [4, 0])
+@pytest.mark.parametrize("name", ["vanilla", "gru"])
+def test_no_features(name, batch):
+    layers = [GatedRNN(5, name, return_state=True, engine=e) for e in ("auto", "xla")]
+    x, first = tf.zeros((batch, 6, 0)), tf.constant(RNG.normal(size=(batch, 5)), tf.float32)
+    for layer in layers:
+        layer.build(x.shape)
+    layers[1].set_weights(layers[0].get_weights())
+    found = []
+    for layer in layers:
+        states = [first] * len(layer.cell.state_names)
+        with tf.GradientTape() as tape:
+            tape.watch([x, first])
+            answers = layer(x, initial_state=states)
+            total = sum(tf.reduce_sum(one) for one in answers)
+        weights = [weight.value for weight in layer.trainable_weights]
+        of = tape.gradient(total, [x, first, *weights], unconnected_gradients="zero")
+        found.append([*answers, *of])
+    assert layers[0].engine_used == "native"
+    assert found[0][0].shape == (batch, 5)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_nan_stays_in_its_sequence():
     native, loop = layers(return_sequences=True)
     bad = X.copy()
@@ -75,11 +100,81 @@ def test_nan_stays_in_its_sequence():
     np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
 
 
-def test_infinite_inputs_are_as_in_the_loop():
-    native, loop = layers(return_sequences=True)
+def outputs_and_gradients(layer, x, states=None):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        out = layer(x, initial_state=states)
+        total = tf.reduce_sum(out)
+    weights = [weight.value for weight in layer.trainable_weights]
+    found = [out, *tape.gradient(total, [x, *weights], unconnected_gradients="zero")]
+    return [one.numpy() for one in found]
+
+
+def as_finite_as(native, loop, x, states=None):
+    """Where the loop has a finite number native has the same; what is no number stays none."""
+    found, expected = (outputs_and_gradients(layer, x, states) for layer in (native, loop))
+    np.testing.assert_array_equal(np.isnan(found[0]), np.isnan(expected[0]))
+    for one, other in zip(found, expected, strict=True):
+        finite = np.isfinite(other)
+        np.testing.assert_allclose(one[finite], other[finite], atol=2e-5, rtol=2e-5)
+    return expected
+
+
+IN_BLOCKS = {"block_size": 2, "feedback": "all"}
+HEADS = {
+    "heads": 2,
+    "candidate_recurrent": "block_diagonal",
+    "output_activation": "linear",
+    "candidate_activation": "linear",
+} | {
+    name: Gate(recurrent="block_diagonal") for name in ("input_gate", "forget_gate", "output_gate")
+}
+
+
+@pytest.mark.parametrize("name", one_per_branch(variants()))
+def test_infinite_inputs_are_as_in_the_loop(name):
+    native, loop = layers(6, variant=name, return_sequences=True)
     bad = X.copy()
-    bad[2, 3, 1] = np.inf
-    np.testing.assert_allclose(native(bad), loop(bad), atol=1e-6)
+    bad[2, 3, 1], bad[1, 2, 0] = np.inf, -np.inf
+    expected = as_finite_as(native, loop, bad)
+    assert np.isfinite(expected[0][[0, 3]]).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "hard_sigmoid", "softplus", "softsign", "silu"])
+def test_infinite_inputs_through_every_activation(activation):
+    native, loop = layers(return_sequences=True, candidate_activation=activation)
+    bad = X.copy()
+    bad[2, 3, 1], bad[1, 2, 0] = np.inf, -np.inf
+    as_finite_as(native, loop, bad)
+
+
+def test_infinite_inputs_of_blocks_of_two_cells():
+    native, loop = layers(4, return_sequences=True, **IN_BLOCKS)
+    bad = X.copy()
+    bad[1, 2, 0] = np.inf
+    assert np.isfinite(as_finite_as(native, loop, bad)[0]).all()
+
+
+def test_an_infinite_state_harms_only_what_reads_it():
+    native, loop = layers(4, return_sequences=True, **HEADS)
+    states = [np.zeros((4, 4), "float32") for _ in range(2)]
+    states[1][2, 0] = np.inf  # of the first head
+    expected = as_finite_as(native, loop, X, [tf.constant(one) for one in states])
+    assert not np.isfinite(expected[0][2, :, 0]).any()
+    assert np.isfinite(expected[0][2, :, 2:]).all()
+
+
+def test_a_weight_of_minus_0_times_infinity_is_no_number():
+    """-0.0 marks weights that are not there; one that is there is no such mark."""
+    native, loop = layers(4, return_sequences=True, **IN_BLOCKS)
+    for layer in (native, loop):
+        layer.set_weights([np.full(one.shape, -0.0, "float32") for one in layer.get_weights()])
+    bad = X.copy()
+    bad[1, 2, 0] = np.inf
+    expected = as_finite_as(native, loop, bad)[0]
+    assert np.isnan(expected[1, 2:]).all()
+    assert np.isfinite(expected[[0, 2, 3]]).all()
 
 
 def test_nan_behind_a_mask_harms_no_gradient():
@@ -121,14 +216,17 @@ class Own(GatedCell):
 
 REFUSED = {
     "layer_normalization=True": {"layer_normalization": True},
-    "float32. Received: dtype='mixed_float16'": {"dtype": "mixed_float16"},
-    "float32. Received: dtype='float64'": {"dtype": "float64"},
+    "float32, or engine='auto'. Received: dtype='mixed_float16'": {"dtype": "mixed_float16"},
+    "float32, or engine='auto'. Received: dtype='float64'": {"dtype": "float64"},
     "candidate_activation='odd'": {"candidate_activation": odd},
     "forget_gate.activation='odd'": {"forget_gate": Gate(odd)},
     "unroll=True": {"unroll": True},
-    "traces=True": {"return_traces": True},
+    "return_traces=False and no call of traces, or engine='auto'. Received: return_traces=True": {
+        "return_traces": True
+    },
     "cell='Own.net'": {"cell": Own(5)},
-    "candidate_recurrent='by_element'": {
+    "['full', 'cells', 'gates', 'block_diagonal', 'none'] with a reset gate, or engine='auto'. "
+    "Received: candidate_recurrent='by_element'": {
         "variant": "gru",
         "candidate_recurrent": "by_element",
     },
@@ -145,6 +243,7 @@ def test_what_has_no_kernel_is_refused_by_name_and_auto_takes_another_engine(tol
     auto = GatedRNN(cell, **settings)
     auto(X)
     assert auto.engine_used != "native"
+    assert "native does not serve this: expected " in auto.engine_reason
 
 
 @pytest.mark.parametrize(
@@ -173,14 +272,21 @@ def test_recurrent_dropout_is_refused_in_training_alone():
         layer(X, training=True)
 
 
-def test_traces_of_a_model_come_from_the_loop():
+@pytest.mark.parametrize("engine", ["auto", "native"])
+def test_traces_of_a_model_come_from_the_loop(engine):
     from lstmlab import traces
 
-    model = keras.Sequential([keras.Input((6, 3)), GatedRNN(5)])
-    assert model.layers[0](X) is not None
-    assert model.layers[0].engine_used == "native"
+    model = keras.Sequential([keras.Input((6, 3)), GatedRNN(5, engine=engine)])
+    [layer] = model.layers
+    assert layer(X) is not None
+    assert layer.engine_used == "native"
     [found] = traces(model, X).values()
+    assert layer.engine_used == "xla"
+    assert "native" in layer.engine_reason
+    assert "traces" in layer.engine_reason
     np.testing.assert_allclose(found["output"][:, -1], model.predict(X, verbose=0), atol=1e-6)
+    assert layer.engine_used == "native"
+    assert layer.engine == engine
 
 
 def test_every_variant_has_a_kernel_or_a_reason():

@@ -18,6 +18,18 @@ LENGTHS = np.arange(7) < np.array([7, 3, 1, 0, 5, 2])[:, None]
 HOLES = RNG.random((6, 7)) < 0.6
 
 
+def as_weights_of(theirs, ours, layer, gradients):
+    """Gradients as weights of our layer: those of a GRU of Keras lie otherwise."""
+    if layer is ours or isinstance(theirs, keras.layers.LSTM):
+        return gradients
+    carrier = type(theirs).from_config(theirs.get_config())
+    carrier.build(X.shape)
+    kernel, recurrent, bias = (one.numpy() for one in gradients)
+    bias[1, : 2 * theirs.units] = 0  # of both gates only the sum of two biases counts
+    carrier.set_weights([kernel, recurrent, bias])
+    return GatedRNN.from_keras(carrier).get_weights()
+
+
 @pytest.mark.parametrize("kind", [keras.layers.LSTM, keras.layers.GRU])
 @pytest.mark.parametrize("mask", [None, LENGTHS, HOLES], ids=["none", "lengths", "holes"])
 @pytest.mark.parametrize("every", [True, False])
@@ -33,17 +45,16 @@ def test_as_the_layer_of_keras(kind, mask, every):
         else [tf.constant(RNG.normal(size=(6, 9)), tf.float32)]
     )
     x = tf.constant(X)
-    answers = []
+    given, answers = None if mask is None else tf.constant(mask), []
     for layer in (theirs, ours):
-        # where a mask meets an initial state, keras.layers.LSTM drops the mask
-        initial = states if mask is None else None
+        # called otherwise, keras.layers.LSTM drops a mask that meets an initial state
         with tf.GradientTape() as tape:
             tape.watch(x)
-            found = layer(x, initial_state=initial, mask=mask)
+            found = layer.call(x, initial_state=states, mask=given)
             loss = sum(tf.reduce_sum(tf.sin(one + number)) for number, one in enumerate(found))
-        # the weights of a GRU lie otherwise
-        own = layer.trainable_weights if kind is keras.layers.LSTM else []
-        answers.append([*found, *tape.gradient(loss, [x, *(weight.value for weight in own)])])
+        weights = [weight.value for weight in layer.trainable_weights]
+        of_x, *of_weights = tape.gradient(loss, [x, *weights])
+        answers.append([*found, of_x, *as_weights_of(theirs, ours, layer, of_weights)])
     assert ours.engine_used == "native"
     assert len(answers[0]) == len(answers[1])
     for one, other in zip(*answers, strict=True):
@@ -282,8 +293,9 @@ def test_an_exported_model_runs_the_loop(tmp_path):
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
-def test_a_saved_model_in_a_process_without_numba(tmp_path):
-    model = stranger("auto")
+@pytest.mark.parametrize("engine", ["auto", "native"])
+def test_a_saved_model_in_a_process_without_numba(engine, tmp_path):
+    model = stranger(engine)
     x, y = sequences(4)
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -291,6 +303,16 @@ def test_a_saved_model_in_a_process_without_numba(tmp_path):
     code = (
         "import sys, numpy, keras, lstmlab\n"
         "model = keras.models.load_model(sys.argv[1])\n"
+        "layers = model.layers[1].forward_layer, model.layers[1].backward_layer, model.layers[2]\n"
+        "if layers[2].engine == 'native':\n"
+        "    try:\n"
+        "        model.predict(numpy.load(sys.argv[2]), verbose=0)\n"
+        "    except ValueError as error:\n"
+        "        assert \"expected Numba, or engine='auto'. Received: \" in str(error)\n"
+        "    else:\n"
+        "        raise AssertionError\n"
+        "    for layer in layers:\n"
+        "        layer.engine = 'auto'\n"
         "numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[2]), verbose=0))\n"
         "print(model.layers[2].engine_used)"
     )
@@ -307,6 +329,22 @@ def test_a_saved_model_in_a_process_without_numba(tmp_path):
     np.testing.assert_allclose(answer, model.predict(x, verbose=0), atol=1e-5)
 
 
+FORK_OF_A_LAYER = """
+import os
+import numpy as np
+from lstmlab import GatedRNN
+from lstmlab.native.sequence import threads
+
+threads.WORTH, threads.processors = 1, lambda: 2
+layer = GatedRNN(5, engine="native")
+x = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
+expected = np.asarray(layer(x))
+child = os.fork()
+same = np.array_equal(np.asarray(layer(x)), expected)
+if child == 0:
+    os._exit(0 if same else 3)
+print(same, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 FORK = """
 import os, sys
 import numpy as np
@@ -335,6 +373,7 @@ print(same, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def test_a_fork_after_the_first_use():
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("code", [FORK, FORK_OF_A_LAYER], ids=["kernels", "layer"])
+def test_a_fork_after_the_first_use(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["True", "0"], done.stderr[-2000:]

@@ -18,6 +18,7 @@ from lstmlab.native.simd import (
     magnitude,
     mantissa,
     most,
+    only,
     rounded,
     scaled,
     spread,
@@ -96,6 +97,13 @@ def test_least_most_and_above_with_nan():
         expected = np.where(first_is_nan, np.nan, numpys(a, kept))
         np.testing.assert_array_equal(of_two(ours)(a, b), expected)
     np.testing.assert_array_equal(of_two(above)(a, b), (a > b).astype("float32"))
+
+
+def test_only_is_0_where_the_mask_is_whatever_else_is_there():
+    mask = np.array([[1, 0, 0, 0, np.nan, 2, -1, 0]], "float32")
+    x = np.array([[np.inf, np.inf, np.nan, -np.inf, 3, np.nan, 4, 5]], "float32")
+    expected = np.where(mask != 0, x, 0)
+    np.testing.assert_array_equal(of_two(only)(mask, x), expected)
 
 
 def test_functions_of_one_vector():

@@ -221,7 +221,8 @@ def _of_inputs(made: Kernels, order: Order, theta: np.ndarray, delta: np.ndarray
     """The gradient of the inputs [B, T, F] from those of the pre-activations [T, B, ...]."""
     places = made.layout.of_inputs
     weights = np.append(theta, np.float32(0))[np.where(places < 0, made.size, places)]
-    of_x = (delta.reshape(-1, len(places)) @ weights).reshape(*delta.shape[:2], -1).swapaxes(0, 1)
+    flat = delta.reshape(-1, len(places)) @ weights
+    of_x = flat.reshape(*delta.shape[:2], made.layout.features).swapaxes(0, 1)
     return of_x[:, ::-1] if order.backwards else of_x
 
 

@@ -197,7 +197,7 @@ class Layout:
         self.backward = turned(self.forward, self.hidden)
         self.second_back = turned(self.second, self.second.shape[1])
         inputs = self.forward[:, self.hidden : -1]
-        self.of_inputs = inputs.transpose(0, 2, 1).reshape(-1, self.features)
+        self.of_inputs = inputs.transpose(0, 2, 1).reshape(self.columns * LANES, self.features)
         everything = [self.forward, self.second, self.elements]
         packed = np.concatenate([one.reshape(-1) for one in everything])
         self.places = np.full(self.size, NONE, np.int32)

@@ -25,7 +25,9 @@ class _Lent:
         self.__array_interface__ = self.memory.__array_interface__
 
     def __del__(self) -> None:
-        if sum(size * len(some) for size, some in list(_waiting.items())) > MOST:
+        if self.memory.size > MOST:
+            return
+        if self.memory.size + sum(size * len(some) for size, some in list(_waiting.items())) > MOST:
             _waiting.clear()
         _waiting.setdefault(self.memory.size, []).append(self.memory)
 

@@ -1,4 +1,7 @@
-"""Bring weights to their places in tiles, and gradients back: without Python's lock."""
+"""Bring weights to their places in tiles, and gradients back: without Python's lock.
+
+A weight that is not there is -0.0: see `products`. One that is -0.0 becomes 0.0.
+"""
 
 SOURCE = """
 import numpy as np
@@ -8,7 +11,7 @@ from numba import njit
 @njit(nogil=True, cache=True)
 def kernel(values, places, into, low, high):
     for k in range(low, high):
-        into[k] = values[places[k]] if places[k] >= 0 else np.float32(0)
+        into[k] = values[places[k]] + np.float32(0.0) if places[k] >= 0 else np.float32(-0.0)
 """
 
 SUM = """

@@ -4,6 +4,9 @@
 
 where w[k] and c[r] are vectors of 16 lanes and k runs over two ranges. Arrays are given by
 addresses (see `address`) and steps, in numbers, from one row to the next. Nothing is checked.
+
+A weight that is not there is -0.0. It adds nothing, unless x is infinite or NaN: 0 inf = NaN. Where
+`wild` finds such numbers, `product` is asked to leave these weights out, which takes longer.
 """
 
 from typing import Any
@@ -79,9 +82,60 @@ def beside(
     return types.none(*kinds), code
 
 
+@intrinsic
+def careful(
+    typing: Any, x: Any, w: Any, begin: Any, end: Any, begin2: Any, end2: Any, c: Any, keep: Any
+) -> Any:
+    """The product for one row, one vector wide, without the weights that are not there."""
+    kinds = (x, w, begin, end, begin2, end2, c, keep)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        x, w, *ranges, c, keep = _whole(context, builder, arguments, kinds)
+        given = [x, _int(0), w, _int(0), *ranges, c, _int(0), keep]
+        _multiply(builder, 1, 1, dict(zip(NAMES, given, strict=True)), leave_out=True)
+        return context.get_dummy_value()
+
+    return types.none(*kinds), code
+
+
+@intrinsic
+def _odd(typing: Any, array: Any, at: Any) -> Any:
+    """1 if one of the 16 numbers of a float32 array from `at` on is infinite or NaN, else 0."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(array)(context, builder, arguments[0]).data
+        place = builder.gep(data, [context.cast(builder, arguments[1], at, types.int64)])
+        numbers = builder.load(builder.bitcast(place, VECTOR.as_pointer()), align=4)
+        nothing = builder.fsub(numbers, numbers)
+        odd = builder.bitcast(builder.fcmp_unordered("uno", nothing, nothing), ir.IntType(LANES))
+        return builder.zext(builder.icmp_unsigned("!=", odd, ir.Constant(odd.type, 0)), INT64)
+
+    return types.int64(array, at), code
+
+
 @njit
-def product(x, x_step, w, begin, end, begin2, end2, c, c_step, rows, keep):  # type: ignore[no-untyped-def]
-    """The product for any number of rows, one vector wide."""
+def wild(array, at, step, rows, count):  # type: ignore[no-untyped-def]
+    """Whether some of `count` numbers in some of the rows are infinite or NaN."""
+    found, whole = 0, count // LANES * LANES
+    for _ in range(rows):
+        for k in range(0, whole, LANES):
+            found |= _odd(array, at + k)  # type: ignore[call-arg]
+        for k in range(whole, count):
+            found |= 0 if array[at + k] - array[at + k] == 0 else 1
+        at += step
+    return found != 0
+
+
+@njit
+def product(x, x_step, w, begin, end, begin2, end2, c, c_step, rows, keep, leave_out):  # type: ignore[no-untyped-def]
+    """The product for any number of rows, one vector wide; leave_out: where x may be wild."""
+    if leave_out:
+        for _ in range(rows):
+            careful(x, w, begin, end, begin2, end2, c, keep)  # type: ignore[call-arg]
+            x += 4 * x_step
+            c += 4 * c_step
+        return
     groups = (rows + MOST - 1) // MOST
     for group in range(groups):
         n = (rows + groups - group - 1) // (groups - group)
@@ -96,8 +150,13 @@ def _whole(context: Any, builder: Any, arguments: Any, kinds: Any) -> list:
     return [context.cast(builder, value, kind, types.int64) for value, kind in pairs]
 
 
-def _multiply(builder: Any, rows: int, columns: int, n: dict[str, Any]) -> None:
-    """Write the product of `rows` rows of x and `columns` vectors of w; n: what NAMES are."""
+def _multiply(
+    builder: Any, rows: int, columns: int, n: dict[str, Any], leave_out: bool = False
+) -> None:
+    """Write the product of `rows` rows of x and `columns` vectors of w; n: what NAMES are.
+
+    leave_out: whether weights of -0.0 are left out.
+    """
     grid = [(r, v) for r in range(rows) for v in range(columns)]
 
     def vector(base: Any, numbers: Any, vectors: int = 0) -> Any:
@@ -123,14 +182,21 @@ def _multiply(builder: Any, rows: int, columns: int, n: dict[str, Any]) -> None:
         with otherwise:
             for total in sums:
                 builder.store(ir.Constant(VECTOR, [0.0] * LANES), total)
+    whole = ir.VectorType(INT32, LANES)
+    none = ir.Constant(whole, [-(2**31)] * LANES)  # the bits of -0.0
     for begin, end in (("begin", "end"), ("begin2", "end2")):
         with cgutils.for_range_slice(builder, n[begin], n[end], _int(1), INT64) as (k, _):
             weights = [builder.load(builder.gep(one, [k]), align=4) for one in of_column]
             numbers = [builder.load(builder.gep(row, [k]), align=4) for row in of_row]
             spread = [_everywhere(builder, number) for number in numbers]
             for total, (r, v) in zip(sums, grid, strict=True):
+                before = builder.load(total)
                 product = builder.fmul(spread[r], weights[v], flags=FLAGS)
-                builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+                after = builder.fadd(before, product, flags=FLAGS)
+                if leave_out:
+                    bits = builder.bitcast(weights[v], whole)
+                    after = builder.select(builder.icmp_signed("==", bits, none), before, after)
+                builder.store(after, total)
     for total, place in zip(sums, into, strict=True):
         builder.store(builder.load(total), place, align=4)
 

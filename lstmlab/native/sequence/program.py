@@ -34,6 +34,7 @@ class Cells(Block):
         states: (part, place) of the states but for the hidden values, in order.
         fed: The gates among the hidden values.
         two: Whether a second product follows once the reset gate is there.
+        heads: Whether some products leave out weights of other heads.
     """
 
     def __init__(self, cell: Any):
@@ -47,6 +48,7 @@ class Cells(Block):
         }
         super().__init__(cell)
         self.two = any(one.alone for one in recurrence)
+        self.heads = any(one.kind == "block_diagonal" for one in recurrence)
         waiting = [name for name, _ in self.nets if name == "waiting"]
         sizes = {name: cell.block_size if name == "candidate" else 1 for name in cell.nets}
         sizes |= dict.fromkeys(waiting, cell.block_size)

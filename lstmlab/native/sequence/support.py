@@ -9,7 +9,7 @@ from typing import Any
 from keras.src import backend
 
 from lstmlab.cells.gated import GatedCell
-from lstmlab.cells.gates import Coupled, Gate
+from lstmlab.cells.gates import RECURRENCES, Coupled, Gate
 from lstmlab.cells.replaced import replaced
 from lstmlab.native.block import ACTIVATIONS
 from lstmlab.native.compiled import missing
@@ -52,7 +52,9 @@ def of_cell(cell: Any) -> Obstacle | None:
         and not cell.reset_after
         and cell.candidate_recurrent == "by_element"
     ):
-        return "another kind behind a reset gate", {"candidate_recurrent": "by_element"}
+        kinds = [kind for kind in RECURRENCES if kind != "by_element"]
+        expected = f"reset_after=True, or candidate_recurrent one of {kinds} with a reset gate"
+        return expected, {"candidate_recurrent": "by_element"}
     given = {f"{name}.activation": gate.activation for name, gate in cell.own.items()}
     given["candidate_activation"] = cell.candidate_activation
     given["output_activation"] = cell.output_activation
@@ -71,7 +73,9 @@ def _of_call(layer: Any, training: bool) -> Obstacle | None:
     if layer.cell.kernel.dtype != "float32":
         return "float32", {"dtype": layer.cell.kernel.dtype}
     if layer._traced:
-        return "a call that is not asked for traces", {"traces": True}
+        return "return_traces=False and no call of traces", {
+            "return_traces" if layer.return_traces else "traces": True
+        }
     if layer.unroll:
         return "unroll=False", {"unroll": True}
     if layer.cell.recurrent_dropout and training:

@@ -10,10 +10,10 @@ HEAD = f"""
 import numpy as np
 from numba import njit
 
-from lstmlab.native.functions import exp, log, logistic, softplus, tanh
-from lstmlab.native.sequence.products import MOST, address, beside, product
+from lstmlab.native.functions import exp, log, logistic, positive, softplus, tanh
+from lstmlab.native.sequence.products import MOST, address, beside, product, wild
 from lstmlab.native.simd import (
-    above, flush_subnormals, least, magnitude, most, restore, spread, vec,
+    above, flush_subnormals, least, magnitude, most, only, restore, spread, vec,
 )
 
 f32 = np.float32
@@ -39,7 +39,16 @@ def kernel(
     keep = vec(keep_.reshape(keep_.shape[0], batch, span // 16, 16), 16)
     states = vec(states_.reshape(states_.shape[0], batch, tiles * STATES, 16), 16)
     seconds = second_.shape[2]
+    source_flat, second_flat = source_.reshape(-1), second_.reshape(-1)
     second = vec(second_.reshape(second_.shape[0], batch, seconds // 16, 16), 16)
+    # rarely so, and to look at every step takes time
+    parts = tiles * STATES * 16
+    watch = (
+        HEADS
+        or wild(x.reshape(-1), low * steps * features, 0, 1, rows * steps * features)
+        or wild(source_flat, low * width, width, rows, inputs)
+        or wild(states_.reshape(-1), low * parts, parts, rows, parts)
+    )
     for t in range(steps):
         now, then, at = t, t + 1, t
         if not kept:
@@ -54,9 +63,10 @@ def kernel(
                     source_[now, b, inputs + f] = x[b, shown, f]
             source_[now, b, inputs + features] = f32(1)
         row, into = (now * batch + low) * width, (at * batch + low) * span
+        odd = watch and wild(source_flat, row, width, rows, depth)
         #TWO
         for g in range(tiles):
-            if uniform and rows <= 3:
+            if uniform and rows <= 3 and not odd:
                 for r in range(rows):
                     beside(
                         COLUMNS, address(source_, row + r * width), 0,
@@ -70,7 +80,7 @@ def kernel(
                     product(
                         address(source_, row), width, address(weights, j * depth * 16),
                         reads[j, 0], reads[j, 1], inputs, depth,
-                        address(keep_, into + (g * SLOTS + v) * 16), span, rows, 0,
+                        address(keep_, into + (g * SLOTS + v) * 16), span, rows, 0, odd,
                     )
             for b in range(low, high):
                 if masks and not valid[b, t]:
@@ -96,17 +106,19 @@ FORWARD_TWO = """        for j in range(COLUMNS * tiles):
             product(
                 address(source_, row), width, address(weights, j * depth * 16),
                 reads[j, 0], reads[j, 1], inputs, depth,
-                address(keep_, into + j * 16), span, rows, 0,
+                address(keep_, into + j * 16), span, rows, 0, odd,
             )
         for g in range(tiles):
             for b in range(low, high):
                 #FIRST
+        first = (at * batch + low) * seconds
+        odd = watch and wild(second_flat, first, seconds, rows, seconds)
         for j in range(CELLS * tiles):
             product(
-                address(second_, (at * batch + low) * seconds), seconds,
+                address(second_, first), seconds,
                 address(second_weights, j * seconds * 16),
                 second_reads[j, 0], second_reads[j, 1], 0, 0,
-                address(keep_, into + (CANDIDATE * tiles + j) * 16), span, rows, 1,
+                address(keep_, into + (CANDIDATE * tiles + j) * 16), span, rows, 1, odd,
             )
 """
 
@@ -151,7 +163,7 @@ def add_gradient(
                     product(
                         address(turned, k * STRIDE), STRIDE,
                         address(packed, j * (AHEAD + 1) * 16), 0, n, 0, 0,
-                        address(gradient, (j * depth + k) * 16), 16, end - k, 1,
+                        address(gradient, (j * depth + k) * 16), 16, end - k, 1, False,
                     )
 
 
@@ -177,14 +189,17 @@ def kernel(
     of_states = vec(of_states_.reshape(batch, tiles * STATES, 16), 16)
     of_second = vec(of_second_.reshape(of_second_.shape[0], seconds // 16, 16), 16)
     zero = spread(f32(0), 16)
+    delta_flat = delta_.reshape(-1)
     together = max(1, AHEAD // max(rows, 1))
     for now in range(steps - 1, -1, -1):
         if now < steps - 1:
+            row = ((now + 1) * batch + low) * wide
+            odd = HEADS and wild(delta_flat, row, wide, rows, wide)
             for h in range(hidden // 16):
                 product(
-                    address(delta_, ((now + 1) * batch + low) * wide), wide,
+                    address(delta_, row), wide,
                     address(weights, h * wide * 16), read_by[h, 0], read_by[h, 1], 0, 0,
-                    address(of_hidden_, low * hidden + h * 16), hidden, rows, 1,
+                    address(of_hidden_, low * hidden + h * 16), hidden, rows, 1, odd,
                 )
         if every or now == steps - 1:
             at = now if every else 0
@@ -216,11 +231,12 @@ def kernel(
                     CELLS * tiles, second_reads, seconds, batch, now, count, low, rows,
                     turned, packed,
                 )
+    odd = HEADS and wild(delta_flat, low * wide, wide, rows, wide)
     for h in range(hidden // 16):
         product(
             address(delta_, low * wide), wide, address(weights, h * wide * 16),
             read_by[h, 0], read_by[h, 1], 0, 0,
-            address(of_hidden_, low * hidden + h * 16), hidden, rows, 1,
+            address(of_hidden_, low * hidden + h * 16), hidden, rows, 1, odd,
         )
     restore(mode)
 '''
@@ -231,11 +247,13 @@ BACKWARD_TWO = """        for g in range(tiles):
                     #MASKED
                     continue
                 #FIRST
+        row = (now * batch + low) * wide + CANDIDATE * tiles * 16
+        odd = HEADS and wild(delta_flat, row, wide, rows, CELLS * tiles * 16)
         for h in range(seconds // 16):
             product(
-                address(delta_, (now * batch + low) * wide + CANDIDATE * tiles * 16), wide,
+                address(delta_, row), wide,
                 address(second_weights, h * CELLS * tiles * 256),
                 second_read_by[h, 0], second_read_by[h, 1], 0, 0,
-                address(of_second_, low * seconds + h * 16), seconds, rows, 0,
+                address(of_second_, low * seconds + h * 16), seconds, rows, 0, odd,
             )
 """

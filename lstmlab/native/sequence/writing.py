@@ -126,6 +126,7 @@ class Writer:
             "CELLS": cells.cells,
             "STATES": len(cells.states),
             "TWO": cells.two,
+            "HEADS": cells.heads,
             "CANDIDATE": names.index("candidate"),
         }
         constants = "\n".join(f"{name} = {value}" for name, value in sizes.items())
