@@ -39,7 +39,8 @@ NOTE = (
     "where no share is published, all trials count as solved), and the mean is within a factor of "
     "two of the published one, or within its published range. Faster, slower: the share agrees, "
     "the mean does not. Fewer solved: the share is lower. As published, none: no trial was solved, "
-    f"there and here. Too few trials: fewer than {LEAST}."
+    "there and here. Undecided: no trial was solved here, and the published share is so small that "
+    f"so few trials cannot tell. Too few trials: fewer than {LEAST}."
 )
 
 
@@ -121,6 +122,8 @@ def verdict(line: dict[str, Any]) -> str:
         return "fewer solved" if solved / trials < share else "more solved"
     if line["published"] is None:
         return "reproduced"
+    if line["ratio"] is None:
+        return "undecided"
     lowest, highest = line["lowest"], line["highest"]
     within = lowest is not None and lowest <= line["mean"] <= highest
     if within or 1 / FACTOR <= line["ratio"] <= FACTOR:

@@ -121,6 +121,12 @@ LINE = {
         ({"solved": 6}, "reproduced"),
         ({"solved": 5}, "fewer solved"),
         ({"solved": 0, "mean": None, "ratio": None}, "fewer solved"),
+        # 0 of 10 against 6 of 18: p = 0.06
+        (
+            {"solved": 0, "mean": None, "ratio": None, "published_trials": 18}
+            | {"published_solved": 0.33},
+            "undecided",
+        ),
         # 10 of 10 against 3 of 10: p = 0.003
         ({"published_solved": 0.3}, "more solved"),
         ({"published_solved": 0, "solved": 0, "published": None}, "as published, none"),
