@@ -5,8 +5,9 @@
     python docs/scripts/study_lag_ladder.py                       page and picture, from data
 
 Settings are those of lstmlab, such as outputs=FOLDER. A step that is broken off goes on where it
-was. The climb runs a rung for those cells only that solved the one below. Rungs are a factor of
-four apart; in the end the one between the last that was solved and the first that was not is tried.
+was, and trials that docs/data/ has are not run again: without that file, all are. The climb runs a
+rung for those cells only that solved the one below. Rungs are a factor of four apart; in the end
+the one between the last that was solved and the first that was not is tried.
 """
 
 import json
@@ -23,7 +24,10 @@ from study import Study, markdown
 from lstmlab import results
 from lstmlab.report import ladders, statistics, survival
 
-TASKS = ("adding", "two_sequence")
+TASKS = {
+    "adding": "task=adding",
+    "two_sequence": "task=two_sequence",
+}
 LAG = "cell.forget_gate.bias.lag=\\${task.T}"
 CELLS = {
     "lstm1997": "cell=lstm1997",
@@ -44,6 +48,7 @@ WINDOW, MOST, STEPS = 500, 100_000, 10**8
 COLOURS = ("#444444", "#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 LINE = ["task", "cell"]
 RUNG = [*LINE, "lag"]
+JOB = [*RUNG, "rate", "trainer.budget"]
 
 Line = tuple[str, str]
 
@@ -55,7 +60,7 @@ def lines() -> list[Line]:
 def command(line: Line, rate: float) -> str:
     """The settings of a line, as the experiment lists them."""
     task, cell = line
-    return f"task={task} {CELLS[cell]} optimizer.learning_rate={rate}"
+    return f"{TASKS[task]} {CELLS[cell]} optimizer.learning_rate={rate}"
 
 
 def budget(T: int) -> int:
@@ -71,8 +76,8 @@ def search(settings: list[str]) -> None:
     tried = {line: list(FIRST) for line in lines()}
     due = dict(tried)
     while due:
-        listed = [command(line, rate) for line, rates in due.items() for rate in rates]
-        found = sweep("search", SEARCH, listed, RUNGS[0], SEARCHED, settings)
+        jobs = [(line, rate) for line, rates in due.items() for rate in rates]
+        found = trials("search", jobs, RUNGS[0], SEARCHED, settings)
         rates = chosen(found)
         some = found[found["status"] == "solved"].groupby(LINE).groups
         due = {
@@ -111,31 +116,44 @@ def solving(going: list[Line], rates: dict[Line, float], T: int, settings: list[
     """Run a rung; return those that solved at least half of their trials."""
     if not going:
         return []
-    listed = [command(line, rates[line]) for line in going]
-    found = sweep("climb", CLIMB, listed, T, budget(T), settings)
+    found = trials("climb", [(line, rates[line]) for line in going], T, budget(T), settings)
     known = [rates.get(line) for line in found[LINE].itertuples(index=False, name=None)]
-    keep("climb", found[found["rate"] == known])  # not those of an earlier search
-    solved = (found["status"] == "solved").groupby([found[name] for name in RUNG]).mean()
+    own = (found["rate"] == known) & (found["trainer.budget"] == found["lag"].map(budget))
+    keep("climb", found[own])  # not those of an earlier search, or of other budgets
+    solved = (found["status"] == "solved")[own].groupby([found[name] for name in RUNG]).mean()
     return [line for line in going if solved[(*line, T)] >= ladders.ENOUGH]
 
 
-def sweep(
-    part: str, trials: str, listed: list[str], T: int, sequences: int, settings: list[str]
+def trials(
+    part: str, jobs: list[tuple[Line, float]], T: int, sequences: int, settings: list[str]
 ) -> pd.DataFrame:
-    """Run a sweep, or what is missing of it; return all trials of its part."""
+    """Return all trials of a part; those of jobs at T are run where docs/data/ has none."""
+    kept = [study.of_part(LADDER.trials(), part)] if LADDER.data.exists() else []
+    there = {job for one in kept for job in one[JOB].itertuples(index=False, name=None)}
+    due = [job for job in jobs if (*job[0], T, job[1], sequences) not in there]
+    if due:
+        kept.insert(0, sweep(part, [command(*job) for job in due], T, sequences, settings))
+    found = pd.concat(kept).drop_duplicates([*JOB, "seed"])
+    count = found.groupby(JOB).size()
+    short = [job for job in jobs if count.get((*job[0], T, job[1], sequences), 0) < TRIALS]
+    if short:
+        sys.exit(f"{part}: fewer than {TRIALS} trials at T={T} of {len(short)} jobs, as {short[0]}")
+    return found
+
+
+def sweep(
+    part: str, listed: list[str], T: int, sequences: int, settings: list[str]
+) -> pd.DataFrame:
+    """Run a sweep, or what is missing of it; return its trials."""
     name = f"lag_ladder_{part}_{T}"  # a sweep for each rung, since each ends with its report
     commands = json.dumps([one.replace("\\${task.T}", str(T)) for one in listed])
     own = [f"task.T={T}", f"trainer.budget={sequences}", f"hydra.sweeper.commands={commands}"]
-    typed = ["-m", "experiment=study/lag_ladder", *trials.split(), f"sweep={name}", *own, *settings]
-    # a trial that diverges fails, and so does its sweep; whether all are there is asked below
+    many = (SEARCH if part == "search" else CLIMB).split()
+    typed = ["-m", "experiment=study/lag_ladder", *many, f"sweep={name}", *own, *settings]
+    # a trial that diverges fails, and so does its sweep: it counts as one not solved
     subprocess.run([Path(sys.executable).with_name("lstmlab"), *typed], check=False)
     outputs = dict(one.split("=", 1) for one in settings if "=" in one).get("outputs", "outputs")
-    folders = sorted((Path(outputs) / "sweeps").glob(f"lag_ladder_{part}_*"))
-    found = told(pd.concat(map(results.load, folders), ignore_index=True), part)
-    there = (found["lag"] == T).sum()
-    if there < TRIALS * len(listed):
-        sys.exit(f"trials at T={T}: {there}, expected {TRIALS} for each of {len(listed)} lines")
-    return found
+    return told(results.load(Path(outputs) / "sweeps" / name), part)
 
 
 def told(rows: pd.DataFrame, part: str = "climb") -> pd.DataFrame:
@@ -158,7 +176,7 @@ def keep(part: str, found: pd.DataFrame) -> None:
     """Put the trials of one part into the data, in place of those that were there."""
     others = LADDER.trials() if LADDER.data.exists() else found.iloc[:0]
     both = pd.concat([others[others["part"] != part], found])
-    places = {"part": ("search", "climb"), "task": TASKS, "cell": tuple(CELLS)}
+    places = {"part": ("search", "climb"), "task": tuple(TASKS), "cell": tuple(CELLS)}
     order = {f"_{name}": both[name].map(names.index) for name, names in places.items()}
     both = both.assign(**order).sort_values([*order, "rate", "lag", "seed"])
     LADDER.keep(both[list(found)])
@@ -235,7 +253,7 @@ def searched(found: pd.DataFrame) -> pd.DataFrame:
 def draw(trials: pd.DataFrame, path: Path) -> None:
     """A panel for each task, a line for each cell: sequences to solution against the lag."""
     parts = study.parts(study.of_part(trials, "climb"), RUNG)
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    figure, panels = plt.subplots(1, len(TASKS), figsize=(10, 4.6), layout="constrained")
     for panel, task in zip(panels, TASKS, strict=True):
         lags = sorted({lag for one, _, lag in parts if one == task})
         for k, (cell, colour) in enumerate(zip(CELLS, COLOURS, strict=True)):
