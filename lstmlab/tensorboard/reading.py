@@ -7,6 +7,7 @@ from importlib.resources import files
 from markdown import markdown
 
 PICTURE = re.compile(r"^!\[[^\]]*\]\([^)]*\)$", re.MULTILINE)
+FORMULA = re.compile(r"\$([^$\n]+)\$")
 ELSEWHERE = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")  # in the page, or beside it
 
 
@@ -17,6 +18,8 @@ def text() -> str:
 
 def section(heading: str) -> str:
     """A section of the page as HTML, without its pictures and its links to other sections.
+
+    Formulas are shown as they are written.
 
     Args:
         heading: Its heading.
@@ -37,9 +40,10 @@ def section(heading: str) -> str:
     if begin is None:
         raise KeyError(heading)
     told = ELSEWHERE.sub(r"\1", PICTURE.sub("", "\n".join(lines[begin:end])))
+    told = FORMULA.sub(r"`\1`", told)
     title = escape(lines[begin].lstrip("# "))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<link rel="stylesheet" href="page.css"><body><article class="reading">'
+        f'<link rel="stylesheet" href="page.css"><body class="page"><article class="reading">'
         f"{markdown(told, extensions=['tables', 'fenced_code'])}</article></body></html>"
     )

@@ -10,6 +10,10 @@ SCRIPT = "<img src=x onerror=alert(1)>"
 COPIED = (
     "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
 )
+PICTURED = (
+    "navigator.clipboard.write = async ([one]) => { const made = await createImageBitmap("
+    "await one.getType('image/png')); window.size = [made.width, made.height]; }"
+)
 EXAMPLE = (
     "sequences,t,input_1,target_1,weight,event,prediction_1,input_gate_1,cell_state_1,output_1"
 )
@@ -193,3 +197,35 @@ def test_no_row_is_executed_and_nothing_comes_from_outside(page):
     assert loaded
     assert all(one.startswith("http://127.0.0.1") for one in loaded), loaded
     assert all("/below/" in one for one in loaded)
+
+
+OLD = "sequences,gate,mittel\n0,input_gate,0.5\n"
+
+
+@pytest.mark.slow
+def test_a_run_of_another_version_takes_no_card_of_the_others(tmp_path):
+    """Without a column, with other columns altogether; and a picture has a title and a legend."""
+    write(tmp_path / "new", 0, "vanilla")
+    for seed, cell in enumerate(("lstm1997", "gru"), 1):
+        write(tmp_path / cell, seed, cell)
+    path = tmp_path / "lstm1997" / "memory.csv"
+    path.write_text(path.read_text().replace("half_life", "half_time"))
+    for name in ("memory", "error_flow", "gates", "interventions", "bound"):
+        (tmp_path / "gru" / f"{name}.csv").write_text(OLD)
+    with headless() as driver, served(tmp_path) as address:
+        driver.get(f"{address}#lstmlab_gates")
+        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
+        driver.switch_to.frame(frame)
+        wait_until(lambda: "Equations" in text(driver))
+        titles = {one.text for one in driver.find_elements("css selector", "h2")}
+        assert {"Error against lag", "Memory", "What if", "Equations"} < titles
+        charts = driver.find_elements("css selector", ".uplot")
+        assert len(charts) >= 3, "those of the other runs"
+        flow = driver.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
+        driver.execute_script(PICTURED)
+        flow.find_element("xpath", ".//button[contains(., 'PNG')]").click()
+        wide, high = wait_until(lambda: driver.execute_script("return window.size"))
+        canvas = flow.find_element("css selector", "canvas")
+        assert wide == int(canvas.get_attribute("width"))
+        # a title, and one line for the two runs that were measured
+        assert high == int(canvas.get_attribute("height")) + 3 * 18

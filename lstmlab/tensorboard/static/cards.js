@@ -22,9 +22,9 @@ const ANSWER = "target and answer", DELIVERED = "error by the output";
 const APART = ["inputs", ANSWER, DELIVERED]; // not in the heat map of the cells
 
 const CARDS = [
-  ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "example: what the network answers"],
+  ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "Gates, step by step"],
   ["Error against lag", lag, "How much of the error at the last target arrives at an earlier step. A flat line has lost nothing; a straight fall is exponential decay.", "error_flow: which way the error came"],
-  ["Memory", memory, "What a cell keeps over the lag that the task asks for (dashed). Median over cells and seeds; the band is from the lowest to the highest.", "memory: drift"],
+  ["Memory", memory, "What a cell keeps over the lag that the task asks for (dashed). Median over cells and seeds; the band is from the lowest to the highest.", "How long a cell remembers"],
   ["What if", whatIf, "One gate at a time is held open, closed or at its mean. What makes the error rise was needed.", "Which gate forgets"],
   ["Equations", equations, "The cell with its switches, and what each gate lets through on average at this moment.", "gates: how far they are open"],
 ];
@@ -41,7 +41,7 @@ export function cards(where, now) {
       const copy = (kind) => element("button", {
         type: "button",
         onclick: async () => {
-          const made = kind === "csv" ? card.csv() : together(card.canvases());
+          const made = kind === "csv" ? card.csv() : together(card.canvases(), title);
           said.textContent = await save(kind, title.toLowerCase().replaceAll(" ", "-"), made);
         },
       }, `copy as ${kind.toUpperCase()}`);
@@ -63,7 +63,13 @@ export function cards(where, now) {
       empty(card, now.lines.length ? "Nothing of the chosen runs can be read yet; this page looks again by itself." : "Choose a run at the left.");
       continue;
     }
-    draw(card, { ...now, width: Math.max(320, where.clientWidth - 40) });
+    try {
+      draw(card, { ...now, width: Math.max(320, where.clientWidth - 40) });
+    } catch (error) { // one card must not take the others with it
+      console.error(error);
+      card.body.replaceChildren();
+      empty(card, `This card cannot be drawn (${error.message}): a table of these runs may be of another version.`);
+    }
     card.png.hidden = !card.canvases().length;
   }
 }
@@ -93,6 +99,7 @@ function askedBy({ lines }, options) {
   return [...(runs.some(own) ? lab : []), ...(runs.every(own) ? [] : keras)].join(" or ");
 }
 
+const has = (found, ...names) => Boolean(found) && names.every((name) => found.columns[name]);
 const empty = (card, text) => card.body.append(element("p", {}, text));
 const log = (value) => (value > 0 && Number.isFinite(value) ? Math.log10(value) : null);
 const lineOf = (head, rows) => [head, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
@@ -177,7 +184,7 @@ function lag(card, given) {
     const byLag = new Map();
     for (const one of line.runs) {
       const found = tables.of(one.run).error_flow;
-      if (!found) continue;
+      if (!has(found, "path", "lag", "norm")) continue;
       // a rule that cuts nothing uses the exact flow, and has no curve of its own
       const own = path === "used" && !found.columns.path.includes("used") ? "cell_state" : path;
       const last = rowsAt(found, now, layer, (row) => found.columns.path[row] === own);
@@ -208,7 +215,7 @@ function lag(card, given) {
   }
   for (const [line, kind] of curves.flatMap(({ line }) => ["log10_bound", "log10_carousel"].map((kind) => [line, kind]))) {
     const found = tables.of(line.runs[0].run).bound;
-    if (!found) continue;
+    if (!has(found, "kind", "lag", "value")) continue;
     const { rows } = rowsAt(found, now, layer, (row) => found.columns.kind[row] === kind);
     if (!rows.length) continue;
     const values = new Map(rows.map((row) => [found.columns.lag[row], found.columns.value[row]]));
@@ -217,7 +224,7 @@ function lag(card, given) {
   }
   const asked = quantile(lines.flatMap((line) => line.runs).flatMap((one) => {
     const found = tables.of(one.run).memory;
-    return found ? rowsAt(found, now, layer).rows.map((row) => found.columns.lag[row]) : [];
+    return has(found, "lag") ? rowsAt(found, now, layer).rows.map((row) => found.columns.lag[row]) : [];
   }), 0.5);
   // below what float32 holds is no measurement
   data.slice(1).forEach((values) => values.forEach((value, k) => { if (value !== null && value < -38) values[k] = null; }));
@@ -234,8 +241,9 @@ function memory(card, given) {
   const { state, tables, lines, now, unit, width, strokes, redraw } = given;
   const having = lines.filter((line) => line.runs.some((one) => tables.of(one.run).memory));
   if (!having.length) { empty(card, `No memory was measured in these runs: ${askedBy(given, ["light", "full"])} does.`); return; }
-  const first = having.flatMap((line) => line.runs).map((one) => tables.of(one.run).memory).find(Boolean);
-  const measures = Object.keys(MEASURES).filter((name) => first.names.includes(name));
+  const known = new Set(tablesOf(given, "memory").filter(Boolean).flatMap((found) => found.names));
+  const measures = Object.keys(MEASURES).filter((name) => known.has(name));
+  if (!measures.length) { empty(card, `The tables of these runs have none of ${Object.keys(MEASURES).join(", ")}.`); return; }
   const measure = measures.includes(state.measure) ? state.measure : measures[0];
   card.controls.append(select(measures.map((one) => [one, MEASURES[one]]), measure, (value) => { state.measure = value; redraw(); }, "measure"));
   const layer = layerOf(card, given, tablesOf(given, "memory"));
@@ -249,8 +257,8 @@ function memory(card, given) {
       for (const moment of found.at.keys()) {
         const { rows } = rowsAt(found, moment, layer);
         if (!at.has(moment)) at.set(moment, []);
-        at.get(moment).push(...rows.map((row) => scaled(found.columns[measure][row])));
-        asked.push(...rows.map((row) => found.columns.lag[row]));
+        at.get(moment).push(...rows.map((row) => scaled(found.columns[measure]?.[row])));
+        asked.push(...rows.map((row) => found.columns.lag?.[row]));
       }
     }
     return { line, at, asked };
@@ -333,7 +341,7 @@ function equations(card, given) {
     card.body.append(table(["value", `equation of ${lines[0].name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
     const measured = tables.of(one.run).gates;
     const rows = measured ? rowsAt(measured, now, layer).rows : [];
-    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate[k] === gate); return row === undefined ? "" : shown(orEmpty(measured.columns[name][row])); };
+    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate?.[k] === gate); return row === undefined ? "" : shown(orEmpty(measured.columns[name]?.[row])); };
     card.body.append(table(["gate", "multiplies", "mean", "share near 0", "share near 1"],
       found.gates.map(({ gate, multiplies }) => [gate.replace("_", " "), formula(multiplies), of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")])));
     card.csv = () => lineOf(["gate", "mean", "near_0", "near_1"], found.gates.map(({ gate }) => [gate, of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")]));

@@ -132,15 +132,51 @@ export async function save(kind, name, made) {
   }
 }
 
-// One picture of several canvases, one below the other, on the page's ground
-export function together(canvases) {
-  const made = element("canvas");
+// What the lines of a canvas are called, and their colours: as the legend beside it shows them
+function legendOf(canvas) {
+  const rows = canvas.closest(".uplot")?.querySelectorAll(".u-legend .u-series") ?? [];
+  return [...rows].slice(1).filter((row) => row.style.display !== "none").map((row) => ({
+    label: row.querySelector(".u-label").textContent, stroke: getComputedStyle(row.querySelector(".u-marker")).borderTopColor,
+  }));
+}
+
+// One picture of several canvases with their legends, below a title, on the page's ground
+export function together(canvases, title) {
+  const made = element("canvas"), unit = devicePixelRatio, high = 18 * unit;
   made.width = Math.max(...canvases.map((one) => one.width));
-  made.height = canvases.reduce((sum, one) => sum + one.height, 0);
   const ctx = made.getContext("2d");
+  const font = () => { ctx.font = `${11 * unit}px sans-serif`; ctx.textBaseline = "middle"; };
+  font();
+  const legends = canvases.map((one) => {
+    let x = 8 * unit, y = high / 2;
+    const placed = legendOf(one).map((line) => {
+      const wide = 28 * unit + ctx.measureText(line.label).width;
+      if (x > 8 * unit && x + wide > made.width) { x = 8 * unit; y += high; }
+      const at = { ...line, x, y };
+      x += wide + 8 * unit;
+      return at;
+    });
+    return { placed, height: placed.length ? y + high / 2 : 0 };
+  });
+  made.height = 2 * high + canvases.reduce((sum, one, k) => sum + one.height + legends[k].height, 0);
   ctx.fillStyle = css("--back");
   ctx.fillRect(0, 0, made.width, made.height);
-  let top = 0;
-  for (const one of canvases) { ctx.drawImage(one, 0, top); top += one.height; }
+  ctx.fillStyle = css("--text");
+  ctx.textBaseline = "middle";
+  ctx.font = `bold ${13 * unit}px sans-serif`;
+  ctx.fillText(title, 8 * unit, high);
+  font();
+  let top = 2 * high;
+  canvases.forEach((one, k) => {
+    ctx.drawImage(one, 0, top);
+    top += one.height;
+    for (const { label, stroke, x, y } of legends[k].placed) {
+      ctx.fillStyle = stroke;
+      ctx.fillRect(x, top + y - unit, 18 * unit, 2 * unit);
+      ctx.fillStyle = css("--text");
+      ctx.fillText(label, x + 22 * unit, top + y);
+    }
+    top += legends[k].height;
+  });
   return new Promise((done) => { made.toBlob(done, "image/png"); });
 }

@@ -6,7 +6,7 @@ import { Tables, fetchJson, moments, counted } from "./tables.js";
 import { chosenLines, nameOf, placeOf, strokes } from "./lines.js";
 import { cards } from "./cards.js";
 
-const EVERY = 10_000; // milliseconds between two looks at the disk
+const EVERY = 10_000; // milliseconds between two looks at the disk, more where a look takes long
 const SHOWN = 300; // lines of the list that are drawn; a filter finds the others
 
 const state = {
@@ -22,7 +22,14 @@ export function render() {
   document.head.append(...style);
   document.body.replaceChildren(build());
   dark();
-  look().then(() => setInterval(() => document.hidden || look(), EVERY));
+  again();
+}
+
+// A look at the disk, and the next one when ten times the time of this one is over
+async function again() {
+  const begun = performance.now();
+  if (!document.hidden || !state.runs.length) await look();
+  setTimeout(again, Math.max(EVERY, 10 * (performance.now() - begun)));
 }
 
 // TensorBoard's own dark mode, or else the browser's
@@ -90,16 +97,20 @@ async function look() {
   if (first || before !== JSON.stringify(state.runs.filter((one) => state.chosen.has(one.run)))) choose();
 }
 
-// At first: the settings of the first runs that have something to show, at most three
+// At first: at most three settings that have something to show, of other cells before others of one cell
 function atFirst() {
-  const seen = new Set();
-  for (const one of state.runs) {
-    if (!Object.keys(one.tables).length) continue;
+  const settings = new Map(), ofCell = new Map();
+  for (const one of state.runs.filter(({ tables }) => Object.keys(tables).length)) {
     const name = nameOf(one, state.varied, false);
-    if (seen.size === 3 && !seen.has(name)) continue;
-    seen.add(name);
-    if (state.chosen.size < 60) state.chosen.add(one.run);
+    if (!settings.has(name)) {
+      const cell = one.row.cell;
+      ofCell.set(cell, (ofCell.get(cell) ?? 0) + 1);
+      settings.set(name, { rank: ofCell.get(cell), runs: [] });
+    }
+    settings.get(name).runs.push(one.run);
   }
+  const first = [...settings.values()].sort((a, b) => a.rank - b.rank).slice(0, 3);
+  for (const run of first.flatMap(({ runs }) => runs).slice(0, 60)) state.chosen.add(run);
 }
 
 function columns() {
