@@ -1,6 +1,8 @@
 """The page Gates in a headless Chromium: at first sight, and driven."""
 
+import csv
 import json
+import math
 import time
 
 import pytest
@@ -25,6 +27,7 @@ def write(folder, seed, cell):
     (folder / "result.json").write_text(json.dumps(row))
     lines = [EXAMPLE]
     flow, memory = ["sequences,lag,path,norm"], ["sequences,cell,half_life,lag,drift"]
+    bound = ["sequences,lag,kind,value"]
     for now in (0, 1000, 2000):
         lines += [
             f"{now},{t},0.5,1,{int(t == 9)},{int(t == 2)},{now},0.5,{t},0.1" for t in range(10)
@@ -34,8 +37,12 @@ def write(folder, seed, cell):
             for lag in range(10)
             for path in ("cell_state", "output")
         ]
-        memory += [f"{now},1,{10 + now},8,0.1"]
-    for name, table in (("example", lines), ("error_flow", flow), ("memory", memory)):
+        memory += [f"{now},{cell},{cell * (10 + now)},8,0.1" for cell in (1, 2)]
+        bound += [
+            f"{now},{lag},log10_bound_spectral,{-0.2 * lag + 0.1 * seed}" for lag in range(10)
+        ]
+    tables = {"example": lines, "error_flow": flow, "memory": memory, "bound": bound}
+    for name, table in tables.items():
         (folder / f"{name}.csv").write_text("\n".join(table) + "\n")
 
 
@@ -99,14 +106,29 @@ def test_the_page(page):
     page.find_element("css selector", "aside label input").click()
     wait_until(lambda: "vanilla" in names())
 
-    page.execute_script(COPIED)
-    flow = page.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
-    flow.find_element("xpath", ".//button[contains(., 'CSV')]").click()
-    [copied] = wait_until(lambda: page.execute_script("return window.copied"))
-    head, *rows = copied.splitlines()
-    column = head.split(",").index("log10 vanilla")
-    values = [float(row.split(",")[column]) for row in rows]
+    def column(title, name):
+        page.execute_script(COPIED)
+        card = page.find_element("xpath", f"//article[.//h2[text()='{title}']]")
+        card.find_element("xpath", ".//button[contains(., 'CSV')]").click()
+        [copied] = wait_until(lambda: page.execute_script("return window.copied"))
+        head, *rows = csv.reader(copied.splitlines())
+        return [float(row[head.index(name)]) for row in rows]
+
+    values = column("Error against lag", "log10 vanilla")
     assert values == pytest.approx([-0.30103 * lag for lag in range(10)], abs=1e-4)
+    values = column("Error against lag", "log10 vanilla, bound of the norm")
+    assert values == pytest.approx([-0.2 * lag + 0.1 for lag in range(10)]), "median of seeds"
+
+    halfway = [(math.log10(one) + math.log10(2 * one)) / 2 for one in (10, 1010, 2010)]
+    assert column("Memory", "log10 vanilla") == pytest.approx(halfway), "median of cells and seeds"
+    cells = page.find_element("xpath", "//label[starts-with(., 'cells')]/select")
+    assert [one.text for one in cells.find_elements("tag name", "option")][1:] == [
+        "cell 1",
+        "cell 2",
+    ]
+    cells.find_elements("tag name", "option")[2].click()
+    of_two = [math.log10(2 * one) for one in (10, 1010, 2010)]
+    assert column("Memory", "log10 vanilla, lowest") == pytest.approx(of_two)
 
     choice = page.find_element("xpath", "//article//label[starts-with(., 'run')]/select")
     called = {one.text for one in choice.find_elements("tag name", "option")}
@@ -227,5 +249,5 @@ def test_a_run_of_another_version_takes_no_card_of_the_others(tmp_path):
         wide, high = wait_until(lambda: driver.execute_script("return window.size"))
         canvas = flow.find_element("css selector", "canvas")
         assert wide == int(canvas.get_attribute("width"))
-        # a title, and one line for the two runs that were measured
+        # a title, and one line for the two runs that were measured and their bounds
         assert high == int(canvas.get_attribute("height")) + 3 * 18

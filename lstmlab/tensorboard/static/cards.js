@@ -14,6 +14,11 @@ const MEASURES = {
   half_life: "half-life, steps", retention_over_lag: "retention over the lag", retention: "retention per step",
   saturated: "share of saturated steps", drift: "drift per step", largest: "largest state", effective_cells: "effective cells",
 };
+// of one step back each: kind in bound.csv, its name, and the paths whose norms it is for
+const FACTORS = [
+  ["log10_bound_spectral", "bound of the norm", ["used", "cell_state", "output"]],
+  ["log10_carousel", "carousel's factor", ["used", "cell_state", "carousel"]],
+];
 const EFFECTS = { error: "error", recalled: "recalled", retention: "retention", retention_carousel: "along the carousel" };
 const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f"];
 const MOST = 8; // cells whose lines are drawn one by one; a heat map shows them all
@@ -24,7 +29,7 @@ const APART = ["inputs", ANSWER, DELIVERED]; // not in the heat map of the cells
 const CARDS = [
   ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "Gates, step by step"],
   ["Error against lag", lag, "How much of the error at the last target arrives at an earlier step. A flat line has lost nothing; a straight fall is exponential decay.", "error_flow: which way the error came"],
-  ["Memory", memory, "What a cell keeps over the lag that the task asks for (dashed). Median over cells and seeds; the band is from the lowest to the highest.", "How long a cell remembers"],
+  ["Memory", memory, "What a cell keeps over the lag that the task asks for (dashed). Median over cells and seeds; the band is from the lowest to the highest. Or choose one cell.", "How long a cell remembers"],
   ["What if", whatIf, "One gate at a time is held open, closed or at its mean. What makes the error rise was needed.", "Which gate forgets"],
   ["Equations", equations, "The cell with its switches, and what each gate lets through on average at this moment.", "gates: how far they are open"],
 ];
@@ -213,14 +218,23 @@ function lag(card, given) {
       put(at(0), { label: `${line.name}, lowest`, stroke, width: 0, band: [drawn.length - 1 + 1, drawn.length + 1] });
     }
   }
-  for (const [line, kind] of curves.flatMap(({ line }) => ["log10_bound", "log10_carousel"].map((kind) => [line, kind]))) {
-    const found = tables.of(line.runs[0].run).bound;
-    if (!has(found, "kind", "lag", "value")) continue;
-    const { rows } = rowsAt(found, now, layer, (row) => found.columns.kind[row] === kind);
-    if (!rows.length) continue;
-    const values = new Map(rows.map((row) => [found.columns.lag[row], found.columns.value[row]]));
-    put(lags.map((one) => (Number.isFinite(values.get(one)) ? values.get(one) : null)),
-      { label: `${kind === "log10_bound" ? "bound of 1991" : "carousel's factor"}, ${line.name}`, stroke: strokes.get(line).stroke, dash: [2, 4], width: 1.2 });
+  for (const { line, byLag } of curves) {
+    const start = log(quantile(byLag.get(0) ?? [], 0.5)); // the factors begin at what arrives at lag 0
+    for (const [kind, called, paths] of start === null ? [] : FACTORS) {
+      if (!paths.includes(path)) continue;
+      const values = new Map();
+      for (const one of line.runs) {
+        const found = tables.of(one.run).bound;
+        if (!has(found, "kind", "lag", "value")) continue;
+        for (const row of rowsAt(found, now, layer, (row) => found.columns.kind[row] === kind).rows) {
+          const at = found.columns.lag[row];
+          values.set(at, [...(values.get(at) ?? []), start + found.columns.value[row]]);
+        }
+      }
+      if (!values.size) continue;
+      put(lags.map((one) => quantile(values.get(one) ?? [], 0.5)),
+        { label: `${line.name}, ${called}`, stroke: strokes.get(line).stroke, dash: [2, 4], width: 1.2 });
+    }
   }
   const asked = quantile(lines.flatMap((line) => line.runs).flatMap((one) => {
     const found = tables.of(one.run).memory;
@@ -247,6 +261,7 @@ function memory(card, given) {
   const measure = measures.includes(state.measure) ? state.measure : measures[0];
   card.controls.append(select(measures.map((one) => [one, MEASURES[one]]), measure, (value) => { state.measure = value; redraw(); }, "measure"));
   const layer = layerOf(card, given, tablesOf(given, "memory"));
+  const cell = cellOf(card, given, layer);
   const isLog = measure === "half_life";
   const scaled = (value) => (isLog ? log(value) : Number.isFinite(value) ? value : null);
   const all = having.map((line) => {
@@ -255,7 +270,7 @@ function memory(card, given) {
       const found = tables.of(one.run).memory;
       if (!found) continue;
       for (const moment of found.at.keys()) {
-        const { rows } = rowsAt(found, moment, layer);
+        const { rows } = rowsAt(found, moment, layer, (row) => !cell || found.columns.cell[row] === cell);
         if (!at.has(moment)) at.set(moment, []);
         at.get(moment).push(...rows.map((row) => scaled(found.columns[measure]?.[row])));
         asked.push(...rows.map((row) => found.columns.lag?.[row]));
@@ -279,6 +294,20 @@ function memory(card, given) {
   }
   new Chart(card.body, { width, height: 260, x: unit, y: MEASURES[measure], log: isLog, data, lines: drawn, marks: [{ x: now, dash: [1, 3] }] });
   card.csv = () => lineOf(["training", ...drawn.map((one) => (isLog ? `log10 ${one.label}` : one.label))], x.map((_, k) => data.map((values) => values[k])));
+}
+
+// The cell of the network that is drawn by itself; 0 for all of them
+function cellOf(card, given, layer) {
+  const { state, redraw } = given;
+  const own = (found, row) => !layer || !found.columns.layer || found.columns.layer[row] === layer;
+  const cells = new Set(tablesOf(given, "memory").filter((found) => has(found, "cell"))
+    .flatMap((found) => found.columns.cell.filter((_, row) => own(found, row))));
+  const sorted = [...cells].filter(Number.isFinite).sort((a, b) => a - b);
+  if (sorted.length < 2) return 0;
+  const cell = cells.has(state.cell) ? state.cell : 0;
+  card.controls.append(select([["0", "all: median and band"], ...sorted.map((one) => [String(one), `cell ${one}`])], String(cell),
+    (value) => { state.cell = Number(value); redraw(); }, "cells"));
+  return cell;
 }
 
 // ---- interventions
@@ -317,8 +346,11 @@ function whatIf(card, given) {
 const told = new Map();
 
 function equations(card, given) {
-  const { tables, lines, now } = given;
-  const one = lines[0].runs[0];
+  const { state, tables, lines, now, redraw } = given;
+  const chosen = lines.find((line) => line.name === state.equations) ?? lines[0];
+  const one = chosen.runs[0];
+  if (lines.length > 1)
+    card.controls.append(select(lines.map((line) => [line.name, line.name]), chosen.name, (value) => { state.equations = value; redraw(); }, "runs"));
   const layer = layerOf(card, given, [tables.of(one.run).gates]);
   const cell = JSON.stringify([one.run, one.row.cell, layer]);
   if (!told.has(cell)) {
@@ -326,7 +358,7 @@ function equations(card, given) {
     told.set(cell, null);
     fetchJson("equations", { run: one.run, layer })
       .catch((error) => ({ reason: `The server gave no equations (${error.message}).` }))
-      .then((found) => { told.set(cell, found); card.body.replaceChildren(); draw(found); });
+      .then((found) => { told.set(cell, found); redraw(); });
     return;
   }
   if (told.get(cell)) draw(told.get(cell));
@@ -338,7 +370,7 @@ function equations(card, given) {
       made.innerHTML = mathml; // MathML that the server made of the cell's own symbols
       return made;
     };
-    card.body.append(table(["value", `equation of ${lines[0].name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
+    card.body.append(table(["value", `equation of ${chosen.name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
     const measured = tables.of(one.run).gates;
     const rows = measured ? rowsAt(measured, now, layer).rows : [];
     const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate?.[k] === gate); return row === undefined ? "" : shown(orEmpty(measured.columns[name]?.[row])); };

@@ -13,7 +13,7 @@ export class Chart {
       ticks: { stroke: css("--grid") }, font: "11px sans-serif", labelFont: "12px sans-serif",
     });
     const yAxis = axis(y, 56);
-    if (log) yAxis.values = (_, splits) => splits.map((one) => power(one));
+    if (log) yAxis.values = (_, splits) => powers(splits);
     else yAxis.values = (_, splits) => splits.map((one) => plain(one));
     const xAxis = axis(x, 34);
     xAxis.values = (_, splits) => splits.map((one) => plain(one));
@@ -113,6 +113,9 @@ export const shown = (value) => (typeof value !== "number" ? String(value) : Num
 const plain = (value) => (value === null ? "" : Math.abs(value) >= 1e6 ? value.toExponential(0) : value.toLocaleString("en", { maximumSignificantDigits: 4 }));
 const SMALL = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const power = (exponent) => (Number.isInteger(exponent) ? (exponent === 0 ? "1" : `10${[...String(exponent)].map((one) => SMALL[one]).join("")}`) : "");
+
+// Powers of ten; where an axis has less than two whole ones, plain numbers
+const powers = (exponents) => exponents.map(exponents.filter(Number.isInteger).length > 1 ? power : (one) => shown(Number((10 ** one).toPrecision(2))));
 
 // Copy to the clipboard; where the browser does not allow that, download
 export async function save(kind, name, made) {

@@ -11,7 +11,7 @@ const SHOWN = 300; // lines of the list that are drawn; a filter finds the other
 
 const state = {
   runs: [], varied: [], chosen: new Set(), filter: "", sort: "", up: true, fold: true,
-  moment: 1, playing: false, heat: false, path: "", measure: "half_life", layer: "",
+  moment: 1, playing: false, heat: false, path: "", measure: "half_life", layer: "", cell: 0, equations: "",
 };
 const tables = new Tables();
 const view = {};
@@ -64,6 +64,8 @@ function build() {
   view.when = element("output");
   view.play = element("button", { type: "button", onclick: play }, "play");
   view.cards = element("div", { className: "cards" });
+  view.right = element("section", { hidden: true },
+    element("div", { className: "time" }, view.play, view.slider, view.when), view.cards);
   return element("main", {},
     element("aside", {},
       element("h1", {}, "Runs"), view.filter,
@@ -72,8 +74,7 @@ function build() {
         element("button", { type: "button", onclick: () => pick(true) }, "all shown"),
         element("button", { type: "button", onclick: () => pick(false) }, "none")),
       view.count, view.list),
-    element("section", {},
-      element("div", { className: "time" }, view.play, view.slider, view.when), view.cards));
+    view.right);
 }
 
 // ---- the list
@@ -156,7 +157,7 @@ function list() {
     dot.style.borderColor = known?.stroke ?? "transparent";
     dot.style.background = known && !known.dash ? known.stroke : "transparent";
     return element("tr", {}, element("td", {}, box, dot),
-      ...names.map((name) => element("td", {}, value(one.row[name]))), element("td", {}, placeOf(one)));
+      ...names.map((name) => element("td", {}, value(one.row[name]))), element("td", { title: placeOf(one) }, placeOf(one)));
   });
   view.list.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines)));
   const more = all.length > SHOWN ? `, the first ${SHOWN} listed` : "";
@@ -203,6 +204,7 @@ function play() {
 }
 
 function draw() {
+  view.right.hidden = !state.runs.length;
   const now = state.moments?.[state.moment];
   const lines = chosenLines(state);
   const unit = counted(lines.flatMap((line) => line.runs).map((one) => tables.of(one.run)));
