@@ -381,22 +381,21 @@ def test_one_run_a_sweep_and_the_page_of_a_run_elsewhere(place, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     with_echo(place / "mylab")
     (place / "elsewhere").mkdir()
-    for working, flag in (
+    searched = f"hydra.searchpath=[file://{place}/mylab/conf]"
+    sweep = ("-m", "seed=0,1", "hydra.launcher.n_jobs=2")
+    for working, *arguments in (
         ("mylab", "--config-dir=conf"),
-        ("elsewhere", "--config-dir=../mylab/conf"),
-        ("elsewhere", f"hydra.searchpath=[file://{place}/mylab/conf]"),
+        ("mylab", "--config-dir=conf", *sweep),
+        ("elsewhere", "--config-dir=../mylab/conf", *sweep, "sweep=by_flag"),
+        ("elsewhere", searched, *sweep, "sweep=by_path"),
     ):
-        done = run("lstmlab", flag, "task=echo", *SMALL, cwd=place / working)
-        assert done.returncode == 0, done.stderr
-        jobs = ("task=echo", "seed=0,1", "hydra.launcher.n_jobs=2", *SMALL)
-        # of its own name, or it would find the runs of the sweep before
-        done = run("lstmlab", "-m", flag, *jobs, f"sweep=by{len(flag)}", cwd=place / working)
+        done = run("lstmlab", *arguments, "task=echo", *SMALL, cwd=place / working)
         assert done.returncode == 0, done.stderr
     assert statuses(place / "mylab") == ["budget"] * 3
-    assert statuses(place / "elsewhere") == ["budget"] * 6
-    for path in (place / "mylab").rglob("result.json"):
-        done = run("lstmlab-explain", str(path.parent), cwd=place)
-        assert done.returncode == 0, done.stderr
+    assert statuses(place / "elsewhere") == ["budget"] * 4
+    path = next((place / "mylab" / "outputs" / "sweeps").rglob("result.json"))
+    done = run("lstmlab-explain", str(path.parent), cwd=place)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def classifier(rng) -> keras.Model:
     return compiled(model, rng, "binary_crossentropy")
 
 
-def texts(rng, count: int = 6) -> tuple:
+def texts(rng, count: int) -> tuple:
     x = rng.integers(1, 9, (count, T))
     x[::2, 3:] = 0
     return x, rng.integers(0, 2, (count, 1)).astype("float32")
@@ -67,10 +67,19 @@ def value(audit, *place) -> float:
     return found
 
 
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """A model, the sequences that were used, their audit, and the text of its page."""
+    keras.utils.set_random_seed(1997)
+    rng, path = np.random.default_rng(1997), tmp_path_factory.mktemp("audit") / "audit.html"
+    model, (x, y) = classifier(rng), texts(rng, 40)
+    audit = lstmlab.audit(model, x, y, path=path)
+    return model, x[:32], y[:32], audit, path.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
-def test_the_numbers_are_those_of_the_measures(rng, tmp_path):
-    model, (x, y) = classifier(rng), texts(rng)
-    audit = lstmlab.audit(model, x, y, path=tmp_path / "audit.html")
+def test_the_numbers_are_those_of_the_measures(audited):
+    model, x, y, audit, _ = audited
     assert list(audit.columns) == ["layer", "measure", "of", "what", "value"]
     names = ["forward_a", "backward_a", "forward_b", "backward_b"]
     assert audit["layer"].unique().tolist() == names
@@ -100,10 +109,8 @@ def test_the_numbers_are_those_of_the_measures(rng, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_page_is_whole_and_says_what_was_used(rng, tmp_path):
-    model, (x, y) = classifier(rng), texts(rng, 40)
-    audit = lstmlab.audit(model, x, y, path=tmp_path / "audit.html")
-    text = (tmp_path / "audit.html").read_text(encoding="utf-8")
+def test_the_page_is_whole_and_says_what_was_used(audited):
+    *_, audit, text = audited
     page = Reader(text)
     assert page.headings[0] == "The recurrent layers of text"
     assert [one for one in page.headings if ": " in one] == [

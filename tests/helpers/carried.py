@@ -1,8 +1,9 @@
 """What the tests of learners that carry derivatives forward share: cells, and a problem."""
 
 import keras
+import pytest
 import tensorflow as tf
-from branches import BRANCHES, quick
+from branches import BRANCHES
 from oracles import randomize
 
 from lstmlab import Head, variant, variants
@@ -57,6 +58,8 @@ def cells():
 
 
 def each_cell() -> list:
-    """(name, make) of all; in the quick suite one per branch, Keras' LSTM, and the last."""
-    chosen = {*BRANCHES, "keras LSTM", "output apart"}
-    return quick(cells(), lambda case: case[0] in chosen)
+    """(name, make) of all: some are quick, the others of BRANCHES slow, and the rest on demand."""
+    chosen = {"fgr", "gru", "lstm1997", "peephole", "slstm", "keras LSTM", "output apart"}
+    marks = {name: [pytest.mark.slow] for name in BRANCHES} | {name: [] for name in chosen}
+    on_demand = [pytest.mark.slow, pytest.mark.whole_table]
+    return [pytest.param(*case, marks=marks.get(case[0], on_demand)) for case in cells()]
