@@ -13,7 +13,14 @@ from lstmlab.runs.train import RunError
 from lstmlab.runs.trials import run
 
 INTERRUPTED = 130
-LATER = ("lstmlab.report", "tensorboard.summary", "numba.experimental")  # loaded as a job goes on
+# what jobs need as they go on, and at their end for reports and pictures
+LATER = (
+    "tensorboard.summary",
+    "numba.experimental",
+    "lstmlab.report.page",
+    "lstmlab.report.one_run",
+    "scipy.stats",
+)
 
 
 def carry_out(folder: Path, parent: int) -> int:
