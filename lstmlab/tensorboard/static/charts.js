@@ -49,7 +49,7 @@ export class Chart {
       width, height, series, bands, axes: [xAxis, yAxis],
       scales: { x: { time: false }, y: range ? { range } : {} },
       legend: { show: true, live: true }, hooks: { draw: [draw] },
-      cursor: key ? { sync: { key } } : {}, padding: [8, 12, 0, 0],
+      cursor: key ? { sync: { key } } : {}, padding: [8, 28, 0, 0],
     }, data, where);
     // the edges of a band have no line of their own in the legend
     const rows = this.plot.root.querySelectorAll(".u-legend .u-series");
