@@ -62,6 +62,18 @@ def test_wide_inputs_and_many_units():
     check(Call(3, 130, 9, 4, 150, "lengths"), return_sequences=True)
 
 
+@pytest.mark.parametrize("steps", [5, 8, 19])
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_features_with_and_without_a_way_back(kind, steps):
+    """Without one, two steps are kept in turn."""
+    call, settings = Call(steps, 8, 5, steps, 70, "holes", scale=0.2), KINDS[kind]
+    check(call, return_sequences=True, **settings)
+    native, loop = pair(call, return_sequences=True, **settings)
+    x = np.random.default_rng(steps).normal(size=(5, steps, 70)).astype("float32")
+    for one, other in zip(native(x), loop(x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", variants())
 def test_every_variant(name):

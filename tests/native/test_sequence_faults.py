@@ -156,6 +156,19 @@ def test_infinite_inputs_of_blocks_of_two_cells():
     assert np.isfinite(as_finite_as(native, loop, bad)[0]).all()
 
 
+@pytest.mark.parametrize("settings", [{}, IN_BLOCKS, HEADS], ids=["plain", "blocks", "heads"])
+def test_infinite_inputs_among_many(settings):
+    pair = [GatedRNN(4, engine=e, return_sequences=True, **settings) for e in ("native", "xla")]
+    bad = RNG.normal(size=(4, 11, 70)).astype("float32")
+    bad[1, 9, 3], bad[2, 0, 0] = np.inf, -np.inf
+    for layer in pair:
+        layer.build(bad.shape)
+    pair[1].set_weights(pair[0].get_weights())
+    expected = as_finite_as(*pair, bad)[0]
+    assert np.isfinite(expected[[0, 3]]).all()
+    assert np.isfinite(expected[1, :9]).all()
+
+
 def test_an_infinite_state_harms_only_what_reads_it():
     native, loop = layers(4, return_sequences=True, **HEADS)
     states = [np.zeros((4, 4), "float32") for _ in range(2)]
