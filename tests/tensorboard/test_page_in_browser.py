@@ -119,6 +119,10 @@ def test_the_page(page):
     values = column("Error against lag", "log10 vanilla, bound of the norm")
     assert values == pytest.approx([-0.2 * lag + 0.1 for lag in range(10)]), "median of seeds"
 
+    of_bound = "//tr[contains(., 'bound of the norm')]//*[@class='u-marker']"
+    markers = page.find_elements("xpath", of_bound)
+    assert {one.value_of_css_property("border-top-style") for one in markers} == {"dotted"}
+
     halfway = [(math.log10(one) + math.log10(2 * one)) / 2 for one in (10, 1010, 2010)]
     assert column("Memory", "log10 vanilla") == pytest.approx(halfway), "median of cells and seeds"
     cells = page.find_element("xpath", "//label[starts-with(., 'cells')]/select")

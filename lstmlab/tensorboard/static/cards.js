@@ -28,8 +28,8 @@ const APART = ["inputs", ANSWER, DELIVERED]; // not in the heat map of the cells
 
 const CARDS = [
   ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "Gates, step by step"],
-  ["Error against lag", lag, "How much of the error at the last target arrives at an earlier step. A flat line has lost nothing; a straight fall is exponential decay.", "error_flow: which way the error came"],
-  ["Memory", memory, "What a cell keeps over the lag that the task asks for (dashed). Median over cells and seeds; the band is from the lowest to the highest. Or choose one cell.", "How long a cell remembers"],
+  ["Error against lag", lag, "How much of the error at the last target arrives at an earlier step. Along the cell state a flat line has lost nothing; a straight fall is exponential decay.", "error_flow: which way the error came"],
+  ["Memory", memory, "What a cell keeps. Median over the chosen cells and folded seeds; the band is from the lowest to the highest. Dashed, where steps are drawn: the lag that the task asks for.", "How long a cell remembers"],
   ["What if", whatIf, "One gate at a time is held open, closed or at its mean. What makes the error rise was needed.", "Which gate forgets"],
   ["Equations", equations, "The cell with its switches, and what each gate lets through on average at this moment.", "gates: how far they are open"],
 ];
@@ -50,9 +50,9 @@ export function cards(where, now) {
           said.textContent = await save(kind, title.toLowerCase().replaceAll(" ", "-"), made);
         },
       }, `copy as ${kind.toUpperCase()}`);
-      card.png = copy("png");
+      [card.png, card.text] = [copy("png"), copy("csv")];
       card.box = element("article", {},
-        element("header", {}, element("h2", {}, title), card.png, copy("csv"), said),
+        element("header", {}, element("h2", {}, title), card.png, card.text, said),
         element("p", { className: "note" }, hint, " ", element("a", {
           href: addressOf("reading", { section }), target: "_blank", rel: "noopener",
         }, "How to read it"), "."), controls, body);
@@ -64,6 +64,7 @@ export function cards(where, now) {
     card.controls.replaceChildren();
     card.csv = () => "";
     card.canvases = () => [...card.body.querySelectorAll("canvas")];
+    card.png.hidden = card.text.hidden = !now.lines.length;
     if (!now.lines.length || now.now === undefined) {
       empty(card, now.lines.length ? "Nothing of the chosen runs can be read yet; this page looks again by itself." : "Choose a run at the left.");
       continue;
@@ -292,7 +293,7 @@ function memory(card, given) {
     data.push(x.map(() => Math.log10(asked)));
     drawn.push({ label: "the task's lag", stroke: "#888888", dash: [6, 4] });
   }
-  new Chart(card.body, { width, height: 260, x: unit, y: MEASURES[measure], log: isLog, data, lines: drawn, marks: [{ x: now, dash: [1, 3] }] });
+  new Chart(card.body, { width, height: 260, x: unit, y: cell ? `${MEASURES[measure]}, cell ${cell}` : MEASURES[measure], log: isLog, data, lines: drawn, marks: [{ x: now, dash: [1, 3] }] });
   card.csv = () => lineOf(["training", ...drawn.map((one) => (isLog ? `log10 ${one.label}` : one.label))], x.map((_, k) => data.map((values) => values[k])));
 }
 
@@ -346,7 +347,7 @@ function whatIf(card, given) {
 const told = new Map();
 
 function equations(card, given) {
-  const { state, tables, lines, now, redraw } = given;
+  const { state, tables, lines, now, unit, redraw } = given;
   const chosen = lines.find((line) => line.name === state.equations) ?? lines[0];
   const one = chosen.runs[0];
   if (lines.length > 1)
@@ -371,9 +372,15 @@ function equations(card, given) {
       return made;
     };
     card.body.append(table(["value", `equation of ${chosen.name}`], found.equations.map((line) => [line.name, formula(line.mathml)])));
-    const measured = tables.of(one.run).gates;
-    const rows = measured ? rowsAt(measured, now, layer).rows : [];
-    const of = (gate, name) => { const row = rows.find((k) => measured.columns.gate?.[k] === gate); return row === undefined ? "" : shown(orEmpty(measured.columns[name]?.[row])); };
+    const measured = chosen.runs.map((run) => tables.of(run.run).gates).filter((table) => has(table, "gate"))
+      .map((table) => ({ table, ...rowsAt(table, now, layer) })).filter((last) => last.rows.length);
+    if (measured.length) card.body.append(measuredAfter(measured.map((last) => last.moment), unit));
+    // the mean over folded seeds
+    const of = (gate, name) => {
+      const values = measured.flatMap(({ table, rows }) => rows.filter((row) => table.columns.gate[row] === gate).map((row) => table.columns[name]?.[row]));
+      const there = values.filter(Number.isFinite);
+      return there.length ? shown(there.reduce((a, b) => a + b, 0) / there.length) : "";
+    };
     card.body.append(table(["gate", "multiplies", "mean", "share near 0", "share near 1"],
       found.gates.map(({ gate, multiplies }) => [gate.replace("_", " "), formula(multiplies), of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")])));
     card.csv = () => lineOf(["gate", "mean", "near_0", "near_1"], found.gates.map(({ gate }) => [gate, of(gate, "mean"), of(gate, "near_0"), of(gate, "near_1")]));

@@ -41,14 +41,18 @@ export class Chart {
         ctx.moveTo(at, u.bbox.top);
         ctx.lineTo(at, u.bbox.top + u.bbox.height);
         ctx.stroke();
-        if (mark.text) ctx.fillText(mark.text, at + 4, u.bbox.top + 12 * devicePixelRatio);
+        if (mark.text) {
+          const room = u.bbox.left + u.bbox.width - at > ctx.measureText(mark.text).width + 8;
+          ctx.textAlign = room ? "left" : "right";
+          ctx.fillText(mark.text, room ? at + 6 : at - 6, u.bbox.top + 12 * devicePixelRatio);
+        }
       }
       ctx.restore();
     };
     this.plot = new uPlot({
       width, height, series, bands, axes: [xAxis, yAxis],
       scales: { x: { time: false }, y: range ? { range } : {} },
-      legend: { show: true, live: true }, hooks: { draw: [draw] },
+      legend: { show: true, live: true, markers: { dash: (_, k) => (lines[k - 1]?.dash ? "dotted" : "solid") } }, hooks: { draw: [draw] },
       cursor: key ? { sync: { key } } : {}, padding: [8, 28, 0, 0],
     }, data, where);
     // the edges of a band have no line of their own in the legend
@@ -139,9 +143,11 @@ export async function save(kind, name, made) {
 function legendOf(canvas) {
   const rows = canvas.closest(".uplot")?.querySelectorAll(".u-legend .u-series") ?? [];
   return [...rows].slice(1).filter((row) => row.style.display !== "none").map((row) => ({
-    label: row.querySelector(".u-label").textContent, stroke: getComputedStyle(row.querySelector(".u-marker")).borderTopColor,
+    label: row.querySelector(".u-label").textContent, ...marked(getComputedStyle(row.querySelector(".u-marker"))),
   }));
 }
+
+const marked = (style) => ({ stroke: style.borderTopColor, dashed: style.borderTopStyle === "dotted" });
 
 // One picture of several canvases with their legends, below a title, on the page's ground
 export function together(canvases, title) {
@@ -173,9 +179,10 @@ export function together(canvases, title) {
   canvases.forEach((one, k) => {
     ctx.drawImage(one, 0, top);
     top += one.height;
-    for (const { label, stroke, x, y } of legends[k].placed) {
+    for (const { label, stroke, dashed, x, y } of legends[k].placed) {
       ctx.fillStyle = stroke;
-      ctx.fillRect(x, top + y - unit, 18 * unit, 2 * unit);
+      for (const [from, wide] of dashed ? [[0, 4], [7, 4], [14, 4]] : [[0, 18]])
+        ctx.fillRect(x + from * unit, top + y - unit, wide * unit, 2 * unit);
       ctx.fillStyle = css("--text");
       ctx.fillText(label, x + 22 * unit, top + y);
     }

@@ -22,6 +22,7 @@ export function render() {
   document.head.append(...style);
   document.body.replaceChildren(build());
   dark();
+  subscripts();
   again();
 }
 
@@ -30,6 +31,16 @@ async function again() {
   const begun = performance.now();
   if (!document.hidden || !state.runs.length) await look();
   setTimeout(again, Math.max(EVERY, 10 * (performance.now() - begun)));
+}
+
+// Without a font for mathematics, browsers may leave subscripts on the line: the style sheet lowers them
+function subscripts() {
+  const tried = element("div");
+  tried.innerHTML = "<math><msub><mi>s</mi><mi>t</mi></msub></math>";
+  document.body.append(tried);
+  const [base, below] = [...tried.querySelectorAll("mi")].map((one) => one.getBoundingClientRect().bottom);
+  tried.remove();
+  document.body.classList.toggle("flat", below - base < 1);
 }
 
 // TensorBoard's own dark mode, or else the browser's
