@@ -17,8 +17,9 @@ INTERRUPTED = 130
 LATER = (
     "tensorboard.summary",
     "numba.experimental",
-    "lstmlab.report.page",
-    "lstmlab.report.one_run",
+    "pandas",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
     "scipy.stats",
 )
 

@@ -3,6 +3,7 @@
 Whole sweeps are in tests/test_app.py.
 """
 
+import importlib
 import os
 import shlex
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lstmlab.results import Run
-from lstmlab.runs import kept, sweep
+from lstmlab.runs import job, kept, sweep
 from lstmlab.runs.sweep import STOP, Leader
 from lstmlab.runs.warm import Warm
 
@@ -244,3 +245,11 @@ def test_two_sweeps_in_one_folder(tmp_path):
     second = sweep.Led(tmp_path / "sweep")
     assert not (tmp_path / "sweep" / STOP).exists(), "that of a sweep that has ended"
     os.close(second.file)
+
+
+@pytest.mark.parametrize("name", job.LATER)
+def test_what_is_loaded_before_a_job_is_there(name):
+    """A name that cannot be loaded is passed over in silence."""
+    if name.startswith("numba"):
+        pytest.importorskip("numba")
+    importlib.import_module(name)

@@ -7,6 +7,10 @@ import time
 
 import pytest
 from browser import headless, served, wait_until
+from keras.saving import serialize_keras_object
+
+from lstmlab import GatedCell
+from lstmlab.results import CELLS
 
 SCRIPT = "<img src=x onerror=alert(1)>"
 COPIED = (
@@ -27,7 +31,7 @@ def write(folder, seed, cell):
     (folder / "result.json").write_text(json.dumps(row))
     lines = [EXAMPLE]
     flow, memory = ["sequences,lag,path,norm"], ["sequences,cell,half_life,lag,drift"]
-    bound = ["sequences,lag,kind,value"]
+    bound, gates = ["sequences,lag,kind,value"], ["sequences,gate,mean"]
     for now in (0, 1000, 2000):
         lines += [
             f"{now},{t},0.5,1,{int(t == 9)},{int(t == 2)},{now},0.5,{t},0.1" for t in range(10)
@@ -37,11 +41,14 @@ def write(folder, seed, cell):
             for lag in range(10)
             for path in ("cell_state", "output")
         ]
+        gates += [f"{now},{gate},{0.1 * (seed + 1)}" for gate in GatedCell(2).gates]
         memory += [f"{now},{cell},{cell * (10 + now)},8,0.1" for cell in (1, 2)]
         bound += [
             f"{now},{lag},log10_bound_spectral,{-0.2 * lag + 0.1 * seed}" for lag in range(10)
         ]
     tables = {"example": lines, "error_flow": flow, "memory": memory, "bound": bound}
+    tables["gates"] = gates
+    (folder / CELLS).write_text(json.dumps({"": serialize_keras_object(GatedCell(2))}))
     for name, table in tables.items():
         (folder / f"{name}.csv").write_text("\n".join(table) + "\n")
 
@@ -133,6 +140,11 @@ def test_the_page(page):
     cells.find_elements("tag name", "option")[2].click()
     of_two = [math.log10(2 * one) for one in (10, 1010, 2010)]
     assert column("Memory", "log10 vanilla, lowest") == pytest.approx(of_two)
+
+    shown = page.find_element("xpath", "//article[.//h2[text()='Equations']]//select")
+    next(one for one in shown.find_elements("tag name", "option") if one.text == "vanilla").click()
+    wait_until(lambda: "equation of vanilla" in text(page))
+    assert column("Equations", "mean") == pytest.approx([0.2] * 3), "over seeds"
 
     choice = page.find_element("xpath", "//article//label[starts-with(., 'run')]/select")
     called = {one.text for one in choice.find_elements("tag name", "option")}

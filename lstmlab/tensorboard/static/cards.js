@@ -354,15 +354,16 @@ function equations(card, given) {
     card.controls.append(select(lines.map((line) => [line.name, line.name]), chosen.name, (value) => { state.equations = value; redraw(); }, "runs"));
   const layer = layerOf(card, given, [tables.of(one.run).gates]);
   const cell = JSON.stringify([one.run, one.row.cell, layer]);
+  // what comes later is drawn in this card alone, if it is still what the card shows
+  card.arrived = (of) => { if (of === cell) { card.body.replaceChildren(); draw(told.get(cell)); } };
+  if (told.get(cell)) draw(told.get(cell));
+  else empty(card, "The server writes the equations …");
   if (!told.has(cell)) {
-    empty(card, "The server writes the equations …");
     told.set(cell, null);
     fetchJson("equations", { run: one.run, layer })
       .catch((error) => ({ reason: `The server gave no equations (${error.message}).` }))
-      .then((found) => { told.set(cell, found); redraw(); });
-    return;
+      .then((found) => { told.set(cell, found); card.arrived(cell); });
   }
-  if (told.get(cell)) draw(told.get(cell));
 
   function draw(found) {
     if (found.reason) { empty(card, found.reason); return; }

@@ -35,8 +35,7 @@ async function again() {
 
 // Without a font for mathematics, browsers may leave subscripts on the line: the style sheet lowers them
 function subscripts() {
-  const text = "<math><msub><mi>s</mi><mi>t</mi></msub></math>";
-  const tried = new DOMParser().parseFromString(text, "text/html").querySelector("math");
+  const tried = new DOMParser().parseFromString("<math><msub><mi>s</mi><mi>t</mi></msub></math>", "text/html").querySelector("math");
   document.body.append(tried);
   const [base, below] = [...tried.querySelectorAll("mi")].map((one) => one.getBoundingClientRect().bottom);
   tried.remove();
