@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
 def shoot(sweep: Path) -> None:
     """Save what a browser shows at first opening."""
     with headless() as driver, served(sweep) as address:
-        driver.set_window_size(1500, 3520)
+        driver.set_window_size(1500, 3230)
         driver.get(f"{address}#lstmlab_gates")
         driver.switch_to.frame(
             wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]

@@ -48,6 +48,13 @@ def write(folder, seed, cell):
         ]
     tables = {"example": lines, "error_flow": flow, "memory": memory, "bound": bound}
     tables["gates"] = gates
+    held = ["sequences,gate,value,steps,error_before,error_after,recalled_before,recalled_after"]
+    held += [
+        f"{now},{gate},closed,8,0.125,{after},0.75,0.75"
+        for now in (0, 1000, 2000)
+        for gate, after in (("input_gate", 0.5), ("output_gate", 0.25))
+    ]
+    tables["interventions"] = held
     (folder / CELLS).write_text(json.dumps({"": serialize_keras_object(GatedCell(2))}))
     for name, table in tables.items():
         (folder / f"{name}.csv").write_text("\n".join(table) + "\n")
@@ -153,6 +160,10 @@ def test_the_page(page):
     heat.find_elements("tag name", "option")[1].click()
     wait_until(lambda: page.find_elements("css selector", ".body > canvas"))
 
+    of_what_if = page.find_element("xpath", "//article[.//h2[text()='What if']]")
+    bold = [one.text for one in of_what_if.find_elements("css selector", "b")]
+    assert bold == ["0.5"] * 3, "what changes a number most, once in each line of runs"
+
     set_value(page, ".time input", "0", "input")
     page.find_element("css selector", ".time button").click()
     wait_until(lambda: "after 2,000 training sequences" in text(page))
@@ -200,12 +211,34 @@ def test_it_is_dark_where_tensorboard_is(page):
     def switch():
         page.execute_script("window.parent.document.body.classList.toggle('dark-mode')")
 
-    light = ground()
+    def dots():
+        found = page.find_elements("css selector", ".dot")
+        return {one.value_of_css_property("border-top-color") for one in found}
+
+    light, colours = ground(), dots()
     switch()
     wait_until(lambda: ground() == "rgb(48, 48, 48)")
     assert "Error against lag" in text(page)
+    assert dots().isdisjoint(colours), "brighter ones"
     switch()
     wait_until(lambda: ground() == light)
+    assert dots() == colours
+
+
+@pytest.mark.slow
+def test_a_folder_without_runs_says_how_to_get_one(tmp_path):
+    with headless() as driver, served(tmp_path) as address:
+        driver.get(f"{address}#lstmlab_gates")
+        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
+        driver.switch_to.frame(frame)
+        wait_until(lambda: "No runs below this log folder yet" in text(driver))
+        assert "GateTensorBoard" in text(driver)
+        write(tmp_path / "run", 0, "lstm1997")
+        driver.refresh()
+        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
+        driver.switch_to.frame(frame)
+        wait_until(lambda: "Error against lag" in text(driver))
+        assert "No runs below" not in text(driver)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import { Chart, heat, save, shown, together } from "./charts.js";
 import { element, select, table } from "./elements.js";
-import { labels, quantile } from "./lines.js";
+import { ink, labels, quantile } from "./lines.js";
 import { addressOf, columnsOf, fetchJson, rowsAt } from "./tables.js";
 
 const PATHS = {
@@ -20,9 +20,8 @@ const FACTORS = [
   ["log10_carousel", "carousel's factor", ["used", "cell_state", "carousel"]],
 ];
 const EFFECTS = { error: "error", recalled: "recalled", retention: "retention", retention_carousel: "along the carousel" };
-const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f"];
 const MOST = 8; // cells whose lines are drawn one by one; a heat map shows them all
-const HIGH = 190;
+const HIGH = 150, NAMED = 16; // of a chart among several, and the name of their common axis below the last
 const ANSWER = "target and answer", DELIVERED = "error by the output";
 const APART = ["inputs", ANSWER, DELIVERED]; // not in the heat map of the cells
 
@@ -30,7 +29,7 @@ const CARDS = [
   ["Gates on one sequence", sequence, "Dotted lines mark the events that the task announces. A network that remembers opens its input gate there, and keeps its state in between.", "Gates, step by step"],
   ["Error against lag", lag, "How much of the error at the last target arrives at an earlier step. Along the cell state a flat line has lost nothing; a straight fall is exponential decay.", "error_flow: which way the error came"],
   ["Memory", memory, "What a cell keeps. Median over the chosen cells and folded seeds; the band is from the lowest to the highest. Dashed, where steps are drawn: the lag that the task asks for.", "How long a cell remembers"],
-  ["What if", whatIf, "One gate at a time is held open, closed or at its mean. What makes the error rise was needed.", "Which gate forgets"],
+  ["What if", whatIf, "One gate at a time is held open, closed or at its mean. What makes the error rise was needed. Bold: what changes a number most.", "Which gate forgets"],
   ["Equations", equations, "The cell with its switches, and what each gate lets through on average at this moment.", "gates: how far they are open"],
 ];
 
@@ -153,11 +152,11 @@ function sequence(card, given) {
     heat(card.body, inner.map(([name, names, range]) => {
       const values = names.map(column);
       const largest = Math.max(...values.flat().filter(Number.isFinite).map(Math.abs), 1e-12);
-      return [range ? name : `${name} ±${shown(largest)}`, values, ...(range ?? [-largest, largest])];
+      return [name, values, ...(range ?? [-largest, largest])];
     }), { width, x: t, marks: events });
   }
-  for (const [name, names, range] of parts) {
-    if (state.heat && !APART.includes(name)) continue;
+  const charts = parts.filter(([name]) => !state.heat || APART.includes(name));
+  for (const [name, names, range] of charts) {
     const drawn = names.slice(0, MOST);
     const ys = drawn.map((one) => {
       const values = column(one).map((value) => (Number.isFinite(value) ? value : null));
@@ -165,9 +164,10 @@ function sequence(card, given) {
       return one.startsWith("target") && found.columns.weight ? values.map((value, k) => (found.columns.weight[rows[k]] ? value : null)) : values;
     });
     new Chart(card.body, {
-      width, height: HIGH, x: "step of the sequence", y: name, key: "sequence", data: [t, ...ys],
+      width, height: HIGH + (name === charts.at(-1)[0] ? NAMED : 0), x: "step of the sequence", y: name, key: "sequence",
+      named: name === charts.at(-1)[0], data: [t, ...ys],
       range: range ? [-0.02, 1.02] : undefined,
-      lines: drawn.map((one, k) => ({ label: one, stroke: INKS[k % INKS.length], points: /^(target|prediction)/.test(one), dash: one.startsWith("target") ? [6, 4] : undefined })),
+      lines: drawn.map((one, k) => ({ label: one, stroke: ink(k), points: /^(target|prediction)/.test(one), dash: one.startsWith("target") ? [6, 4] : undefined })),
       marks: events.map((x) => ({ x, dash: [2, 3] })),
     });
     if (names.length > MOST) card.body.append(element("p", { className: "note" }, `The first ${MOST} of ${names.length}; time × cell shows all.`));
@@ -338,8 +338,28 @@ function whatIf(card, given) {
   }
   if (!moments.length) { empty(card, "Not measured yet at this moment."); return; }
   card.body.append(measuredAfter(moments, unit));
-  card.body.append(table(head, rows.map((row) => row.map((one) => (typeof one === "number" ? (Number.isNaN(one) ? "" : shown(one)) : one)))));
+  const most = strongest(rows);
+  card.body.append(table(head, rows.map((row) => row.map((one, k) => {
+    if (typeof one !== "number") return one;
+    const text = Number.isNaN(one) ? "" : shown(one);
+    return most.get(k)?.has(row) ? element("b", {}, text) : text;
+  }))));
   card.csv = () => lineOf(head.map((name, k) => (name === "after" ? `${head[k - 1].replace("before", "after")}` : name)), rows);
+}
+
+// {column after: the rows that hold what changes it most}, one row for each of the runs; none where all change by less than a twentieth
+function strongest(rows) {
+  const found = new Map();
+  for (let k = 4; k < (rows[0]?.length ?? 0); k += 2) {
+    const largest = new Map();
+    for (const row of rows) {
+      const change = Math.abs(row[k] - row[k - 1]);
+      const least = 0.05 * Math.max(Math.abs(row[k]), Math.abs(row[k - 1]));
+      if (change > Math.max(largest.get(row[0])?.change ?? 0, least)) largest.set(row[0], { change, row });
+    }
+    found.set(k, new Set([...largest.values()].map(({ row }) => row)));
+  }
+  return found;
 }
 
 // ---- equations

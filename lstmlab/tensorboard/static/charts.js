@@ -5,17 +5,21 @@ import { element } from "./elements.js";
 
 const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
-// values: [x, ...ys]; lines: [{label, stroke, width, dash, band: [low, high] indices}]
+// Where the plots of a card begin and end, at whose steps the heat map's columns stand
+const LEFT = 72, RIGHT = 28;
+
+// data: [x, ...ys]; lines: [{label, stroke, width, dash, band: [low, high] indices}]; key: of charts with one cursor,
+// of which the last has the name of their common x axis (named)
 export class Chart {
-  constructor(where, { width, height, x, y, log = false, data, lines, marks = [], range, key }) {
+  constructor(where, { width, height, x, y, log = false, data, lines, marks = [], range, key, named = true }) {
     const axis = (label, size) => ({
-      label, labelSize: 16, size, stroke: css("--text"), grid: { stroke: css("--grid"), width: 1 },
+      label, labelSize: label ? 16 : 0, size, stroke: css("--text"), grid: { stroke: css("--grid"), width: 1 },
       ticks: { stroke: css("--grid") }, font: "11px sans-serif", labelFont: "12px sans-serif",
     });
-    const yAxis = axis(y, 56);
+    const yAxis = axis(y, LEFT - 16);
     if (log) yAxis.values = (_, splits) => powers(splits);
     else yAxis.values = (_, splits) => splits.map((one) => plain(one));
-    const xAxis = axis(x, 34);
+    const xAxis = axis(named ? x : null, named ? 34 : 28);
     xAxis.values = (_, splits) => splits.map((one) => plain(one));
     const series = [{ label: x }];
     const bands = [];
@@ -51,9 +55,9 @@ export class Chart {
     };
     this.plot = new uPlot({
       width, height, series, bands, axes: [xAxis, yAxis],
-      scales: { x: { time: false }, y: range ? { range } : {} },
+      scales: { x: { time: false, range: key ? (_, from, to) => [from - 0.5, to + 0.5] : undefined }, y: range ? { range } : {} },
       legend: { show: true, live: true, markers: { dash: (_, k) => (lines[k - 1]?.dash ? "dotted" : "solid") } }, hooks: { draw: [draw] },
-      cursor: key ? { sync: { key } } : {}, padding: [8, 28, 0, 0],
+      cursor: key ? { sync: { key } } : {}, padding: [8, RIGHT, 0, 0],
     }, data, where);
     // the edges of a band have no line of their own in the legend
     const rows = this.plot.root.querySelectorAll(".u-legend .u-series");
@@ -61,10 +65,10 @@ export class Chart {
   }
 }
 
-// A band of rows for each name: time runs right, values from 0 (dark) to 1 (bright)
+// A band of rows for each name: time runs right as in the charts of the card, values from dark to bright
 export function heat(where, bands, { width, x, marks = [] }) {
-  const left = 110, row = 12, gap = 8, bottom = 30;
-  const height = bands.reduce((sum, [, rows]) => sum + rows.length * row + gap, 0) + bottom;
+  const row = 12, gap = 8, bottom = 46;
+  const height = bands.reduce((sum, [, rows]) => sum + Math.max(rows.length, 2) * row + gap, 0) + bottom;
   const canvas = element("canvas");
   canvas.width = width * devicePixelRatio;
   canvas.height = height * devicePixelRatio;
@@ -77,20 +81,22 @@ export function heat(where, bands, { width, x, marks = [] }) {
   ctx.fillRect(0, 0, width, height);
   ctx.font = "11px sans-serif";
   let top = 2;
-  const step = (width - left - 12) / Math.max(x.length, 1);
+  const step = (width - LEFT - RIGHT) / Math.max(x.length, 1);
   for (const [name, rows, from, to] of bands) {
+    const middle = top + (Math.max(rows.length, 2) * row) / 2;
     ctx.fillStyle = css("--text");
     ctx.textBaseline = "middle";
-    ctx.fillText(name, 4, top + (rows.length * row) / 2, left - 8);
+    ctx.fillText(name, 4, middle - 6, LEFT - 8);
+    ctx.fillText([from, to].map((one) => shown(Number(one.toPrecision(2)))).join(" … "), 4, middle + 6, LEFT - 8);
     rows.forEach((values, k) => values.forEach((value, t) => {
       ctx.fillStyle = viridis((value - from) / (to - from));
-      ctx.fillRect(left + t * step, top + k * row, step + 0.6, row - 1);
+      ctx.fillRect(LEFT + t * step, top + k * row, step + 0.6, row - 1);
     }));
-    top += rows.length * row + gap;
+    top += Math.max(rows.length, 2) * row + gap;
   }
   ctx.strokeStyle = css("--mark");
   for (const mark of marks) {
-    const at = left + (x.indexOf(mark) + 0.5) * step;
+    const at = LEFT + (x.indexOf(mark) + 0.5) * step;
     ctx.beginPath();
     ctx.moveTo(at, 0);
     ctx.lineTo(at, top - gap);
@@ -98,8 +104,15 @@ export function heat(where, bands, { width, x, marks = [] }) {
   }
   ctx.fillStyle = css("--text");
   const every = Math.max(1, Math.ceil(x.length / 8));
-  x.forEach((t, k) => { if (k % every === 0) ctx.fillText(String(t), left + k * step, top + 4); });
-  ctx.fillText("step of the sequence", left + (width - left) / 2 - 50, top + 20);
+  x.forEach((t, k) => { if (k % every === 0) ctx.fillText(String(t), LEFT + k * step, top + 4); });
+  ctx.fillText("step of the sequence", LEFT + (width - LEFT) / 2 - 50, top + 20);
+  // the scale: what is dark and what is bright
+  const scale = ctx.createLinearGradient(LEFT, 0, LEFT + 120, 0);
+  VIRIDIS.forEach((_, k) => scale.addColorStop(k / (VIRIDIS.length - 1), viridis(k / (VIRIDIS.length - 1))));
+  ctx.fillStyle = scale;
+  ctx.fillRect(LEFT, top + 28, 120, 8);
+  ctx.fillStyle = css("--text");
+  ctx.fillText("lowest … highest of the numbers at the left", LEFT + 128, top + 32);
   return canvas;
 }
 

@@ -52,7 +52,7 @@ function dark() {
     if (document.body.classList.contains("dark") === own && document.body.dataset.theme) return;
     document.body.dataset.theme = "set";
     document.body.classList.toggle("dark", own);
-    if (state.runs.length) draw();
+    if (state.runs.length) { list(); draw(); }
   };
   if (outer) new MutationObserver(set).observe(outer, { attributeFilter: ["class"] });
   asked.addEventListener("change", set);
@@ -76,6 +76,13 @@ function build() {
   view.cards = element("div", { className: "cards" });
   view.right = element("section", { hidden: true },
     element("div", { className: "time" }, view.play, view.slider, view.when), view.cards);
+  view.none = element("section", { hidden: true, className: "none" },
+    element("h2", {}, "No runs below this log folder yet"),
+    element("p", {}, "Two ways to get one here; this page looks again by itself."),
+    element("p", {}, "A run of the laboratory, or a sweep: ", element("code", {}, "lstmlab outputs=FOLDER"), ", ",
+      element("code", {}, "lstmlab -m cell=lstm1997,vanilla outputs=FOLDER")),
+    element("p", {}, "Your own Keras model: ",
+      element("code", {}, 'model.fit(x, y, callbacks=[lstmlab.diagnostics.GateTensorBoard("FOLDER/run1", probe=(x[:32], y[:32]))])')));
   return element("main", {},
     element("aside", {},
       element("h1", {}, "Runs"), view.filter,
@@ -84,7 +91,7 @@ function build() {
         element("button", { type: "button", onclick: () => pick(true) }, "all shown"),
         element("button", { type: "button", onclick: () => pick(false) }, "none")),
       view.count, view.list),
-    view.right);
+    view.right, view.none);
 }
 
 // ---- the list
@@ -173,7 +180,8 @@ function list() {
   const more = all.length > SHOWN ? `, the first ${SHOWN} listed` : "";
   view.count.textContent = state.runs.length
     ? `${all.length} of ${state.runs.length} runs${more}; ${state.chosen.size} chosen`
-    : "No runs below this log folder yet. lstmlab or a GateTensorBoard writes them; this page looks again by itself.";
+    : "No runs yet.";
+  view.none.hidden = state.runs.length > 0;
 }
 
 function pick(all) {

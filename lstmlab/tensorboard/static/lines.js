@@ -1,7 +1,14 @@
 // Lines of the charts: single runs, or the seeds of one setting together.
 
-// of Okabe and Ito 2008, told apart by those who do not see all colours
+// of Okabe and Ito 2008, told apart by those who do not see all colours; brighter ones for those too dark for a dark ground
 const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6d00", "#7f7f7f", "#a6517d", "#2f4b7c"];
+const BRIGHTER = { "#0072b2": "#3f9fe0", "#d55e00": "#f07f2e", "#009e73": "#1fc397", "#8b6d00": "#c2a23a", "#7f7f7f": "#a8a8a8", "#a6517d": "#d07fab", "#2f4b7c": "#8aa6dc" };
+
+// The colour of the k-th line on the ground that the page has now
+export function ink(k) {
+  const colour = PALETTE[k % PALETTE.length];
+  return document.body.classList.contains("dark") ? BRIGHTER[colour] ?? colour : colour;
+}
 
 export function nameOf(one, varied, seed = true) {
   const row = one.row;
@@ -46,7 +53,7 @@ function shortened(lines) {
 export function strokes(lines) {
   const found = new Map();
   lines.forEach((line, k) => {
-    const one = { stroke: PALETTE[k % PALETTE.length], dash: dashed(Math.floor(k / PALETTE.length)) };
+    const one = { stroke: ink(k), dash: dashed(Math.floor(k / PALETTE.length)) };
     for (const key of [line, ...line.runs.map(({ run }) => run)]) found.set(key, one);
   });
   return found;
