@@ -263,7 +263,7 @@ def test_a_forbidden_arrow_is_found(place, target, tmp_path):
 
 
 # command, its arguments, and what it must not load
-FRAMEWORKS = ("tensorflow", "keras", "sklearn")
+FRAMEWORKS = ("tensorflow", "keras")
 TABLES = (*FRAMEWORKS, "scipy", "matplotlib", "pandas")
 LIGHT = (
     ("lstmlab.app", ["--help"], (*TABLES, "numpy", "tabulate")),

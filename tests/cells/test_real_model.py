@@ -1,7 +1,7 @@
 """A small model that a stranger would write: trained, saved, and loaded by a process that knows
 lstmlab alone.
 
-Handwritten digits from scikit-learn, read column by column from the left: sequences of columns of 8
+Handwritten digits (tasks/pixels.py), read column by column from the left: sequences of columns of 8
 numbers. Blank columns on either side are cut off, so lengths differ. Two layers in both directions
 tell ten digits apart.
 """
@@ -13,7 +13,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from lstmlab.tasks.pixels import DIGITS
 
 from lstmlab import GatedRNN
 
@@ -35,7 +35,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     """The images' columns without the blank ones on either side, padded with zeros at the end
     [1797, 8, 8]; their classes.
     """
-    images, y = load_digits(return_X_y=True)
+    table = np.loadtxt(DIGITS, delimiter=",")
+    images, y = table[:, :64], table[:, 64].astype(int)
     padded = np.zeros((len(y), STEPS, 8), "float32")
     for sequence, image in zip(padded, images.reshape(-1, 8, 8) / 16, strict=True):
         inked = np.flatnonzero(image.any(axis=0))

@@ -1,16 +1,20 @@
 """Images as sequences against the images themselves; larger sets come from a faked loader."""
 
+import gzip
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from lstmlab.tasks import pixels
 from lstmlab.tasks.pixels import Pixels
 from scipy.stats import chisquare
-from sklearn.datasets import load_digits
 
 from lstmlab.task import generator, loss
 
-DIGITS = load_digits()
-NUMBER = {image.astype("uint8").tobytes(): k for k, image in enumerate(DIGITS.images)}
+FILE = pd.read_csv(pixels.DIGITS, header=None, comment="#").to_numpy()
+IMAGES, CLASSES = FILE[:, :64].astype("uint8"), FILE[:, 64]
+NUMBER = {image.tobytes(): k for k, image in enumerate(IMAGES)}
 
 
 def joined(blocks):
@@ -29,11 +33,20 @@ def task():
     return Pixels()
 
 
+def test_the_file_is_the_test_part_of_the_uci_repository():
+    """As its description there counts the classes."""
+    assert IMAGES.max() == 16
+    counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.bincount(CLASSES).tolist() == counts
+    with gzip.open(pixels.DIGITS, "rt") as file:
+        assert "CC BY 4.0" in file.read(400), "whose it is"
+
+
 def test_digits_and_their_classes(task):
     x, y, w = task.sample(generator(0, "train"), 2000)
     assert (x.shape, y.shape, w.shape) == ((2000, 64, 1), (2000, 64, 10), (2000, 64))
     assert {part.dtype for part in (x, y, w)} == {np.dtype("float32")}
-    assert (y[:, -1].argmax(axis=1) == DIGITS.target[numbers(task, x)]).all()
+    assert (y[:, -1].argmax(axis=1) == CLASSES[numbers(task, x)]).all()
     assert (y.sum(axis=(1, 2)) == 1).all()
     assert (w[:, -1] == 1).all()
     assert not w[:, :-1].any()
@@ -56,7 +69,7 @@ def test_the_parts_are_disjoint_and_whole(task):
             np.array_equal(a, b)
             for a, b in zip(joined(blocks), joined(task.sets(0)[_part(task, blocks)]), strict=True)
         )
-    assert np.bincount(DIGITS.target[seen["test"]], minlength=10).min() > 20
+    assert np.bincount(CLASSES[seen["test"]], minlength=10).min() > 20
 
 
 def _part(task, blocks):
@@ -73,7 +86,9 @@ def test_training_images_are_drawn_alike(task):
 
 def test_orders(task):
     x = task.encode(np.arange(20))[0]
-    assert np.array_equal(x.reshape(20, 8, 8), (DIGITS.images[:20] / 16).astype("float32"))
+    assert np.array_equal(
+        x.reshape(20, 8, 8), (IMAGES[:20].reshape(20, 8, 8) / 16).astype("float32")
+    )
     columns = Pixels(order="columns").encode(np.arange(20))[0]
     assert np.array_equal(columns.reshape(20, 8, 8), x.reshape(20, 8, 8).swapaxes(1, 2))
     permuted, again, other = (Pixels(order="permuted", permutation=k) for k in (0, 0, 1))
