@@ -302,18 +302,21 @@ def in_this_process(command, **options):
     )
 
 
+def test_a_process_that_fails_is_named(capsys, monkeypatch):
+    failed = SimpleNamespace(returncode=1, stdout="", stderr="Traceback:\nMemoryError: no room\n")
+    monkeypatch.setattr(bench_learners.subprocess, "run", lambda *_, **__: failed)
+    items = [bench_learners._item("vanilla", "bptt", 4, 5)]
+    assert bench_learners._apart("width", items, 1, 0.0) == []
+    said = "left out: width of bptt (vanilla, 4 cells, 5 steps): MemoryError: no room\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.slow
 def test_a_process_of_its_own(capsys):
-    """That fails: it is named, and the rest goes on.
-
-    One that works holds the memory of its own only.
-    """
-    assert (
-        bench_learners._apart("width", [bench_learners._item("no_such", "bptt", 4, 5)], 1, 0.0)
-        == []
-    )
-    assert "left out: width of bptt (no_such, 4 cells, 5 steps): " in capsys.readouterr().err
+    """It names what cannot be built, goes on, and holds the memory of its own only."""
     ballast = np.ones(3 * 2**26)  # 1.6 GB in this process
-    [row] = bench_learners._apart("memory", [bench_learners._item("vanilla", "bptt", 4, 5)], 0, 0.0)
+    items = [bench_learners._item(cell, "bptt", 4, 5) for cell in ("no_such", "vanilla")]
+    [row] = bench_learners._apart("memory", items, 0, 0.0)
+    assert "left out: memory of bptt (no_such, 4 cells, 5 steps): " in capsys.readouterr().err
     assert (row["part"], row["steps"], row["round"]) == ("memory", 5, 0)
     assert 100 < row["peak_mb"] < ballast.nbytes / 2**20
