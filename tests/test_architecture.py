@@ -193,6 +193,7 @@ def test_a_circle_is_found(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_cell_is_made_without_hydra():
     code = (
         "import sys; from lstmlab.cells import GatedRNN; GatedRNN(4, variant='chrono'); "
@@ -253,6 +254,7 @@ FORBIDDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "target"), FORBIDDEN.items())
 def test_a_forbidden_arrow_is_found(place, target, tmp_path):
     name, source = place

@@ -162,6 +162,7 @@ WALK = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_that_a_baseline_would_solve_is_not_solved(walk, tmp_path, capsys):
     composed, choices = config.compose(*WALK, f"task.file={walk}", *NO_DIAGNOSTICS)
     folder = tmp_path / "runs" / "walk"

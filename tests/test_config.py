@@ -151,6 +151,7 @@ def test_a_config_of_today_stays_as_it_is():
     assert config.current(whole) == whole
 
 
+@pytest.mark.slow
 def test_reading_options_loads_no_hydra():
     code = (
         "import sys; from lstmlab import config; config.made(config.settings('optimizer', 'sgd'));"

@@ -71,6 +71,7 @@ def test_the_rows_are_those_of_the_callback(x, rng, tmp_path, eager):
         pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_model_changes(x, rng):
     """Weights, optimizer, seeds, metrics, compiled functions, policy and flags."""
     inner = [layers.Dropout(0.3), layers.LSTM(N, dropout=0.3, name="r"), layers.Dense(2)]
@@ -96,6 +97,7 @@ def test_nothing_of_the_model_changes(x, rng):
     assert all(one is other for one, other in zip(before[2], after[2], strict=True))
 
 
+@pytest.mark.slow
 def test_of_a_recurrent_the_same_numbers_with_the_name_of_the_cell(rng, eager):
     cell = variant("lstm1997", units=N, dtype="float64", name="memory")
     model = Recurrent(cell, Head(2, dtype="float64"), BPTT(), F)
@@ -271,6 +273,7 @@ def test_layers_that_are_not_served_are_left_out_beside_others(x, rng):
     assert set(measures.memory(model, x, targets(rng))["layer"]) == {"plain", "gated"}
 
 
+@pytest.mark.slow
 def test_other_learners_from_states_other_than_zero(x, rng):
     """Half a gradient by Elman's rule is less than the whole one, by angle too; exact for BPTT."""
     layer = layers.GRU(N, stateful=True, name="r")

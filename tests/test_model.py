@@ -336,6 +336,7 @@ def test_log_keeps_every_sequence_in_order_at_the_steps_with_an_error(rng):
     assert [len(part) for part in log.read()] == [0, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_fit_changes_the_weights_and_logs_the_sequences(dtype, rng):
     net = model(rng, Truncated1997(), SequenceLog(4, T, K), dtype)

@@ -360,6 +360,7 @@ def statuses(folder: Path) -> list[str]:
     return [json.loads(path.read_text())["status"] for path in sorted(folder.rglob("result.json"))]
 
 
+@pytest.mark.slow
 def test_help_and_lists_know_the_options(place):
     with_echo(place)
     shown = run("lstmlab", "-cd", "conf", "--help", cwd=place)

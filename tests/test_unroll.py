@@ -122,6 +122,7 @@ def python_loop(one_step, states, xs, every_step):
     return tf.nest.map_structure(lambda *v: tf.stack(v, axis=1), *rows), states
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_step", [True, False])
 @pytest.mark.parametrize(("one_step", "steps"), [(step, 1), (step, 2), (step, 4), (read_or_not, 3)])
 def test_jacobians_in_a_compiled_function(one_step, steps, every_step, rng):

@@ -52,6 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the folder. Raises UsageError, one line, for what is wrong with it."""
     config.addinivalue_line("markers", "slow: learning runs, statistics over many draws")
+    rest = "whole_table: those of them that have a sample which is enough for most days"
+    config.addinivalue_line("markers", rest)
     keras_s = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras"
     config.addinivalue_line("filterwarnings", keras_s)
     try:

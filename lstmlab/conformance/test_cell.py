@@ -427,9 +427,14 @@ def error_after_training(name: str, below=()) -> float:
     return float(np.mean((model(test[0]) - test[1]) ** 2))
 
 
+def marks_of_learning(name: str) -> list:
+    beyond = [] if is_quick(name) else [pytest.mark.whole_table]
+    return [pytest.mark.slow, *beyond]
+
+
 @pytest.mark.parametrize(
     "name",
-    [n if n == "vanilla" else pytest.param(n, marks=pytest.mark.slow) for n in GATED],
+    [n if n == "vanilla" else pytest.param(n, marks=marks_of_learning(n)) for n in GATED],
 )
 def test_the_adding_problem_is_learnt_above_chance_or_the_file_says_why_not(name):
     excuse = header(name, "Adding problem, T = 20:")

@@ -165,6 +165,7 @@ def test_of_a_gru_the_page_says_how_keras_calls_its_gate(rng, tmp_path):
     assert "Measured on one sequence by" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [layers.SimpleRNN, GatedRNN])
 def test_of_one_step_and_of_a_layer_without_gates(inner, rng, tmp_path):
     model = sequential(rng, inner(N, name="r"), layers.Dense(1), shape=(1, F))
@@ -174,6 +175,7 @@ def test_of_one_step_and_of_a_layer_without_gates(inner, rng, tmp_path):
     Reader((tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_without_a_path_nothing_is_written(rng, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = sequential(rng, layers.SimpleRNN(2, name="r"))
@@ -181,6 +183,7 @@ def test_without_a_path_nothing_is_written(rng, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_dataset_is_read_only_as_far_as_it_is_used(rng, tmp_path):
     model, read = sequential(rng, layers.SimpleRNN(2, name="r")), []
 
@@ -222,6 +225,7 @@ def test_what_is_refused_before_anything_is_written(rng, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_words_name_what_stands_out(rng):
     model = sequential(rng, layers.LSTM(N, name="r"), layers.Dense(1))
     bias = model.layers[0].cell.bias
@@ -242,6 +246,7 @@ def test_words_name_what_stands_out(rng):
     assert said.startswith(f"{T - 1} steps back, ")
 
 
+@pytest.mark.slow
 def test_an_error_that_comes_back_through_final_states_alone_is_not_called_zero(rng, tmp_path):
     given = keras.Input((T, F))
     _, _, state = layers.LSTM(N, return_state=True, name="encoder")(given)

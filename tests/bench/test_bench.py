@@ -22,6 +22,7 @@ UNITS = 4
 SHAPE = (2, 3, 2, UNITS)  # batch, steps, features, units
 
 
+@pytest.mark.slow
 def test_a_table_of_ratios():
     layers = {"slow": GatedRNN(4), "fast": GatedRNN(4, "elman")}
     table = bench_layers.measured(layers, SHAPE, rounds=3, seconds=0.0)
@@ -37,6 +38,7 @@ def test_a_table_of_ratios():
     assert table["lower quartile"][1] <= table["ratio"][1] <= table["upper quartile"][1]
 
 
+@pytest.mark.slow
 def test_layers_of_each_benchmark():
     assert {name: next(iter(make(UNITS))) for name, make in bench_layers.BENCHMARKS.items()} == {
         "keras": "keras.layers.LSTM",
@@ -51,6 +53,7 @@ def first_two(benchmark):
     return lambda units: dict(list(benchmark(units).items())[:2])
 
 
+@pytest.mark.slow
 def test_traces_are_part_of_what_is_timed(rng):
     layers = bench_layers.with_traces(UNITS)
     x = rng.normal(size=SHAPE[:3]).astype("float32")
@@ -60,6 +63,7 @@ def test_traces_are_part_of_what_is_timed(rng):
     assert bench_layers.measured(two, SHAPE, rounds=1, seconds=0.0).shape == (2, 6)
 
 
+@pytest.mark.slow
 def test_the_command(capsys, monkeypatch):
     monkeypatch.setitem(bench.SHAPES, "tiny", SHAPE)
     monkeypatch.setattr(bench, "SECONDS", 0.0)
@@ -245,6 +249,7 @@ def test_what_each_process_measures():
     ]
 
 
+@pytest.mark.slow
 def test_items_take_turns_and_what_cannot_be_built_is_named():
     items = [bench_learners._item("vanilla", "bptt", units, 5) for units in (2, 4)]
     items.append(bench_learners._item("lstm1997", "bptt", 3, 5))

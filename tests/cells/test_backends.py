@@ -123,6 +123,7 @@ def calls(used: dict) -> dict:
     return {name: value for name, value in used.items() if name.startswith("call")}
 
 
+@pytest.mark.slow
 def test_calls_states_traces_and_a_step_of_fit(elsewhere, used_here):
     compare(dict(np.load(elsewhere / "used.npz")), used_here)
     assert distance(used_here["call 0"], used_here["call 1"]) > 1e-3

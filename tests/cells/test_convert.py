@@ -134,6 +134,7 @@ def test_mixed_precision_comes_along(x, rng):
     assert {weight.dtype for weight in ours.weights} == {"float32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -298,6 +299,7 @@ STARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", ["kernel", "recurrent", "bias"])
 @pytest.mark.parametrize("name", STARTS)
 def test_an_unbuilt_layer_starts_as_the_same_function(name, weight, x):
@@ -366,6 +368,7 @@ class OtherStart(GatedRNN):
         super().__init__(units, forget_gate="hard_sigmoid", input_gate="hard_sigmoid")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "refused"),
     [

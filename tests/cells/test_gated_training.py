@@ -126,6 +126,7 @@ def test_recurrent_dropout_reaches_gates_that_are_fed_back_and_not_the_carousel(
     assert np.abs(tape.gradient(s, states[1])).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [keras.layers.RNN, GatedRNN])
 def test_regularizers_reach_the_losses(layer, rng):
     rates = {"kernel": 0.1, "recurrent": 0.01, "peephole": 0.001, "bias": 0.0001}
@@ -150,6 +151,7 @@ def test_regularizers_reach_the_losses(layer, rng):
     np.testing.assert_allclose(model.evaluate(x, y, verbose=0), plain + sum(expected), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [keras.layers.RNN, GatedRNN])
 def test_constraints_hold_after_fit(layer, rng):
     limits = {"kernel": 0.1, "recurrent": 0.2, "peephole": 0.3, "bias": 0.4}

@@ -96,6 +96,7 @@ def test_time_distributed_against_one_by_one(rng):
     close(keras.Model(inputs, each(inputs))(x), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["lstm1997", "slstm", pytest.param("vanilla, normalised", marks=pytest.mark.slow)],
@@ -220,6 +221,7 @@ def trained(x, y, **settings) -> list:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -327,6 +329,7 @@ def test_constraints_hold_after_a_step(rng):
     assert model.layers[0].cell.kernel.numpy().min() == 0
 
 
+@pytest.mark.slow
 def test_keras_knows_the_layer_when_lstmlab_is_imported_first():
     """`import lstmlab, keras` is enough for saved models to load."""
     code = (

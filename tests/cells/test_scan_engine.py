@@ -130,6 +130,7 @@ def test_any_cell_and_call_against_the_loop(
     equal(answer(cell, "scan", *given_, **flags), expected, 1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [False, True])
 @pytest.mark.parametrize("name", quick(("minlstm", "slstm", "indrnn"), "minlstm".__eq__))
 def test_compiled_against_the_eager_loop(name, how, rng):
@@ -138,6 +139,7 @@ def test_compiled_against_the_eager_loop(name, how, rng):
     equal(answer(cell, "scan", *given_, how=how), answer(cell, "xla", *given_), 1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", quick(("mingru", "minlstm", "vanilla", "slstm"), "mingru".__eq__))
 def test_float32_against_the_loop_over_300_steps(name, rng):
     cell = cell_of(name, rng, "float32")
@@ -195,6 +197,7 @@ def test_a_number_of_steps_that_is_not_known(rng):
     np.testing.assert_allclose(model.predict(x, verbose=0), layers[1](x)[0][:, -1], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_stateful_bidirectional_and_traces_in_models(rng):
     """A model of stock parts trains to the same weights by either engine."""
     x = rng.normal(size=(4, 12, FEATURES)).astype("float32")
@@ -253,6 +256,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("switches", "received"), REFUSED.values(), ids=REFUSED)
 def test_another_cell_is_refused_by_the_switch_and_not_taken_by_auto(switches, received, rng):
     x = rng.normal(size=(2, 5, FEATURES))
@@ -278,6 +282,7 @@ def test_a_cell_that_computes_something_else_is_refused(rng):
         GatedRNN(Louder(N, feedback="none"), engine="scan")(rng.normal(size=(2, 5, FEATURES)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mingru", "minlstm"])
 def test_auto_takes_it_for_the_published_cells_where_native_is_not_served(name, rng):
     x = rng.normal(size=(2, 5, FEATURES))

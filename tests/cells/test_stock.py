@@ -34,6 +34,7 @@ def same(found: dict, values: dict, tolerance: float = 1e-5) -> None:
         assert np.ptp(value) > 1e-2, name
 
 
+@pytest.mark.slow
 @every_kind
 def test_every_value_of_every_kind_against_numpy_and_keras(kind, x, rng):
     """Forwards and backwards, all outputs or the last, masked and not, stateless; final states."""
@@ -90,6 +91,7 @@ def test_in_both_directions_stacked_and_under_an_embedding_with_a_mask(rng):
     np.testing.assert_allclose(top(both(embedding(ids))).numpy(), last, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backwards", [False, True])
 def test_of_an_rnn_around_one_cell_and_around_several(backwards, x, rng):
     one = layers.RNN(layers.LSTMCell(N, name="cell"), return_sequences=True, name="one")
@@ -292,6 +294,7 @@ def compilations(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [layers.LSTM, GatedRNN])
 def test_a_second_look_compiles_nothing_and_follows_the_weights(inner, x, rng, compilations):
     layer = inner(N, return_sequences=True, name="r")
@@ -310,6 +313,7 @@ def test_a_second_look_compiles_nothing_and_follows_the_weights(inner, x, rng, c
     assert len(compilations) == before
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_changed_is_looked_at_as_it_is_now(x, rng):
     """Flags, activations and gates, layers that are added or exchanged."""
     stock = layers.LSTM(N, return_sequences=True, name="a")
@@ -333,6 +337,7 @@ def test_a_layer_that_is_changed_is_looked_at_as_it_is_now(x, rng):
         assert len(found) == len(model.layers) - 1
 
 
+@pytest.mark.slow
 def test_another_shape_and_another_batch(x, rng):
     layer = layers.GRU(N, name="r")
     model = sequential(rng, layer, shape=(None, F))
@@ -340,6 +345,7 @@ def test_another_shape_and_another_batch(x, rng):
         same(lstmlab.traces(model, given)["r"], run("GRU", layer.cell, given)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [layers.LSTM, GatedRNN])
 def test_a_model_is_not_kept_alive(inner, x, rng):
     gc.collect()
@@ -367,6 +373,7 @@ def test_a_model_in_the_place_of_one_that_is_gone(rng):
         gc.collect()
 
 
+@pytest.mark.slow
 def test_several_threads_each_see_their_own(x, rng):
     """Two look at one model, one at another, one calls the first as if nobody looked."""
     models = [

@@ -153,6 +153,7 @@ def functional(**arguments) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_as_outputs_of_a_functional_model(x, tmp_path):
     x[1, 3:] = 0
     model = functional(return_state=True)
@@ -173,6 +174,7 @@ def test_as_outputs_of_a_functional_model(x, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_gate_can_be_trained(x):
     """A loss on the forget gate alone moves it."""
     inputs = keras.Input((T, 3))
@@ -208,6 +210,7 @@ class Branches(keras.Model):
         return self.readout(self.right(self.left(inputs["a"])) + self.right(inputs["b"]))
 
 
+@pytest.mark.slow
 def test_of_a_sequential_model_with_both_directions_and_a_stack(x):
     x[1, 3:] = 0
     both = layers.Bidirectional(GatedRNN(N, "lstm1997", return_sequences=True, name="both"))
@@ -230,6 +233,7 @@ def test_of_a_sequential_model_with_both_directions_and_a_stack(x):
     assert {type(value) for values in found.values() for value in values.values()} == {np.ndarray}
 
 
+@pytest.mark.slow
 def test_of_a_subclassed_model_with_a_shared_layer_and_named_inputs(x):
     model, inputs = Branches(), {"a": x, "b": np.concatenate([x[:, ::-1], x[..., :1]], axis=-1)}
     found = lstmlab.traces(model, inputs)  # builds it
@@ -280,6 +284,7 @@ def test_of_a_model_that_asks_for_its_own_traces_too(x):
     )
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_if_nobody_had_looked(x):
     """Dropout is off in the traces, and seeds, weights and the compiled model are as before."""
 
@@ -395,6 +400,7 @@ def test_of_a_dataset_that_does_not_know_its_length(x):
         same(lstmlab.traces(model, dataset)["r"], stepped(model.layers[0], x)[0], 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
 def test_an_activity_regularizer_does_not_penalise_traces(sequences, state, x, rng):

@@ -113,6 +113,7 @@ def trained(model, epochs: int) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_file(tmp_path):
     """Two epochs, a file, and two more are four epochs: weights, and the optimizer's variables."""
 

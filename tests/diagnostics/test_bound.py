@@ -104,6 +104,7 @@ def test_every_row_against_numpy(cell, activation, rng):
     assert set(table["kind"]) == {*expected, *(f"log10_{kind}" for kind in expected), *factors}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nets", [30, pytest.param(120, marks=pytest.mark.slow)])
 def test_never_exceeded_by_random_nets(nets, rng):
     """Of 1 to 6 units, weights from 0.05 to 5, of every kind; some decay and some explode."""
@@ -250,6 +251,7 @@ def test_growth_beyond_the_numbers_keeps_its_logarithm(rng):
         np.testing.assert_allclose(curve(table, f"log10_{kind}"), 40.0 * np.arange(T), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_other_precisions(rng):
     exact, x = net(rng, "elman"), rng.normal(size=(B, T, F))
     for dtype, rtol in (("float32", 1e-4), ("mixed_bfloat16", 0.3)):

@@ -124,6 +124,7 @@ def test_carousel_against_finite_differences_with_what_is_read_back_held_fast(na
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_net_inputs_against_finite_differences(name, rng):
     model, x, y, w = problem(rng, **CELLS[name])
@@ -146,6 +147,7 @@ def test_net_inputs_against_finite_differences(name, rng):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_what_came_through_the_nets_against_its_own_recursion_over_the_steps(name, rng):
     """d_t = (sum over nets a of R_a dE/dnet_a(t+1)) dy_t/ds_t + f_(t+1) d_(t+1), dE/dnet by
@@ -225,6 +227,7 @@ def test_no_flow_used_beside_the_exact_one_where_it_is_the_exact_one_or_unknown(
         assert "used" not in set(table["path"])
 
 
+@pytest.mark.slow
 def test_long_sequences_are_kept_at_some_lags_alone(rng):
     steps = 600
     model, *_ = problem(rng, "vanilla")

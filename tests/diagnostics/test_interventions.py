@@ -130,6 +130,7 @@ def retained(model, probe, clamps, interval, carousel: bool, step: float = 1e-5)
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("interval", STEPS)
 def test_every_row_against_a_clamped_cell_in_numpy(name, interval, rng, eager):
@@ -217,6 +218,7 @@ def test_clamping_a_gate_leaves_the_one_coupled_to_it(rng, eager):
     assert abs(before - closed) > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", ["refine_gate", "forget_gate", "input_gate"])
 def test_gates_that_act_through_others(gate, rng, eager):
     """A refine gate held open or shut: e = 1 - (1 - f)^2 or f^2, in NumPy from the forget gate
@@ -244,6 +246,7 @@ def test_gates_that_act_through_others(gate, rng, eager):
         np.testing.assert_allclose(row["retention_after"], row["retention_before"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_where_no_step_lies_between_all_are_clamped(rng, eager):
     model, probe = problem(rng)
     last = np.zeros((B, T), bool)
@@ -260,6 +263,7 @@ def test_where_no_step_lies_between_all_are_clamped(rng, eager):
         intervene(model, *short[:3], gate="input_gate", events=last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_function_gives_the_row_of_the_table(compiled, rng, eager):
     tf.config.run_functions_eagerly(not compiled)
@@ -271,6 +275,7 @@ def test_the_function_gives_the_row_of_the_table(compiled, rng, eager):
         pd.testing.assert_frame_equal(row, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_retention_of_some_cells_that_lie_evenly(rng, eager):
     model, probe = problem(rng, "lstm1997", forget_gate=Gate(bias=1.0), feedback="none")
     table = Interventions(interval=(3, 4), cells=2).measure(model, probe)
@@ -304,6 +309,7 @@ class Started:
         return [state[:batch_size] for state in self._states]
 
 
+@pytest.mark.slow
 def test_a_cell_that_begins_elsewhere_than_at_zero(rng, eager):
     model, probe = problem(rng)
     start = rng.normal(size=(B, N)), rng.normal(size=(B, N))
@@ -328,6 +334,7 @@ def test_a_cell_that_begins_elsewhere_than_at_zero(rng, eager):
     assert abs(np.mean(found) - zero["retention_before"].iloc[0]) > 1e-4
 
 
+@pytest.mark.slow
 def test_a_layer_alone_has_its_retention_alone(rng, eager):
     model, probe = problem(rng)
     whole = Interventions().measure(model, probe)
@@ -337,6 +344,7 @@ def test_a_layer_alone_has_its_retention_alone(rng, eager):
     pd.testing.assert_frame_equal(table, whole[list(table.columns)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "dtype"), [("float32", "float32"), ("mixed_bfloat16", "float32")]
 )

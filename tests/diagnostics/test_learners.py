@@ -115,6 +115,7 @@ def test_angle_of_known_vectors(u, v, degrees):
     )
 
 
+@pytest.mark.slow
 def test_exact_learners_see_every_lag(rng):
     model, probe = problem(rng, "lstm1997")
     table = measured(model, probe, BPTT(), RTRL())
@@ -165,6 +166,7 @@ def test_slices_against_each_sequence_cut_by_hand(rng, eager):
         before = now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_elman_sees_the_step_of_the_error_alone(dtype, rng, eager):
     table = measured(*problem(rng, dtype=dtype), Elman())
@@ -177,6 +179,7 @@ def test_elman_sees_the_step_of_the_error_alone(dtype, rng, eager):
     assert at(table, 0).set_index("weight")["angle"]["cell"] > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update_every", [1, 3, 4])
 def test_truncated_bptt_sees_nothing_beyond_h(update_every, rng, eager):
     """Wherever the pieces begin, though their length divides no lag."""
@@ -190,6 +193,7 @@ def test_truncated_bptt_sees_nothing_beyond_h(update_every, rng, eager):
     assert learner.update_every == update_every
 
 
+@pytest.mark.slow
 def test_the_whole_gradient_is_the_learners_own(rng, eager):
     """Lag 0 of a learner in pieces: with its own pieces, as in training."""
     model, probe = problem(rng)
@@ -223,6 +227,7 @@ def test_one_draw_and_the_mean_of_draws(rng, eager):
     np.testing.assert_allclose(table["ratio_of_mean"], 0.5, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_learner_that_does_not_serve_is_left_out_with_one_line(rng, eager, capsys):
     model, probe = problem(rng)
     diagnostic = LearnerComparison(

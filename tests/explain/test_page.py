@@ -240,6 +240,7 @@ def test_what_fails_without_fault_is_counted(explained):
     assert ("which is no fault" in text) == (bool(failed) and all(why.values()))
 
 
+@pytest.mark.slow
 def test_it_says_what_it_does_meanwhile(tmp_path, monkeypatch, eager, rng):
     model, probe = small(rng, variant("vanilla", units=2))
     reopened(monkeypatch, tmp_path, model, probe)
@@ -260,6 +261,7 @@ def test_it_says_what_it_does_meanwhile(tmp_path, monkeypatch, eager, rng):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
@@ -382,6 +384,7 @@ def test_a_run_of_another_version_is_named_with_both_versions(
     assert capsys.readouterr().err == (said if "0.0.9" in version.values() else "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "row", "by"),
     [

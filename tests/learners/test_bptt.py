@@ -34,6 +34,7 @@ def problem(cell, rng):
     return head, (*batch, tf.constant(rng.uniform(0.2, 2.0, size=(B, T))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_against_finite_differences(name, rng):
     cell = CELLS[name]()
@@ -72,6 +73,7 @@ def test_vanilla_against_keras_lstm(dtype, tolerance, rng):
     )
 
 
+@pytest.mark.slow
 def test_xla_against_eager(rng):
     cell = CELLS["lstm1997"]()
     head, batch = problem(cell, rng)

@@ -67,6 +67,7 @@ def weights(net) -> dict:
     return {w.name: w.numpy() for w in [*net.cell.weights, *net.head.weights]}
 
 
+@pytest.mark.slow
 @by_op
 @pytest.mark.parametrize("activation", ["centred", "sigmoid", "tanh"])
 def test_slopes_of_a_candidate_against_finite_differences(activation, rng):
@@ -103,6 +104,7 @@ def test_slopes_of_a_candidate_against_finite_differences(activation, rng):
     np.testing.assert_allclose(correlation, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @by_op
 @pytest.mark.parametrize("kind", ["sigmoid", "linear", "softmax"])
 def test_slopes_of_the_outputs_against_finite_differences(kind, rng):
@@ -344,6 +346,7 @@ class InNumpy:
         return last, quit, epoch >= quit
 
 
+@pytest.mark.slow
 @by_op
 def test_all_of_it_against_numpy(rng):
     """Every output weight after each of 90 epochs, over several phases and to the last place.
@@ -375,6 +378,7 @@ def test_all_of_it_against_numpy(rng):
     np.testing.assert_allclose(net(data[0]), reference.answers(), rtol=1e-7)
 
 
+@pytest.mark.slow
 @by_op
 def test_growth(rng):
     """Units come one by one, never change again, and each is worth something at once.
@@ -404,6 +408,7 @@ def test_growth(rng):
     )
 
 
+@pytest.mark.slow
 @by_op
 def test_counts_and_the_table_of_the_net(rng):
     net, data = model(CascadeCorrelation(**SHORT)), batch(rng)
@@ -455,6 +460,7 @@ def test_same_seed_same_net_bit_by_bit(rng):
     assert int(of(nets[0], "units")) >= 1
 
 
+@pytest.mark.slow
 @by_op
 def test_padding_and_steps_without_error_count_for_nothing(rng):
     """More padding, and other targets where w is 0, change no weight."""
@@ -473,6 +479,7 @@ def test_padding_and_steps_without_error_count_for_nothing(rng):
         np.testing.assert_allclose(weights(nets[1])[name], value, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 @by_op
 def test_state_is_saved_with_the_weights(rng, tmp_path):
     data = batch(rng)

@@ -64,6 +64,7 @@ def learn(model, x, jit_compile: bool) -> None:
     model.report()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("name", LEARNERS)
 def test_an_exploding_trace_against_the_recursion_written_out(name, jit_compile, rng):

@@ -41,6 +41,7 @@ def batch(rng):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "inner", [BPTT(), RTRL(update_every=2), Truncated1997Forward(update_every=1)]
 )

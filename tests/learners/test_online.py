@@ -111,6 +111,7 @@ def test_elman_is_back_propagation_of_one_step_after_every_symbol(rng):
         np.testing.assert_allclose(weight.numpy(), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("horizon", "update_every"), [(3, 3), (5, 2), (4, 1), (6, 4)])
 def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(
     horizon, update_every, rng
@@ -157,6 +158,7 @@ def test_truncated_bptt_against_finite_differences_with_the_state_held_fixed(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "learner",
     [RTRL(), TruncatedBPTT(T, T), TruncatedBPTT(T + 3, T + 1), TruncatedBPTT(T, 2), BPTT()],
@@ -221,6 +223,7 @@ def test_pieces_of_a_stream_are_the_whole_sequence(make, rng):
     assert np.abs(again[1, 0] - fresh[1, 0]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_steps_after_the_last_error_change_nothing_and_pieces_without_error_leave_the_weights(rng):
     x, y, w = batch(rng, B, steps=8)
     w[:, 5:] = 0
@@ -259,6 +262,7 @@ def test_decay_within_a_sequence(rng):
     assert np.abs(moved[1.0][-1]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_piece_of_a_stream_without_an_error_leaves_the_weights(rng):
     model = net(RTRL(), rng)
     model.optimizer = keras.optimizers.Adam(0.1)

@@ -63,6 +63,7 @@ def test_the_largest_error_never_grows_and_weights_change_with_it_alone(rng):
     }
 
 
+@pytest.mark.slow
 def test_padding_does_not_count(rng):
     """A step without error, however wrong, is not looked at.
 

@@ -21,6 +21,7 @@ def test_gradients_against_bptt(name, make, rng):
     assert_gradients(gradients, exact, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm1997", "peephole"])
 def test_xla_against_eager(name, rng):
     cell = variant(name, units=N, dtype="float64")

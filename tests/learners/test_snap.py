@@ -27,6 +27,7 @@ def compiled(learner, cell, head, jit_compile=False):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "make"), each_cell(), ids=[name for name, _ in cells()])
 def test_the_full_pattern_is_exact_and_order_1_is_not(name, make, rng):
     cell = make()
@@ -107,6 +108,7 @@ class Chain(keras.Layer):
         return output, [output]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "kept"), [(1, 4), (2, 7), (3, 9), (4, 10), ("full", 10)])
 def test_every_order_is_rtrl_with_the_other_entries_set_to_zero(order, kept, rng):
     cell, learner = Chain(dtype="float64"), SnAp(order)
@@ -191,6 +193,7 @@ def test_an_order_by_reachability():
         assert reachable(chain, np.eye(4, dtype=bool), order).sum() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [{}, {"block_size": 2}, {"output_gate": Gate(peephole="current")}]
 )
@@ -201,6 +204,7 @@ def test_order_1_is_exact_where_no_unit_reads_another(arguments, rng):
     assert_gradients(compiled(SnAp(), cell, head)(*batch)[2], exact, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vanilla", "lstm1997"])
 def test_xla_single_precision_a_batch_of_one_and_states_that_are_given(name, rng):
     cell = variant(name, units=N, dtype="float64")

@@ -216,6 +216,7 @@ def test_traces_against_the_way_back(name, rng):
     assert name in without or min(np.abs(part).max() for part in expected[2]) > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm1997", "peephole", "ways to read back"])
 def test_traces_in_xla(name, rng):
     cell = made(name)
@@ -449,6 +450,7 @@ def test_streams_need_the_traces():
 SEEN = ["lstm1997", "vanilla", "peephole", "gru", "gru_reset_after", "ur_lstm", "slstm"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEN)
 def test_scope_gates_against_finite_differences_with_what_gates_see_held_fixed(name, rng):
     cell = made(name)

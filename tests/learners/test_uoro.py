@@ -79,6 +79,7 @@ def assert_unbiased(drawn, exact):
     assert np.abs(exact[varies] / errors).max() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vanilla", "elman", "output apart"])
 def test_the_mean_of_4000_draws_is_the_exact_gradient(name, rng):
     assert_unbiased(*draws(name, 2, rng))

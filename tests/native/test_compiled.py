@@ -141,6 +141,7 @@ def test_a_read_only_folder_falls_back(tmp_path):
     assert ended(start(tmp_path, TMPDIR=str(other)))[2].startswith(str(other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2000, 100])
 def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same(tmp_path, limit):
     """No file may grow beyond the limit: the compiled kernel does, or its source too."""

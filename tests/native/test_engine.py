@@ -99,6 +99,7 @@ def test_arrays_that_a_kernel_would_misread_are_refused(case):
     refused()
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     row=of_numpy.arrays("int32", STEPS + 1, elements=st.integers(-2, STEPS + 2)),
@@ -165,6 +166,7 @@ def test_decay_needs_steps():
     raised(engine, given.arguments, "numbers")
 
 
+@pytest.mark.slow
 def test_read_only_arrays_are_read():
     engine = pair(BPTT).engine
     given = Given(engine, 2)
@@ -261,6 +263,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_weights_after_20_changes_against_keras_optimizers(name):
     """Keras' optimizer is given the gradients of a kernel without one, at the same weights."""
@@ -374,6 +377,7 @@ class Training:
             assert np.abs(weights - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_batches():
     Training("vanilla", "sigmoid", learners.BPTT()).agree(batch=4)
 
@@ -384,6 +388,7 @@ FORWARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [None, 1, 3])
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("name", FORWARD)
@@ -409,6 +414,7 @@ ADAPTIVE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_adaptive_rules_rest_in_lanes_that_have_no_error(name, streams):
@@ -417,6 +423,7 @@ def test_adaptive_rules_rest_in_lanes_that_have_no_error(name, streams):
     Training("vanilla", "sigmoid", made, optimizer=kind, **settings).agree(streams)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [False, True])
 def test_changes_decay_along_a_sequence(streams):
     made = learners.Truncated1997Forward(update_every=1, decay=0.7, decay_steps=2)
@@ -428,11 +435,13 @@ def test_decay_of_whole_pieces():
     Training("blocks of 2", "sigmoid", made).agree(streams=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [False, True])
 def test_elman_changes_after_every_symbol(streams):
     Training("elman", "softmax", learners.Elman(), symbols=True).agree(streams)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("streams", [False, True])
 def test_shortcuts_change_after_symbols(streams, every):
@@ -441,6 +450,7 @@ def test_shortcuts_change_after_symbols(streams, every):
     Training("blocks of 2", "softmax, shortcuts", made, symbols=True).agree(streams)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [None, 1])
 @pytest.mark.parametrize("cell", ["elman", "vanilla"])
 def test_teacher_forcing(cell, every):

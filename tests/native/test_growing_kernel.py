@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from branches import on_demand
 from composed import NO_DIAGNOSTICS
 from native_cases import FEATURES, HEADS, STEPS, drawn, made_cell, made_head, told
 
@@ -130,6 +131,7 @@ SLOW = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CASES, *SLOW])
 def test_the_same_growing_as_keras(name):
     """The cells are added after the same sequence; weights agree to 1e-4 before and after."""
@@ -158,6 +160,7 @@ def test_calls_of_three_sequences_change_nothing(inner, monkeypatch):
     not_vacuous(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["every step", "truncated"])
 def test_sequences_in_pieces_are_counted_whole(name, monkeypatch):
     inner, optimizer = {**CASES, **MORE}[name]
@@ -228,17 +231,13 @@ def test_the_state_of_each_trial_is_saved_with_its_weights(both):
 # ---- the kernel by itself
 
 
-QUICK = ("prime offset", "softmax", "sigmoid crossentropy")
+SAMPLE_OF_HEADS = ("prime offset", "softmax", "sigmoid crossentropy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 40])
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name in HEADS
-        if name != "units"
-    ],
+    "name", on_demand((name for name in HEADS if name != "units"), SAMPLE_OF_HEADS.__contains__)
 )
 def test_the_error_of_a_period_against_the_head(name, scale):
     """In float64, also where outputs are 0 or 1 by rounding."""

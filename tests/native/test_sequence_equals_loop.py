@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from branches import on_demand
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sequence_cases import FLAGS, KINDS, Call, calls, check, pair, switches
@@ -16,6 +17,7 @@ QUIET = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_shapes_masks_and_states(kind):
     @settings(max_examples=30, **QUIET)
@@ -36,6 +38,7 @@ def test_many_steps(kind):
     agree()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "slstm"])
 def test_odd_numbers_of_units(kind):
     @settings(max_examples=15, **QUIET)
@@ -75,7 +78,7 @@ def test_many_features_with_and_without_a_way_back(kind, steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", variants())
+@pytest.mark.parametrize("name", on_demand(variants()))
 def test_every_variant(name):
     @settings(max_examples=3, **QUIET)
     @given(call=calls(even=True), flags=FLAGS)

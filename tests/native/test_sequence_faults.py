@@ -141,6 +141,7 @@ def test_infinite_inputs_are_as_in_the_loop(name):
     assert np.isfinite(expected[0][[0, 3]]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "hard_sigmoid", "softplus", "softsign", "silu"])
 def test_infinite_inputs_through_every_activation(activation):
     native, loop = layers(return_sequences=True, candidate_activation=activation)
@@ -149,6 +150,7 @@ def test_infinite_inputs_through_every_activation(activation):
     as_finite_as(native, loop, bad)
 
 
+@pytest.mark.slow
 def test_infinite_inputs_of_blocks_of_two_cells():
     native, loop = layers(4, return_sequences=True, **IN_BLOCKS)
     bad = X.copy()
@@ -169,6 +171,7 @@ def test_infinite_inputs_among_many(settings):
     assert np.isfinite(expected[1, :9]).all()
 
 
+@pytest.mark.slow
 def test_an_infinite_state_harms_only_what_reads_it():
     native, loop = layers(4, return_sequences=True, **HEADS)
     states = [np.zeros((4, 4), "float32") for _ in range(2)]

@@ -84,6 +84,7 @@ def sequences(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return x, x.sum(axis=(1, 2))[:, None] / 3
 
 
+@pytest.mark.slow
 def test_a_bidirectional_stacked_masked_model_learns_the_same():
     x, y = sequences()
     losses = []
@@ -198,6 +199,7 @@ def test_auto_has_second_derivatives():
     assert layers[0].engine_used == "native"
 
 
+@pytest.mark.slow
 def test_a_switch_that_is_changed_afterwards_counts():
     layers = [GatedRNN(5, engine=engine) for engine in ("native", "xla")]
     for layer in layers:
@@ -232,6 +234,7 @@ def test_xla_gets_the_loop_and_an_explicit_native_is_refused_there():
         tf.function(lambda x: layer(x), jit_compile=True)(X)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_trains():
     model = keras.Sequential([keras.Input((7, 3)), GatedRNN(4), keras.layers.Dense(1)])
     model.compile("sgd", "mse", jit_compile=True)
@@ -250,6 +253,7 @@ def test_in_the_map_of_a_dataset():
     )
 
 
+@pytest.mark.slow
 def test_two_models_in_two_threads():
     x, y = sequences()
 
@@ -275,6 +279,7 @@ def test_two_models_in_two_threads():
         np.testing.assert_allclose(together[k], alone[k], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_exported_model_runs_the_loop(tmp_path):
     model = stranger("auto")
     x, _ = sequences(4)
@@ -293,6 +298,7 @@ def test_an_exported_model_runs_the_loop(tmp_path):
     np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["auto", "native"])
 def test_a_saved_model_in_a_process_without_numba(engine, tmp_path):
     model = stranger(engine)
@@ -373,6 +379,7 @@ print(same, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [FORK, FORK_OF_A_LAYER], ids=["kernels", "layer"])
 def test_a_fork_after_the_first_use(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

@@ -67,6 +67,7 @@ def of_one(function):
 SIGNS = ("add", "sub", "mul", "truediv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIGNS)
 def test_operators_on_vectors_and_numbers(name):
     function = getattr(operator, name)

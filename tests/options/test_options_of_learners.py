@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from branches import one_per_branch
+from branches import on_demand
 from oracles import assert_gradients, randomize, weight_differences
 from replayed import with_what_is_seen_held
 
@@ -24,7 +24,8 @@ EXACT = {
 }  # nothing is read back and no gate looks at the state: then the truncated rule cuts nothing
 
 
-@pytest.mark.parametrize("name", one_per_branch(variants()))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", on_demand(variants()))
 def test_the_truncated_rule_for_every_cell_against_finite_differences_with_what_is_seen_held_fixed(
     name, rng
 ):

@@ -169,6 +169,7 @@ def charts(folder) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_layout_tells_the_story_with_a_chart_for_each_tag_that_is_there(tmp_path, rng, eager):
     (model, probe), board = problem(rng), Board(tmp_path)
     board.layout()

@@ -197,6 +197,7 @@ def test_custom_scalars_find_the_tags_of_each_chart(tensorboard):
     assert_charts_find_their_tags(layout, scalars, "run03")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
 def test_custom_scalars_of_one_run_without_a_server(tmp_path, rng, eager):
     """The same answers from TensorBoard's own code in this process."""

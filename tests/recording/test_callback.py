@@ -43,6 +43,7 @@ def gates_and_flow():
     return [GateActivations(), ErrorFlow(every="doubling")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("diagnostics", "names"),
     [
@@ -58,7 +59,6 @@ def gates_and_flow():
 def test_a_strangers_model_logs_every_layer(diagnostics, names, data, rng, tmp_path):
     """Functional, masked, two GatedRNN layers, one of which runs both ways; validation data."""
     model, (x, y) = two_layers(rng, "float32"), data
-    model.run_eagerly = diagnostics != "light"
     x[::3, 4:] = 0
     settings = {"units": N, "cell": "peephole", "masked": True}
     callback = GateTensorBoard(tmp_path, (x[:4], y[:4]), diagnostics=diagnostics, hparams=settings)
@@ -102,6 +102,7 @@ def test_settings_for_the_page_hparams_are_those_of_the_model_unless_they_are_gi
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_is_bit_for_bit_what_it_is_without(compiled, data, tmp_path):
     """Weights, optimizer, seeds and random states, with dropout and running means."""
@@ -129,6 +130,7 @@ def test_training_is_bit_for_bit_what_it_is_without(compiled, data, tmp_path):
     assert sorted(set(read(tmp_path)["gates"]["step"])) == [0, 2, 4, 6, 8]
 
 
+@pytest.mark.slow
 def test_doubling_measures_come_at_powers_of_two_only(data, tmp_path):
     both = [Scale(), named("wide", every="doubling")]
     callback = GateTensorBoard(tmp_path, data, diagnostics=both)
@@ -138,6 +140,7 @@ def test_doubling_measures_come_at_powers_of_two_only(data, tmp_path):
     assert sorted(set(tables["wide"]["step"])) == [0, 1, 2, 4, 6]
 
 
+@pytest.mark.slow
 def test_one_layer_has_no_sub_run_and_a_second_fit_goes_on(data, tmp_path):
     model, callback = simple(), GateTensorBoard(tmp_path, data, diagnostics=[GateActivations()])
     for _ in range(2):
@@ -287,6 +290,7 @@ def test_an_interval_beyond_the_sequence_is_refused_before_training(data, tmp_pa
         )
 
 
+@pytest.mark.slow
 def test_the_history_keeps_metrics_that_come_seldom(data, tmp_path):
     callback = GateTensorBoard(tmp_path, data, diagnostics=[Scale()])
     fit = simple().fit(
@@ -303,6 +307,7 @@ def test_the_history_keeps_metrics_that_come_seldom(data, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_masked_steps_count_for_nothing(data, tmp_path):
     """The gates' mean is that over the steps that a mask leaves, here by hand."""
     x, y = data

@@ -74,6 +74,7 @@ def assert_layers_have_the_gradient_of(model, probe, expected: list[str], **tole
     return found
 
 
+@pytest.mark.slow
 def test_gradient_of_every_layer_of_a_functional_model_against_the_models_own(x, rng):
     model, y = two_layers(rng), rng.normal(size=(B, 2))
     found = assert_layers_have_the_gradient_of(
@@ -83,6 +84,7 @@ def test_gradient_of_every_layer_of_a_functional_model_against_the_models_own(x,
     np.testing.assert_array_equal(found["top"][1].valid.sum(axis=1), MASK.sum(axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
@@ -129,6 +131,7 @@ def against_lag(derivative: np.ndarray) -> np.ndarray:
     return np.linalg.norm(derivative, axis=-1).mean(axis=0)[::-1]
 
 
+@pytest.mark.slow
 def test_error_flow_of_a_layer_against_finite_differences_of_its_error(x, rng):
     """|dE/d(output)| of the layer in the middle."""
     inputs = keras.Input((T, F), dtype="float64")
@@ -168,6 +171,7 @@ def test_derivative_to_the_output_against_finite_differences_of_the_models_loss(
         assert not probe.y[b, len(kept) :].any()
 
 
+@pytest.mark.slow
 def test_states_other_than_zero_and_a_stateful_layer(rng):
     """Measured from the states in which the layer began; they stay, and later ones are followed."""
     layer = GatedRNN(N, stateful=True, return_sequences=True, name="r", dtype="float64")
@@ -227,6 +231,7 @@ def test_measures_of_a_layer_that_begins_in_states_of_its_own(rng, capsys, eager
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_of_an_encoder_and_decoder_what_comes_through_the_output_only(x, rng, capsys):
     """The decoder begins in the encoder's final states; the only state of a GRU is its output."""
 
@@ -250,6 +255,7 @@ def test_of_an_encoder_and_decoder_what_comes_through_the_output_only(x, rng, ca
     )
 
 
+@pytest.mark.slow
 def test_of_a_subclassed_model_with_named_inputs_and_a_shared_layer(rng):
     class Branches(keras.Model):
         def __init__(self):

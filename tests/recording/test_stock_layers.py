@@ -30,6 +30,7 @@ def x(rng):
     return rng.normal(size=(B, T, F)) * MASK[..., None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STEPS)
 def test_gradients_against_the_models_own(kind, x, rng):
     """Masked, backwards, all outputs or the last, in both directions and under another layer."""
@@ -87,6 +88,7 @@ def test_error_flow_of_an_lstm_against_finite_differences_in_numpy(rng):
     np.testing.assert_allclose(flow, by_lag, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_callback_follows_the_weights_and_changes_nothing(rng, tmp_path):
     """Gates at every epoch against NumPy with the weights of that time; training as without it."""
     x = rng.normal(size=(12, T, F)).astype("float32")
@@ -116,6 +118,7 @@ def test_the_callback_follows_the_weights_and_changes_nothing(rng, tmp_path):
     assert (moved > 0).all()
 
 
+@pytest.mark.slow
 def test_the_model_is_captured_by_one_graph_until_a_layer_or_the_loss_changes(rng):
     layer = layers.LSTM(N, return_sequences=True, name="r")
     model = sequential(rng, layer, layers.Dense(1))

@@ -298,6 +298,7 @@ def test_the_page_shows_names_as_they_are():
 # ---- pictures
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_twice(sweep):
     report.write(sweep)
     before = {name: (sweep / name).read_bytes() for name in FILES}

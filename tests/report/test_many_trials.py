@@ -270,6 +270,7 @@ def test_no_window_no_picture(picture, tmp_path):
     assert not (tmp_path / "trials.png").exists()
 
 
+@pytest.mark.slow
 def test_the_report_draws_it(tmp_path, monkeypatch, capsys):
     folder = folder_of(tmp_path, *FOUR)
     monkeypatch.setattr("sys.argv", ["lstmlab-report", str(folder)])

@@ -58,6 +58,7 @@ def test_sign_by_hand(faster, slower, wanted):
     assert paired.sign(faster, slower) == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values", [[0.01, 0.04, 0.03, 0.005], [0.5], [0.9, 0.8, 0.7], [0.02, 0.02, 0.3]]
 )

@@ -39,6 +39,7 @@ def of(*parts):
     return found.to_dict("records")
 
 
+@pytest.mark.slow
 def test_runs_are_told_by_their_settings_and_others_left_out():
     as_written = trials([None] * 4)
     other_p = trials([50_000] * 2, **{"task.p": 100, "task.q": 100})
@@ -144,6 +145,7 @@ def test_verdicts(change, expected):
     assert verdict({**LINE, **change}) == expected
 
 
+@pytest.mark.slow
 def test_files_of_the_command_and_rows_that_are_kept_tell_the_same(tmp_path):
     rows = pd.DataFrame([*trials([30_000, None], **INPUTS_ONLY), *trials([5], **{"cell.units": 3})])
     kept = reproduction.kept(rows.assign(other=1), PAPER)
@@ -157,6 +159,7 @@ def test_files_of_the_command_and_rows_that_are_kept_tell_the_same(tmp_path):
     pd.testing.assert_frame_equal(again, lines(rows, PAPER), check_dtype=False)
 
 
+@pytest.mark.slow
 def test_how_a_run_is_carried_out_does_not_count_and_what_it_is_does():
     one = trials([30_000], **INPUTS_ONLY)[0]
     same = {"trainer.budget": 5, "probe": 3, "diagnostic.gates.every": 2}

@@ -14,6 +14,7 @@ def composed(**more):
     return OmegaConf.merge(config.compose()[0], more)
 
 
+@pytest.mark.slow
 def test_all_that_there_is_is_read():
     for experiment in config.options("experiment"):
         check_read(OmegaConf.create(config.compose(f"experiment={experiment}")[0]))

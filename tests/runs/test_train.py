@@ -276,6 +276,7 @@ def test_truncated_learner_with_a_foreign_cell(tmp_path):
     assert Run(tmp_path).read_row()["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_exact_learner_with_a_foreign_cell(tmp_path, capsys):
     row = run(tmp_path, *FOREIGN, "learner=bptt", "trainer.jit_compile=false")
     assert (row["status"], row["cell"], row["cell._target_"]) == (

@@ -58,6 +58,7 @@ def test_the_first_is_shown_and_the_others_are_not(three):
     assert others == {".hydra", "result.json", "history.csv", "model.weights.h5"}
 
 
+@pytest.mark.slow
 def test_each_is_the_run_of_its_seed(three, tmp_path):
     folder, _ = three
     for seed, other in ((4, folder), (6, folder / "trials" / "6")):
@@ -77,11 +78,13 @@ def test_one_of_many_can_be_opened_again(three):
     np.testing.assert_allclose(error, opened.row["test_error"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_more_are_shown_on_request(tmp_path):
     carried_out(tmp_path, "trainer=native", "trials_shown=2", "trials=2")
     assert (tmp_path / "trials" / "5" / "picture.png").exists()
 
 
+@pytest.mark.slow
 def test_one_after_the_other_with_keras(tmp_path):
     carried_out(tmp_path, *KERAS, *NO_DIAGNOSTICS, "trials=2", "trainer.budget=50")
     table = results.load(tmp_path)

@@ -891,6 +891,7 @@ def peak(file: str, **settings) -> tuple[int, Csv]:
     return most, task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [15_000, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_a_large_file_is_read_in_chunks(write, n):
     """Memory grows with the numbers that are kept, not with the file: one column of 24."""

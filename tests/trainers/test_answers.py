@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from branches import quick
+from branches import on_demand
 
 from lstmlab.cells.gates import Gate
 from lstmlab.cells.variants import variant
@@ -85,7 +85,8 @@ def assert_as_keras(found, model, x, y, w):
     np.testing.assert_array_equal(weight[weight != 0], w[w != 0])
 
 
-@pytest.mark.parametrize(("cell", "head", "symbols"), quick(CASES, CASES[:2].__contains__))
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "head", "symbols"), CASES)
 def test_answers_are_those_of_keras(cell, head, symbols):
     model = network(cell, head, symbols)
     for errors, n in (("end", 37), ("marked", 16), ("every", 5)):
@@ -135,6 +136,7 @@ def test_weights_are_those_of_the_call(vanilla):
     np.testing.assert_array_equal(by_kernel.of(weights, part), first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("errors", ["every", "last"])
 def test_blocks_of_other_lengths_and_numbers(errors, vanilla):
     """Small blocks are answered together, and come back one by one."""
@@ -149,6 +151,7 @@ def test_blocks_of_other_lengths_and_numbers(errors, vanilla):
         assert_as_keras(one, vanilla, *block)
 
 
+@pytest.mark.slow
 def test_inputs_that_are_no_symbols_after_all():
     """One of two blocks: it goes as columns."""
     model = network("vanilla", "sigmoid, shortcuts", True)
@@ -158,6 +161,7 @@ def test_inputs_that_are_no_symbols_after_all():
         assert_as_keras(one, model, *block)
 
 
+@pytest.mark.slow
 def test_a_long_sequence(vanilla):
     """All of its steps count: a carousel that forgets nothing keeps what the first showed."""
     steps = 100_000
@@ -215,9 +219,11 @@ SMALL = {
     "continual_embedded_reber": ("task.test_symbols=300", "task.steps=300"),
     "two_sequence": ("task.T=30",),
 }
+SAMPLE = ("embedded_reber", "very_long_lag", "copy_memory", "continual_embedded_reber")
 
 
-@pytest.mark.parametrize("task", quick(SMALL, lambda task: task == "two_sequence"))
+@pytest.mark.slow
+@pytest.mark.parametrize("task", on_demand(SMALL, SAMPLE.__contains__))
 def test_the_test_set_of_a_task(task):
     config, _ = compose(f"task={task}", *SMALL[task], "trainer=native", "cell=vanilla")
     built = prepare(config).built
@@ -253,7 +259,8 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", quick(RUNS, lambda name: "one trial" in name))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_rows_are_those_with_keras(name, tmp_path, monkeypatch):
     config, choices = compose(*(s for some in RUNS[name] for s in some), "trainer=native")
     config["diagnostic"] = {}

@@ -53,6 +53,7 @@ def in_order(batch_size, windows, window):
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 4), (2, 3)])
 def test_every_sequence_in_order(batch_size, steps):
     windows, _ = train(
@@ -75,6 +76,7 @@ def test_every_sequence_in_order(batch_size, steps):
     assert len(np.unique(logged[0])) == logged[0].size
 
 
+@pytest.mark.slow
 def test_log_holds_the_predictions_before_each_weight_change():
     """With rate 0 they are those of the model itself, at the steps with an error.
 

@@ -19,18 +19,21 @@ QUICK = [  # one setting per rule; the others are `slow`
     "experiment=hs97/1_embedded_reber_elman",
 ]
 MORE = [
-    "cell=vanilla optimizer=adam task.T=24",
     "cell=gru learner=bptt task=temporal_order trainer.batch_size=4 trainer.steps_per_execution=5",
     "cell=peephole learner=truncated1997_forward +learner.update_every=7 task.T=24",
-    "cell=slstm learner=truncated1997 task=embedded_reber optimizer.learning_rate=0.05",
-    "experiment=hs97/1_embedded_reber",
     "experiment=hs97/2c_very_long_lag task.q=30 task.p=30",
-    "experiment=hs97/6a_temporal_order",
     "experiment=hs97/3a_two_sequence",
     # at a rate of 0.5 a difference of 1e-7 grows to 0.6 within 100 changes
     "task=continual_embedded_reber learner=truncated1997_forward cell=lstm2000 trainer.chunk=50 "
     "optimizer.learning_rate=0.01",
     "task.T=24 trainer.training_set=60",
+]
+
+ON_DEMAND = [
+    "cell=vanilla optimizer=adam task.T=24",
+    "cell=slstm learner=truncated1997 task=embedded_reber optimizer.learning_rate=0.05",
+    "experiment=hs97/1_embedded_reber",
+    "experiment=hs97/6a_temporal_order",
     "optimizer=sgd_exponential optimizer.learning_rate.decay_steps=50 task.T=24",
     "experiment=hs97/2a_noise_free_lag learner=bptt task.p=20",
 ]
@@ -57,7 +60,15 @@ def trained(overrides, trainer):
 
 
 @pytest.mark.parametrize(
-    "overrides", [*QUICK, *(pytest.param(one, marks=pytest.mark.slow) for one in MORE)]
+    "overrides",
+    [
+        *QUICK,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in MORE),
+        *(
+            pytest.param(one, marks=[pytest.mark.slow, pytest.mark.whole_table])
+            for one in ON_DEMAND
+        ),
+    ],
 )
 def test_the_same_training_as_keras(overrides):
     """Same initial weights, same data; after all changes the weights agree to 1e-4."""
@@ -79,6 +90,7 @@ PIECEWISE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", PIECEWISE)
 def test_long_sequences_go_in_pieces(overrides, monkeypatch):
     """A change still comes after the whole sequence: the weights are those of whole sequences."""
@@ -171,6 +183,7 @@ def field():
     return train
 
 
+@pytest.mark.slow
 def test_a_trial_does_not_depend_on_its_neighbours(field):
     """Forty trials in sixteen lanes, refilled as some stop, equal the same trials alone."""
     trials = [(seed, 1 + seed % 5) for seed in range(40)]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from branches import on_demand
 from oracles import randomize
 
 from lstmlab import Head, variant
@@ -35,6 +36,8 @@ SETTINGS = [
     "learner.horizon=1 cell.units=3",
 ]
 
+SAMPLE = [SETTINGS[k] for k in (0, 2, 3, 5, 6, 8)]
+
 
 def trained(model, trainer, task):
     """Weights before and after, predictions, and what the learner reports after each window."""
@@ -61,7 +64,8 @@ def assert_same(keras_fit, native, windows):
     assert np.abs(native_after - after).max() < 1e-4 * np.abs(after).max()
 
 
-@pytest.mark.parametrize("overrides", SETTINGS)
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", on_demand(SETTINGS, SAMPLE.__contains__))
 def test_the_same_training_as_keras(overrides):
     found, growth = [], []
     for trainer in ("keras_fit", "native"):
@@ -105,6 +109,7 @@ def prepared(trainer, learner, rate):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [SequenceChunker, ChunkerLevels])
 def test_inputs_of_any_size_errors_of_any_weight(learner):
     found = []
