@@ -31,7 +31,8 @@ GROUPS = ("task", "cell", "head", "learner", "trainer", "optimizer")
 NAMED = ("experiment", "task", "cell", "learner", "optimizer")
 SOLUTION, FEW_WRONG = "sequences_to_solution", "sequences_to_few_wrong"
 RATE = "optimizer.learning_rate"  # rows of rivals have several
-KEPT = ("command", *NAMED, RATE, "seed", "status", "sequences", SOLUTION, FEW_WRONG)
+PAIR = "task.pair"  # rows of experiment 1 have three
+KEPT = ("command", *NAMED, RATE, PAIR, "seed", "status", "sequences", SOLUTION, FEW_WRONG)
 MEASURED = ("test_wrong", "test_size", "seconds", "weights")
 NOTE = (
     "Sequences: the mean over the solved trials, with its bootstrap interval. Reproduced: the "
