@@ -27,6 +27,7 @@ from lstmlab.report import ladders, statistics, survival
 TASKS = {
     "adding": "task=adding",
     "two_sequence": "task=two_sequence",
+    "copy_memory": "task=copy_memory task.length=1 task.symbols=4",
 }
 LAG = "cell.forget_gate.bias.lag=\\${task.T}"
 CELLS = {
@@ -43,8 +44,8 @@ FIRST = (0.003, 0.01, 0.001)  # the rates that the search begins with
 TRIALS = 16
 SEARCH, CLIMB = f"seed=1000 trials={TRIALS}", f"trials={TRIALS}"
 SEARCHED = 50_000  # sequences of a trial of the search
-RUNGS = (64, 256, 1024, 4096)
-WINDOW, MOST, STEPS = 500, 100_000, 10**8
+RUNGS = (64, 256, 1024, 4096, 16384)
+WINDOW, MOST, STEPS = 500, 100_000, 4 * 10**8
 COLOURS = ("#444444", "#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 LINE = ["task", "cell"]
 RUNG = [*LINE, "lag"]
@@ -253,7 +254,7 @@ def searched(found: pd.DataFrame) -> pd.DataFrame:
 def draw(trials: pd.DataFrame, path: Path) -> None:
     """A panel for each task, a line for each cell: sequences to solution against the lag."""
     parts = study.parts(study.of_part(trials, "climb"), RUNG)
-    figure, panels = plt.subplots(1, len(TASKS), figsize=(10, 4.6), layout="constrained")
+    figure, panels = plt.subplots(1, len(TASKS), figsize=(13, 4.6), layout="constrained")
     for panel, task in zip(panels, TASKS, strict=True):
         lags = sorted({lag for one, _, lag in parts if one == task})
         for k, (cell, colour) in enumerate(zip(CELLS, COLOURS, strict=True)):

@@ -106,7 +106,8 @@ def test_a_seed_counts_once_at_each_of_two_rates():
 
 LINE = {
     "trials": 10, "solved": 10, "mean": 1000.0, "ratio": 1.0, "published": 1000,
-    "published_trials": 10, "published_solved": None, "lowest": None, "highest": None,
+    "published_trials": 10, "published_solved": None, "published_some": False,
+    "lowest": None, "highest": None,
 }  # fmt: skip
 
 
@@ -135,6 +136,10 @@ LINE = {
         # without a number of trials: whether the share is within our Wilson interval
         ({"published_trials": None, "published_solved": 0.5}, "more solved"),
         ({"published_trials": None, "published_solved": 0.9}, "reproduced"),
+        # where the text says 'some fraction', the mean alone tells
+        ({"published_some": True, "solved": 3, "ratio": 1.4}, "reproduced"),
+        ({"published_some": True, "solved": 3, "ratio": 3.6}, "slower"),
+        ({"published_some": True, "solved": 0, "mean": None, "ratio": None}, "fewer solved"),
         ({"published": None, "published_solved": None, "ratio": None}, "no figure published"),
         ({"published": None, "published_solved": 1.0, "ratio": None}, "reproduced"),
         ({"trials": 9, "solved": 9}, "too few trials"),
@@ -191,12 +196,17 @@ def test_summary_counts_rows_by_their_best_reading():
             "experiment": ["1", "1", "2", "2"],
             "method": ["LSTM", "LSTM", "LSTM", "RTRL"],
             "settings": ["a", "a", "b", "c"],
+            "reading": ["as written", "linear output", "as written", "as written"],
             "verdict": ["slower", "reproduced", "fewer solved", "as published, none"],
         }
     )
     assert reproduction.summary(found) == (
-        "1 of 2 rows of LSTM reproduced in one of their readings; "
-        "1 of 1 rows of rivals reproduced in one of their readings"
+        "1 of 2 rows of LSTM reproduced in one of their readings (1 in another reading); "
+        "1 of 1 rows of rivals reproduced in one of their readings (1 as written)"
+    )
+    found.loc[1, "reading"] = "linear output (found by search)"
+    assert "LSTM reproduced in one of their readings (1 in one found by search)" in (
+        reproduction.summary(found)
     )
 
 
