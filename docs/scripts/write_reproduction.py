@@ -209,7 +209,7 @@ def draw_curves(found: pd.DataFrame, bent: pd.DataFrame, path: Path) -> None:
         panel.set(yscale="log", xlim=(0, None))
         panel.set_title(f"{experiment}: {len(rows)} row{'s'[: len(rows) > 1]}", fontsize=9)
         if len(rows) > 1:
-            panel.legend(fontsize=4.5, loc="upper right", frameon=False)
+            panel.legend(fontsize=4.5, loc="upper right", framealpha=0.8, edgecolor="none")
         panel.tick_params(labelsize=7, which="both")
         panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 3))
     figure.supxlabel("training sequences", fontsize=9)
