@@ -1,5 +1,7 @@
 """The sweeper of experiment=hs97/all: its jobs are the commands of the published rows."""
 
+import math
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -20,7 +22,9 @@ def jobs(*typed: str, **chosen) -> list[list[str]]:
 def test_all_commands_of_the_paper_once_each():
     rows = [row for row in published.results() if row["paper"] == PAPER]
     commands = {one.command for row in rows for one in published.readings(row)}
-    expected = sum(2 if "learning_rate=1.0,10.0" in command else 1 for command in commands)
+    values = [setting.count(",") + 1 for one in commands for setting in one.split()]
+    assert {1, 2, 3} == {*values}, "of rates and pairs of sets"
+    expected = sum(math.prod(setting.count(",") + 1 for setting in one.split()) for one in commands)
     found = jobs("trials=10")
     assert len(found) == expected > 70
     assert len({tuple(job) for job in found}) == len(found)
