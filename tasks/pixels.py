@@ -1,7 +1,6 @@
 """Images read a few pixels at a time: handwritten digits by default, MNIST or CIFAR-10 on
 request."""
 
-import gzip
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -146,8 +145,7 @@ def _load(data: str) -> tuple:
     """Images uint8 [N, rows, columns, colours] and classes [N], twice: the second are the test
     images, or None."""
     if data == "digits":
-        with gzip.open(DIGITS, "rt", encoding="ascii") as lines:
-            table = np.loadtxt(lines, dtype="uint8", delimiter=",")
+        table = np.loadtxt(DIGITS, dtype="uint8", delimiter=",")
         return table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1].astype(int), None, None
     try:
         (images, classes), (test_images, test_classes) = _fetch(data)

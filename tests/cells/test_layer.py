@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from branches import on_demand
 from oracles import randomize
 from stepping import (
     FEATURES,
@@ -318,22 +319,11 @@ def test_fit_in_mixed_precision(policy, rng):
 # Derivatives
 
 
-JACOBIANS = ("lstm1997", "gru")  # the others on demand
+JACOBIANS = ("vanilla", "lstm1997", "gru")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "vanilla",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in JACOBIANS),
-        *(
-            pytest.param(name, marks=[pytest.mark.slow, pytest.mark.whole_table])
-            for name in variants()
-            if name not in ("vanilla", *JACOBIANS)
-        ),
-    ],
-)
+@pytest.mark.parametrize("kind", on_demand(variants(), JACOBIANS.__contains__))
 def test_jacobians_in_a_compiled_function_against_the_unrolled_loop(kind, rng):
     """Of the last output and states, by inputs, first states and weights; with holes in a mask."""
     answers = []

@@ -99,7 +99,7 @@ def test_time_distributed_against_one_by_one(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
-    ["lstm1997", "slstm", pytest.param("vanilla, normalised", marks=pytest.mark.slow)],
+    ["lstm1997", "slstm", "vanilla, normalised"],
 )
 def test_models_saved_loaded_cloned_and_configured(kind, rng, tmp_path):
     model, (x, _) = wrapped(kind), ragged(rng, [2, 6, 4], dtype="float32")
@@ -226,7 +226,7 @@ def trained(x, y, **settings) -> list:
     "how",
     [
         [{"jit_compile": True}],
-        pytest.param([{"jit_compile": False, "steps_per_execution": 3}], marks=pytest.mark.slow),
+        [{"jit_compile": False, "steps_per_execution": 3}],
     ],
 )
 def test_compiled_or_not_is_one_training(how, rng):

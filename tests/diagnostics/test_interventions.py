@@ -264,7 +264,7 @@ def test_where_no_step_lies_between_all_are_clamped(rng, eager):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("compiled", [False, True])
 def test_the_function_gives_the_row_of_the_table(compiled, rng, eager):
     tf.config.run_functions_eagerly(not compiled)
     model, probe = problem(rng)

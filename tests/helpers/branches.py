@@ -12,8 +12,4 @@ __all__ = ["BRANCHES", "on_demand", "one_per_branch", "quick"]
 
 def on_demand(cases: Iterable, chosen: Callable[[Any], bool] = BRANCHES.__contains__) -> list:
     """All cases, for `pytest.mark.parametrize`; those that are not chosen run on demand alone."""
-    rest = [pytest.mark.slow, pytest.mark.whole_table]
-    return [
-        pytest.param(*case, marks=() if chosen(case[0]) else rest)
-        for case in (one if isinstance(one, tuple) else (one,) for one in cases)
-    ]
+    return quick(cases, chosen, [pytest.mark.slow, pytest.mark.whole_table])

@@ -240,7 +240,7 @@ def same(net, cell, heads):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize(
     ("h", "theta", "distill", "weight", "judge"),
     [
@@ -281,7 +281,7 @@ def test_two_nets_are_those_of_the_loop(rows, h, theta, distill, weight, judge, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize(
     ("h", "top", "theta"), [(3, 1, 0.4), (3, 2, 0.4), (2, 3, 0.35), (1, 2, 0.4)]
 )

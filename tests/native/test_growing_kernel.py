@@ -102,7 +102,6 @@ def not_vacuous(expected: Trained) -> None:
     assert np.abs(expected.head - expected.drawn).max() > 1e-3
 
 
-ON_DEMAND = pytest.mark.whole_table
 CASES: dict[str, tuple] = {
     "every step": (EVERY_STEP, SGD),
     "bptt, momentum": (BPTT, MOMENTUM),
@@ -125,14 +124,10 @@ SAMPLE = {
     "every step, momentum", "gates, fours", "rtrl, every third step", "crossentropy", "symbols",
     "a set",
 }  # fmt: skip
-SLOW = [
-    pytest.param(name, marks=[pytest.mark.slow, *([] if name in SAMPLE else [ON_DEMAND])])
-    for name in MORE
-]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*CASES, *SLOW])
+@pytest.mark.parametrize("name", [*CASES, *on_demand(MORE, SAMPLE.__contains__)])
 def test_the_same_growing_as_keras(name):
     """The cells are added after the same sequence; weights agree to 1e-4 before and after."""
     inner, optimizer, *overrides = {**CASES, **MORE}[name]

@@ -48,11 +48,7 @@ def gates_and_flow():
     ("diagnostics", "names"),
     [
         ([GateActivations(), Scale()], ["gates", "scale"]),
-        pytest.param(
-            "light",
-            ["error_flow", "example", "gates", "gradients", "memory"],
-            marks=pytest.mark.slow,
-        ),
+        ("light", ["error_flow", "example", "gates", "gradients", "memory"]),
     ],
     ids=["some", "light"],
 )
@@ -103,7 +99,7 @@ def test_settings_for_the_page_hparams_are_those_of_the_model_unless_they_are_gi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("compiled", [False, True])
 def test_training_is_bit_for_bit_what_it_is_without(compiled, data, tmp_path):
     """Weights, optimizer, seeds and random states, with dropout and running means."""
     ends = []

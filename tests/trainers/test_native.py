@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from branches import on_demand
 
 from lstmlab import Gate, GatedCell, Head, learners
 from lstmlab.config import compose as composed
@@ -64,10 +65,7 @@ def trained(overrides, trainer):
     [
         *QUICK,
         *(pytest.param(one, marks=pytest.mark.slow) for one in MORE),
-        *(
-            pytest.param(one, marks=[pytest.mark.slow, pytest.mark.whole_table])
-            for one in ON_DEMAND
-        ),
+        *on_demand(ON_DEMAND, ().__contains__),
     ],
 )
 def test_the_same_training_as_keras(overrides):
