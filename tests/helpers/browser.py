@@ -15,6 +15,13 @@ from typing import Any
 import pytest
 
 PATIENCE = 180  # seconds for a page to show what it should, on a machine with other work
+# selenium's names for an element that was there and is no more; selenium may be missing
+REDRAWN = {"StaleElementReferenceException", "NoSuchElementException"}
+FOUND = """
+const each = document.evaluate(PATH, document, null, XPathResult.ORDERED_NODE_ITERATOR_TYPE);
+const found = [];
+for (let one; (one = each.iterateNext()); ) found.push(one);
+"""
 
 
 @contextmanager
@@ -76,9 +83,67 @@ def answer(address: str) -> Any:
 
 
 def wait_until(true: Callable[[], Any]) -> Any:
-    """What `true` returns once that is true; fails after PATIENCE."""
+    """What `true` returns once that is true; fails after PATIENCE.
+
+    What the page redraws between two questions of the driver is asked for again.
+    """
     end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < end
+    while True:
+        redrawn = None
+        try:
+            if found := true():
+                return found
+        except Exception as error:
+            if type(error).__name__ not in REDRAWN:
+                raise
+            redrawn = error
+        assert time.monotonic() < end, redrawn
         time.sleep(0.2)
-    return found
+
+
+def open_gates(driver: Any, address: str) -> None:
+    """The page Gates of a TensorBoard, in its frame."""
+    driver.get(f"{address}#lstmlab_gates")
+    enter_frame(driver)
+
+
+def enter_frame(driver: Any) -> None:
+    wait_until(lambda: driver.find_elements("css selector", "iframe"))
+    driver.switch_to.frame(driver.find_element("css selector", "iframe"))
+
+
+def card(title: str) -> str:
+    """The XPath of a card of the page Gates."""
+    return f"//article[.//h2[text()='{title}']]"
+
+
+def of_class(name: str) -> str:
+    """The XPath of all elements of a class."""
+    return f"//*[contains(concat(' ', @class, ' '), ' {name} ')]"
+
+
+def body(driver: Any) -> str:
+    """The visible text."""
+    return driver.execute_script("return document.body.innerText")
+
+
+def read(driver: Any, path: str, what: str = "one.innerText.trim()") -> list[Any]:
+    """A JavaScript expression in `one`, for each element of an XPath, all in the same moment."""
+    return driver.execute_script(
+        f"{FOUND} return found.map((one) => {what});".replace("PATH", json.dumps(path))
+    )
+
+
+def press(driver: Any, path: str) -> None:
+    """Click on the first element of an XPath, as a hand does: it has to be visible."""
+
+    def clicked() -> bool:
+        driver.find_element("xpath", path).click()
+        return True
+
+    wait_until(clicked)
+
+
+def choose(driver: Any, path: str, name: str) -> None:
+    """Choose an entry of the first list of an XPath by its text."""
+    press(driver, f"({path})[1]/option[normalize-space()='{name}']")

@@ -1,7 +1,18 @@
 """The page Gates on log folders of Keras models, written by hand, in a headless Chromium."""
 
 import pytest
-from browser import headless, served, wait_until
+from browser import (
+    body,
+    card,
+    choose,
+    headless,
+    of_class,
+    open_gates,
+    press,
+    read,
+    served,
+    wait_until,
+)
 
 # input_1..2 and cells 1..12 of the wide layer, input_1..4 and cells 1..3 of the narrow one
 WIDE, NARROW = (2, 12), (4, 3)
@@ -45,20 +56,12 @@ def write_others(folder):
     (folder / "interventions.csv").write_text("\n".join(lines) + "\n")
 
 
-def body(driver):
-    return driver.find_element("tag name", "body").text
-
-
-def card(driver, title):
-    return driver.find_element("xpath", f"//article[.//h2[text()='{title}']]")
-
-
 def copied(driver, title):
     """The names and rows of a card's csv."""
     driver.execute_script(
         "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
     )
-    card(driver, title).find_element("xpath", ".//button[contains(., 'CSV')]").click()
+    press(driver, card(title) + "//button[contains(., 'CSV')]")
     [text] = wait_until(lambda: driver.execute_script("return window.copied"))
     head, *rows = [line.split(",") for line in text.splitlines()]
     return head, rows
@@ -72,29 +75,21 @@ def page(tmp_path_factory):
     (folder / "unread").mkdir()
     (folder / "unread" / "gates.csv").write_text("step,layer,gate,me")
     with headless() as driver, served(folder) as address:
-        driver.get(f"{address}#lstmlab_gates")
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
+        open_gates(driver, address)
         wait_until(lambda: "after 64 optimizer steps" in body(driver))
         yield driver
 
 
-def choose(driver, label, name):
-    choice = driver.find_element("xpath", f"//label[starts-with(., '{label}')]/select")
-    [option] = [one for one in choice.find_elements("tag name", "option") if one.text == name]
-    option.click()
-
-
 def drawn(driver):
     """The labels of the lines of the card of gates."""
-    found = card(driver, "Gates on one sequence").find_elements("css selector", ".u-label")
-    return [one.get_attribute("textContent") for one in found]
+    labels = card("Gates on one sequence") + of_class("u-label")
+    return read(driver, labels, "one.textContent")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("layer", "shape"), [("wide", WIDE), ("narrow", NARROW)])
 def test_a_layer_shows_its_own_inputs_and_cells_alone(page, layer, shape):
-    choose(page, "layer", layer)
+    choose(page, "//label[starts-with(., 'layer')]/select", layer)
     labels = drawn(page)
     count = [sum(one.startswith(name) for one in labels) for name in ("input_", "forget_gate")]
     assert count == [shape[0], min(shape[1], 8)]
@@ -109,7 +104,7 @@ def test_a_layer_shows_its_own_inputs_and_cells_alone(page, layer, shape):
 
 @pytest.mark.slow
 def test_the_last_complete_moment_shows_while_another_is_written(page):
-    assert "Measured after 0 optimizer steps." in card(page, "Error against lag").text
+    assert "Measured after 0 optimizer steps." in read(page, card("Error against lag"))[0]
     _, rows = copied(page, "Error against lag")
     values = [float(row[1]) for row in rows]
     assert values == pytest.approx([-0.30103 * lag for lag in range(4)], abs=1e-4)
@@ -117,7 +112,7 @@ def test_the_last_complete_moment_shows_while_another_is_written(page):
 
 @pytest.mark.slow
 def test_what_if_tells_its_moment_and_the_way_along_the_carousel(page):
-    assert "Measured after 0 optimizer steps." in card(page, "What if").text
+    assert "Measured after 0 optimizer steps." in read(page, card("What if"))[0]
     head, [row] = copied(page, "What if")
     values = dict(zip(head, row, strict=True))
     assert (values["retention before"], values["retention after"]) == ("0.25", "0.5")
@@ -128,7 +123,7 @@ def test_what_if_tells_its_moment_and_the_way_along_the_carousel(page):
 
 @pytest.mark.slow
 def test_who_has_no_settings_is_told_of_the_callback(page):
-    told = card(page, "Memory").text
+    [told] = read(page, card("Memory"))
     assert 'GateTensorBoard(..., diagnostics="full")' in told
     assert "diagnostic=" not in told
 
@@ -136,7 +131,7 @@ def test_who_has_no_settings_is_told_of_the_callback(page):
 @pytest.mark.slow
 def test_a_chosen_run_without_rows_is_told_from_no_choice(page):
     def click(name):
-        page.find_element("css selector", f"input[aria-label='show {name}']").click()
+        press(page, f"//input[@aria-label='show {name}']")
 
     assert "Nothing of the chosen runs" not in body(page)
     click("model")

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from browser import headless, served, wait_until
+from browser import headless, of_class, open_gates, read, served, wait_until
 
 SPY = """
 window.dashes = [];
@@ -31,13 +31,9 @@ def test_runs_are_in_the_order_of_their_names_and_no_two_lines_look_alike(tmp_pa
     order = [write(tmp_path, cell, seed) for cell in ("gru", "vanilla") for seed in range(12)]
     assert order != sorted(order), "the names of the folders say nothing"
     with headless() as driver, served(tmp_path) as address:
-        driver.get(f"{address}#lstmlab_gates")
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
-        wait_until(lambda: driver.find_elements("css selector", ".uplot"))
-
-        found = driver.find_elements("css selector", ".list tbody tr td:last-child")
-        assert [one.text for one in found] == order
+        open_gates(driver, address)
+        wait_until(lambda: read(driver, of_class("uplot")))
+        assert read(driver, of_class("list") + "//tbody/tr/td[last()]") == order
 
         def looks():
             return driver.execute_script(

@@ -6,7 +6,19 @@ import math
 import time
 
 import pytest
-from browser import headless, served, wait_until
+from browser import (
+    body,
+    card,
+    choose,
+    enter_frame,
+    headless,
+    of_class,
+    open_gates,
+    press,
+    read,
+    served,
+    wait_until,
+)
 from keras.saving import serialize_keras_object
 
 from lstmlab import GatedCell
@@ -20,6 +32,10 @@ PICTURED = (
     "navigator.clipboard.write = async ([one]) => { const made = await createImageBitmap("
     "await one.getType('image/png')); window.size = [made.width, made.height]; }"
 )
+CHARTS = of_class("uplot")
+CSV = "//button[contains(., 'CSV')]"
+FOLD = "//aside//label//input"
+PLAY = of_class("time") + "//button"
 EXAMPLE = (
     "sequences,t,input_1,target_1,weight,event,prediction_1,input_gate_1,cell_state_1,output_1"
 )
@@ -69,19 +85,14 @@ def page(tmp_path_factory):
         write(folder / f"new = ü{seed}", seed, "vanilla")
     write(folder / "bad", 0, SCRIPT)
     with headless() as driver, served(folder, "--path_prefix", "/below") as address:
-        driver.get(f"{address}#lstmlab_gates")
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
-        wait_until(lambda: "Error against lag" in text(driver))
+        open_gates(driver, address)
+        wait_until(lambda: "Error against lag" in body(driver))
         yield driver
 
 
-def text(driver):
-    return driver.find_element("tag name", "body").text
-
-
 def lines(driver):
-    return driver.find_elements("css selector", ".list tbody tr")
+    """The texts of the list of runs, a line each."""
+    return read(driver, of_class("list") + "//tbody/tr")
 
 
 def set_value(driver, selector, value, event):
@@ -96,34 +107,32 @@ def set_value(driver, selector, value, event):
 def test_the_page(page):
     """At first sight; then slider, filter, sorting, overlay, folding, play, heat map and export."""
     assert len(lines(page)) == 7
-    assert "after 2,000 training sequences" in text(page)
-    assert page.find_elements("css selector", ".uplot")
-    assert SCRIPT in text(page), "as text"
-    assert not page.find_elements("css selector", "img")
+    assert "after 2,000 training sequences" in body(page)
+    assert read(page, CHARTS)
+    assert SCRIPT in body(page), "as text"
+    assert not read(page, "//img")
 
     set_value(page, ".time input", "1", "input")
-    assert "after 1,000 training sequences" in text(page)
+    assert "after 1,000 training sequences" in body(page)
 
     set_value(page, "input[type=search]", "vanilla", "input")
     assert len(lines(page)) == 3
     set_value(page, "input[type=search]", "vanilla seed=2", "input")
-    assert ["new = ü2" in line.text for line in lines(page)] == [True]
+    assert ["new = ü2" in line for line in lines(page)] == [True]
     set_value(page, "input[type=search]", "", "input")
 
     def names():
-        labels = page.find_elements("css selector", ".u-legend .u-label")
-        return {one.get_attribute("textContent") for one in labels}
+        return set(read(page, of_class("u-legend") + of_class("u-label"), "one.textContent"))
 
     assert {"vanilla", "lstm1997"} < names(), "seeds of one setting are one line"
-    page.find_element("css selector", "aside label input").click()
+    press(page, FOLD)
     wait_until(lambda: {"vanilla s0", "vanilla s1", "lstm1997 s2"} < names())
-    page.find_element("css selector", "aside label input").click()
+    press(page, FOLD)
     wait_until(lambda: "vanilla" in names())
 
     def column(title, name):
         page.execute_script(COPIED)
-        card = page.find_element("xpath", f"//article[.//h2[text()='{title}']]")
-        card.find_element("xpath", ".//button[contains(., 'CSV')]").click()
+        press(page, card(title) + CSV)
         [copied] = wait_until(lambda: page.execute_script("return window.copied"))
         head, *rows = csv.reader(copied.splitlines())
         return [float(row[head.index(name)]) for row in rows]
@@ -133,41 +142,34 @@ def test_the_page(page):
     values = column("Error against lag", "log10 vanilla, bound of the norm")
     assert values == pytest.approx([-0.2 * lag + 0.1 for lag in range(10)]), "median of seeds"
 
-    of_bound = "//tr[contains(., 'bound of the norm')]//*[@class='u-marker']"
-    markers = page.find_elements("xpath", of_bound)
-    assert {one.value_of_css_property("border-top-style") for one in markers} == {"dotted"}
+    of_bound = "//tr[contains(., 'bound of the norm')]" + of_class("u-marker")
+    assert set(read(page, of_bound, "getComputedStyle(one).borderTopStyle")) == {"dotted"}
 
     halfway = [(math.log10(one) + math.log10(2 * one)) / 2 for one in (10, 1010, 2010)]
     assert column("Memory", "log10 vanilla") == pytest.approx(halfway), "median of cells and seeds"
-    cells = page.find_element("xpath", "//label[starts-with(., 'cells')]/select")
-    assert [one.text for one in cells.find_elements("tag name", "option")][1:] == [
-        "cell 1",
-        "cell 2",
-    ]
-    cells.find_elements("tag name", "option")[2].click()
+    cells = "//label[starts-with(., 'cells')]/select"
+    assert read(page, f"{cells}/option", "one.text")[1:] == ["cell 1", "cell 2"]
+    choose(page, cells, "cell 2")
     of_two = [math.log10(2 * one) for one in (10, 1010, 2010)]
     assert column("Memory", "log10 vanilla, lowest") == pytest.approx(of_two)
 
-    shown = page.find_element("xpath", "//article[.//h2[text()='Equations']]//select")
-    next(one for one in shown.find_elements("tag name", "option") if one.text == "vanilla").click()
-    wait_until(lambda: "equation of vanilla" in text(page))
+    choose(page, card("Equations") + "//select", "vanilla")
+    wait_until(lambda: "equation of vanilla" in body(page))
     assert column("Equations", "mean") == pytest.approx([0.2] * 3), "over seeds"
 
-    choice = page.find_element("xpath", "//article//label[starts-with(., 'run')]/select")
-    called = {one.text for one in choice.find_elements("tag name", "option")}
+    choice = "//article//label[starts-with(., 'run')]/select"
+    called = set(read(page, f"{choice}/option", "one.text"))
     assert {"vanilla s0", "vanilla s2", "lstm1997 s1"} < called, "without what all have"
-    heat = page.find_element("xpath", "//label[contains(., 'gates as')]/select")
-    heat.find_elements("tag name", "option")[1].click()
-    wait_until(lambda: page.find_elements("css selector", ".body > canvas"))
+    press(page, "//label[contains(., 'gates as')]/select/option[2]")
+    wait_until(lambda: read(page, of_class("body") + "/canvas", "one.width"))
 
-    of_what_if = page.find_element("xpath", "//article[.//h2[text()='What if']]")
-    bold = [one.text for one in of_what_if.find_elements("css selector", "b")]
+    bold = read(page, card("What if") + "//b")
     assert bold == ["0.5"] * 3, "what changes a number most, once in each line of runs"
 
     set_value(page, ".time input", "0", "input")
-    page.find_element("css selector", ".time button").click()
-    wait_until(lambda: "after 2,000 training sequences" in text(page))
-    wait_until(lambda: page.find_element("css selector", ".time button").text == "play")
+    press(page, PLAY)
+    wait_until(lambda: "after 2,000 training sequences" in body(page))
+    wait_until(lambda: read(page, PLAY) == ["play"])
 
 
 @pytest.mark.slow
@@ -183,23 +185,19 @@ def test_a_keras_model_of_two_layers_shows_one_of_them(tmp_path):
     ]
     (folder / "error_flow.csv").write_text("\n".join(flow) + "\n")
     with headless() as driver, served(tmp_path) as address:
-        driver.get(f"{address}#lstmlab_gates")
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
-        wait_until(lambda: "after 64 optimizer steps" in text(driver))
-        assert [line.text for line in lines(driver)] == ["model"]
+        open_gates(driver, address)
+        wait_until(lambda: "after 64 optimizer steps" in body(driver))
+        assert lines(driver) == ["model"]
         driver.execute_script(COPIED)
 
         def slope():
             driver.execute_script("window.copied.length = 0")
-            article = driver.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
-            article.find_element("xpath", ".//button[contains(., 'CSV')]").click()
+            press(driver, card("Error against lag") + CSV)
             [copied] = wait_until(lambda: driver.execute_script("return window.copied"))
             return float(copied.splitlines()[2].split(",")[1])
 
         assert slope() == pytest.approx(-0.30103, abs=1e-4)
-        layers = driver.find_element("xpath", "//label[contains(., 'layer')]/select")
-        layers.find_elements("tag name", "option")[1].click()
+        press(driver, "//label[contains(., 'layer')]/select/option[2]")
         assert slope() == pytest.approx(-0.60206, abs=1e-4)
 
 
@@ -212,33 +210,29 @@ def test_it_is_dark_where_tensorboard_is(page):
         page.execute_script("window.parent.document.body.classList.toggle('dark-mode')")
 
     def dots():
-        found = page.find_elements("css selector", ".dot")
-        return {one.value_of_css_property("border-top-color") for one in found}
+        return set(read(page, of_class("dot"), "getComputedStyle(one).borderTopColor"))
 
     light, colours = ground(), dots()
     switch()
     wait_until(lambda: ground() == "rgb(48, 48, 48)")
-    assert "Error against lag" in text(page)
-    assert dots().isdisjoint(colours), "brighter ones"
+    assert "Error against lag" in body(page)
+    wait_until(lambda: dots().isdisjoint(colours))  # brighter ones
     switch()
     wait_until(lambda: ground() == light)
-    assert dots() == colours
+    wait_until(lambda: dots() == colours)
 
 
 @pytest.mark.slow
 def test_a_folder_without_runs_says_how_to_get_one(tmp_path):
     with headless() as driver, served(tmp_path) as address:
-        driver.get(f"{address}#lstmlab_gates")
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
-        wait_until(lambda: "No runs below this log folder yet" in text(driver))
-        assert "GateTensorBoard" in text(driver)
+        open_gates(driver, address)
+        wait_until(lambda: "No runs below this log folder yet" in body(driver))
+        assert "GateTensorBoard" in body(driver)
         write(tmp_path / "run", 0, "lstm1997")
         driver.refresh()
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
-        wait_until(lambda: "Error against lag" in text(driver))
-        assert "No runs below" not in text(driver)
+        enter_frame(driver)
+        wait_until(lambda: "Error against lag" in body(driver))
+        assert "No runs below" not in body(driver)
 
 
 @pytest.mark.slow
@@ -251,12 +245,10 @@ def test_it_shows_itself_in_the_frame_of_a_notebook(tmp_path):
         notebook.write_text(f"<!DOCTYPE html><body>{frame}</body>")
         driver.get(notebook.as_uri())
         for _ in range(2):
-            driver.switch_to.frame(
-                wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-            )
-        wait_until(lambda: driver.find_elements("css selector", ".uplot"))
+            enter_frame(driver)
+        wait_until(lambda: read(driver, CHARTS))
         [line] = lines(driver)
-        assert line.text.endswith("this folder"), "the run is the log folder itself"
+        assert line.endswith("this folder"), "the run is the log folder itself"
 
 
 @pytest.mark.slow
@@ -284,19 +276,14 @@ def test_a_run_of_another_version_takes_no_card_of_the_others(tmp_path):
     for name in ("memory", "error_flow", "gates", "interventions", "bound"):
         (tmp_path / "gru" / f"{name}.csv").write_text(OLD)
     with headless() as driver, served(tmp_path) as address:
-        driver.get(f"{address}#lstmlab_gates")
-        frame = wait_until(lambda: driver.find_elements("css selector", "iframe"))[0]
-        driver.switch_to.frame(frame)
-        wait_until(lambda: "Equations" in text(driver))
-        titles = {one.text for one in driver.find_elements("css selector", "h2")}
+        open_gates(driver, address)
+        wait_until(lambda: "Equations" in body(driver))
+        titles = set(read(driver, "//h2"))
         assert {"Error against lag", "Memory", "What if", "Equations"} < titles
-        charts = driver.find_elements("css selector", ".uplot")
-        assert len(charts) >= 3, "those of the other runs"
-        flow = driver.find_element("xpath", "//article[.//h2[text()='Error against lag']]")
+        assert len(read(driver, CHARTS)) >= 3, "those of the other runs"
         driver.execute_script(PICTURED)
-        flow.find_element("xpath", ".//button[contains(., 'PNG')]").click()
+        press(driver, card("Error against lag") + "//button[contains(., 'PNG')]")
         wide, high = wait_until(lambda: driver.execute_script("return window.size"))
-        canvas = flow.find_element("css selector", "canvas")
-        assert wide == int(canvas.get_attribute("width"))
+        sizes = read(driver, card("Error against lag") + "//canvas", "[one.width, one.height]")
         # a title, and one line for the two runs that were measured and their bounds
-        assert high == int(canvas.get_attribute("height")) + 3 * 18
+        assert [wide, high - 3 * 18] == sizes[0]
