@@ -15,6 +15,7 @@
     curves       the learning curves of many trials, as a PNG file
     bands        learning curves of groups with bands, and the shares not solved yet
     aggregate    mean and interval over seeds of every scalar, as runs for TensorBoard
+    reproduction trials beside the rows that were published
     page         all files of the report on a folder of runs
     command      `lstmlab-report`
 
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     from lstmlab.report.many_trials import many, summary_of_trials
     from lstmlab.report.one_run import picture, summary
     from lstmlab.report.page import write
+    from lstmlab.report.reproduction import beside_published
     from lstmlab.report.statistics import table
 
 _HOMES = {
-    "main": "command", "many": "many_trials", "picture": "one_run", "summary": "one_run",
+    "beside_published": "reproduction", "main": "command", "many": "many_trials",
+    "picture": "one_run", "summary": "one_run",
     "summary_of_trials": "many_trials", "table": "statistics", "write": "page",
 }  # fmt: skip
-__all__ = ["main", "many", "picture", "summary", "summary_of_trials", "table", "write"]
+__all__ = [
+    "beside_published", "main", "many", "picture", "summary", "summary_of_trials", "table", "write",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from lstmlab.report import survival
 from lstmlab.report.curves import Curve, curve, quantiles
 from lstmlab.report.pictures import WHOLE, save_both
+from lstmlab.report.tables import wrapped
 from lstmlab.results import Run
 
 GROUPS = 10  # colours; a picture of more lines could not be read
+LABEL = 110  # characters of a line of the legend
 
 
 class Band(NamedTuple):
@@ -63,12 +65,15 @@ def draw(groups: list[tuple[str, pd.DataFrame]], path: Path) -> Path | None:
     drawn = [(label, trials) for label, trials in groups if len(trials)][:GROUPS]
     if not drawn:
         return None
-    rows = len(drawn)
-    figure = Figure(figsize=(9, 6.4 + 0.3 * rows), layout="constrained", dpi=110)
+    names = [
+        wrapped(" ".join(label.split("\n")) + f" ({len(trials)} trials)", LABEL)
+        for label, trials in drawn
+    ]
+    rows = sum(name.count("\n") + 1 for name in names)
+    figure = Figure(figsize=(9, 6.4 + 0.1 * len(names) + 0.2 * rows), layout="constrained", dpi=110)
     above, below = figure.subplots(2, 1)
-    for number, (label, trials) in enumerate(drawn):
+    for number, (name, (_, trials)) in enumerate(zip(names, drawn, strict=True)):
         colour, seen = f"C{number}", survival.watched(trials)
-        name = " ".join(label.split("\n")) + f" ({len(trials)} trials)"
         steps = survival.kaplan_meier(seen)
         x = np.concatenate([[0.0], steps.sequences])
         above.step(x, [1.0, *steps.unsolved], where="post", color=colour, label=name)

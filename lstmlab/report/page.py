@@ -18,6 +18,8 @@ from lstmlab.report import (
 from lstmlab.report.sections import sections
 from lstmlab.results import Run, load
 
+LABEL = 56  # characters of a line beside the points of report.png
+
 
 def write(
     folder: str | Path, by: Sequence[str] = (), against: str = "", tensorboard: bool = False
@@ -60,7 +62,10 @@ def write(
     curves = bands.draw(labelled, folder / "curves.png")
     if curves is not None:
         drawn.append(("Share not solved yet, and learning curves", curves.with_suffix(".svg")))
-    lines = [(*line, means) for line, means in zip(labelled, published, strict=True)]
+    lines = [
+        (tables.wrapped(label, LABEL), trials, means)
+        for (label, trials), means in zip(labelled, published, strict=True)
+    ]
     pictures.of_trials(lines, folder / "report.png")
     write_file(folder / "report.html", html.page(title, parts, notes, rows, drawn))
 

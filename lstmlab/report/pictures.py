@@ -72,7 +72,9 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
     Returns:
         The path.
     """
-    figure = Figure(figsize=(9, 1.6 + 0.7 * len(lines)), layout="constrained", dpi=110)
+    most = max((label.count("\n") + 2 for label, *_ in lines), default=1)  # lines of a name
+    tall = 1.6 + max(0.7, 0.15 * most + 0.2) * len(lines)
+    figure = Figure(figsize=(9, tall), layout="constrained", dpi=110)
     axes = figure.subplots()
     labels = []
     for height, (label, trials, published) in enumerate(lines):
@@ -85,7 +87,7 @@ def of_trials(lines: list[tuple[str, pd.DataFrame, pd.Series]], path: Path) -> P
         axes.plot(mean, heights, "|", color="black", ms=18, mew=2, label="published mean")
         labels.append(f"{label}\n{len(solved)} of {len(trials)} solved")
 
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels, fontsize="medium" if most <= 3 else "small")
     # upside down: the first group on top, as in the table
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("training sequences")
@@ -298,5 +300,7 @@ def save_both(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, and as SVG beside it; returns the path. Raises WriteError."""
     # equal results are equal files: no date, and names of parts that are not drawn by chance
     with rc_context({"svg.hashsalt": "lstmlab"}), whole(path.with_suffix(".svg")) as draft:
+        dpi = figure.dpi
         FigureCanvasSVG(figure).print_svg(draft, metadata={"Date": None})
+        figure.dpi = dpi  # an SVG is drawn at 72, and the figure would keep that
     return save(figure, path)

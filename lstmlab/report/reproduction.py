@@ -77,6 +77,8 @@ def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]
         rows: As `results.load` returns them; or as `kept`, whose column `command` says it.
         paper: As conf/published.csv names it.
     """
+    if "sequences" not in rows:
+        return []  # none has begun to train
     rows = statistics.trials(rows)
     readings = candidates(paper)
     if "command" not in rows:
@@ -91,9 +93,13 @@ def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]
 
 def kept(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
     """The rows of published readings, with their command and without most settings."""
+    parts = found(rows, paper)
+    return _kept(parts or [(candidates(paper)[0], rows.assign(command=None)[:0])])
+
+
+def _kept(parts: list[tuple[Candidate, pd.DataFrame]]) -> pd.DataFrame:
     # by command: one training may tell of several published rows
-    parts = {one.reading.command: part for one, part in found(rows, paper)}
-    whole = pd.concat([*parts.values()]) if parts else rows.assign(command=None)[:0]
+    whole = pd.concat({one.reading.command: part for one, part in parts}.values())
     return whole[[name for name in (*KEPT, *MEASURED) if name in whole]]
 
 
@@ -111,7 +117,11 @@ def lines(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
         (whether they say 'some fraction'), published (mean), published_wrong, lowest, highest;
         ratio (ours by theirs), verdict.
     """
-    return pd.DataFrame([_line(one, part) for one, part in found(rows, paper)])
+    return _lines(found(rows, paper))
+
+
+def _lines(parts: list[tuple[Candidate, pd.DataFrame]]) -> pd.DataFrame:
+    return pd.DataFrame([_line(one, part) for one, part in parts])
 
 
 def verdict(line: dict[str, Any]) -> str:
@@ -200,16 +210,23 @@ def write(folder: str | Path, paper: str = PAPER) -> str:
         ValueError: No run is one of a published row.
         WriteError: One of the files cannot be written.
     """
+    if told := beside_published(folder, paper):
+        return told
+    expected = f"runs of rows of {paper}, as experiment=hs97/all makes them"
+    raise refusal("lstmlab.report", expected, {"folder": str(folder)})
+
+
+def beside_published(folder: str | Path, paper: str = PAPER) -> str:
+    """As `write`, but return '' where no run is one of a published row."""
     folder = Path(folder)
-    rows = load(folder)
-    told = lines(rows, paper)
-    if not len(told):
-        expected = f"runs of rows of {paper}, as experiment=hs97/all makes them"
-        raise refusal("lstmlab.report", expected, {"folder": str(folder)})
+    parts = found(load(folder), paper)
+    if not parts:
+        return ""
+    told = _lines(parts)
     part = section(told)
     names = ["published.md", "published_rows.csv"]
     write_file(folder / names[0], f"{formats.markdown(part)}\n\n{summary(told)}.\n")
-    write_file(folder / names[1], kept(rows, paper).to_csv(index=False))
+    write_file(folder / names[1], _kept(parts).to_csv(index=False))
     shown = "\n\n".join([formats.terminal(part), formats.note(part), f"{summary(told)}."])
     return f"{shown}\nwritten: {', '.join(str(tables.short(folder / name)) for name in names)}"
 
@@ -245,6 +262,7 @@ def _composed(command: str) -> list[dict[str, Any]]:
     several = [
         [f"{name}={value}" for value in values.split(",")]
         for name, _, values in (setting.partition("=") for setting in settings)
+        if not FREE.match(name)
     ]
     jobs = []
     for job in product(*several):

@@ -78,7 +78,8 @@ def groups(rows: pd.DataFrame, by: Sequence[str] = ()) -> list[tuple[dict, pd.Da
         parts = group.groupby(settings, dropna=False) if settings else [((), group)]
         for chosen, part in parts:
             pairs = zip(settings, chosen, strict=True)
-            label = ", ".join(f"{name}={value}" for name, value in pairs)
+            # a setting that only others have is told by its absence
+            label = ", ".join(f"{name}={value}" for name, value in pairs if not pd.isna(value))
             found.append(({**named, "settings": label}, part))
     return found
 

@@ -1,5 +1,6 @@
 """Statistics as Markdown; numbers, losses and paths as text."""
 
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -80,6 +81,13 @@ def label(names: dict) -> str:
         if name != "settings"
     )
     return ", ".join(told) + settings
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a label of a picture in lines of so many characters, its own lines apart."""
+    return "\n".join(
+        textwrap.fill(line, width, break_on_hyphens=False) for line in text.splitlines()
+    )
 
 
 def short(path: Path) -> Path:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 STOP = "stop"  # the file that tells all workers of a sweep to stop
+SHOWN = 100  # lines of a report that is shown although that of the published rows is, too
 LOG = "sweep.log"  # the lines of the jobs that ended
 led: list["Led"] = []  # the sweeps that this process leads
 warmed: dict[str, Warm] = {}  # threads of a run -> the process that forks runs for this worker
@@ -211,8 +212,7 @@ class Led:
         for run in begun:
             if not kept.is_held(run.folder):
                 run.end_if_running("killed", why)
-        told = report.write(folder)
-        print(told.splitlines()[-1] if self.brief else told, flush=True)
+        print(self._told(report.write(folder), report.beside_published(folder)), flush=True)
         if (events := self.folder / results.EVENTS).is_dir() and not self.brief:
             files.say(f"TensorBoard: {tensorboard(events)}")
         if self.last:
@@ -228,6 +228,15 @@ class Led:
             where = f"the list above and the rows in {folder} say why"
             again = "the same command does them again"
             raise RuntimeError(f"{lost} of {len(begun)} jobs did not finish; {where}; {again}")
+
+    def _told(self, tables: str, published: str) -> str:
+        """What the terminal shows of the report: where it is long, the published rows alone."""
+        *tables_of_sweep, written = tables.splitlines()
+        if self.brief:
+            return written
+        if published and len(tables_of_sweep) > SHOWN:
+            return f"{published}\n{written}"
+        return f"{tables}\n\n{published}" if published else tables
 
 
 def _await_ctrl_c(sweep: Path) -> None:

@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from lstmlab import report
 from lstmlab.report import bands, formats, html, pictures
@@ -334,3 +336,39 @@ def test_groups_beyond_ten_are_counted(sweep, monkeypatch):
     assert len(legend.get_texts()) == 10
     assert legend.get_texts()[0].get_text() == "g0 (1 trials)"
     assert legend.get_title().get_text() == "the first 10 groups; 2 more are not drawn"
+
+
+MANY = ", ".join(f"cell.candidate_bias.setting_{k}=lstmlab.cells.Staggered" for k in range(9))
+
+
+def test_no_name_in_a_picture_is_cut_off(sweep, monkeypatch):
+    kept, save_both = [], pictures.save_both
+
+    def seen(figure, path):
+        kept.append(figure)
+        return save_both(figure, path)
+
+    for room in (bands, pictures):
+        monkeypatch.setattr(room, "save_both", seen)
+    for path in sweep.glob("*-adding/result.json"):
+        run = Run(path.parent)
+        run.write_row({**run.read_row(), "cell.long": MANY if int(run.folder.name[0]) else "x"})
+    report.write(sweep)
+    assert len(kept) == 2
+    for figure in kept:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [*figure.axes[0].get_yticklabels()]
+        texts += [text for legend in figure.legends for text in legend.get_texts()]
+        assert any("Staggered" in text.get_text() for text in texts)
+        for text in texts:
+            box = text.get_window_extent(canvas.get_renderer())
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.x1
+
+
+def test_a_picture_beside_an_svg_is_as_large_as_asked_for(tmp_path):
+    """The SVG has other dots per inch."""
+    path = pictures.save_both(Figure(figsize=(2, 1), dpi=110), tmp_path / "one.png")
+    assert path.read_bytes()[16:24] == (220).to_bytes(4, "big") + (110).to_bytes(4, "big")
+    assert path.with_suffix(".svg").exists()

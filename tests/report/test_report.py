@@ -407,6 +407,12 @@ def test_picture_of_what_there_is(tmp_path):
     assert report.picture(folder).exists()
 
 
+def test_a_setting_that_only_others_have_is_in_no_name(tmp_path):
+    report.write(folder_of(tmp_path, {}, {"optimizer.momentum": 0.5}))
+    settings = pd.read_csv(tmp_path / "report.csv")["settings"]
+    assert sorted(settings.fillna("")) == ["", "optimizer.momentum=0.5"]
+
+
 def test_figure_puts_each_trial_in_its_own_line(tmp_path, monkeypatch):
     drawn = []
     points = pictures._points

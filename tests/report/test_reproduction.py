@@ -7,7 +7,7 @@ import pytest
 from lstmlab.config import compose
 from lstmlab.report import reproduction
 from lstmlab.report.reproduction import PAPER, lines, verdict
-from lstmlab.results import flat
+from lstmlab.results import Run, flat
 
 
 def run_of(*overrides) -> dict:
@@ -213,4 +213,9 @@ def test_summary_counts_rows_by_their_best_reading():
 def test_a_folder_without_such_runs(tmp_path):
     with pytest.raises(FileNotFoundError):
         reproduction.write(tmp_path)
-    assert not np.any([path.suffix == ".md" for path in tmp_path.iterdir()])
+    (tmp_path / "0").mkdir()
+    Run(tmp_path / "0").write_row({**trials([5])[0], "experiment": None})
+    with pytest.raises(ValueError, match="runs of rows of Hochreiter & Schmidhuber 1997, as exper"):
+        reproduction.write(tmp_path)
+    assert reproduction.beside_published(tmp_path) == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"0"}

@@ -209,6 +209,25 @@ def test_the_end_of_a_sweep(run, capsys):
     os.close(led.file)
 
 
+@pytest.mark.parametrize(
+    ("lines", "published", "brief", "expected"),
+    [
+        (3, "", False, "a\na\na\nwritten"),
+        (300, "", False, "a\n" * 300 + "written"),
+        (3, "theirs", False, "a\na\na\nwritten\n\ntheirs"),
+        (300, "theirs", False, "theirs\nwritten"),
+        (300, "theirs", True, "written"),
+    ],
+)
+def test_a_long_report_gives_way_to_that_of_the_published_rows(
+    tmp_path, lines, published, brief, expected
+):
+    led = sweep.Led(tmp_path / "sweep")
+    led.brief = brief
+    assert led._told("a\n" * lines + "written", published) == expected
+    os.close(led.file)
+
+
 def test_the_end_of_a_sweep_says_how_to_open_its_event_files(run, capsys):
     led, events = sweep.Led(run.folder.parent), run.folder.parent / "tb"
     events.mkdir()
