@@ -185,3 +185,11 @@ def test_a_setting_that_takes_a_list_is_advised_one(name, value, meant, monkeypa
     [setting] = shlex.split(advised.group(1))
     plain, _ = config.compose("task=csv", setting)
     assert plain["task"][name] == meant
+
+
+def test_several_values_of_a_setting_of_a_sweeper_are_a_list():
+    typed = "hydra.sweeper.rows=2a,6a"
+    line = f"Sweeping over Hydra's configuration is not supported : '{typed}'"
+    said = config.one_line(ConfigCompositionException(line))
+    expected = "expected one value or a list, as in 'hydra.sweeper.rows=[2a,6a]'"
+    assert said == f"hydra.sweeper.rows: {expected}. Received: {typed}"

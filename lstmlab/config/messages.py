@@ -105,6 +105,11 @@ def _composition(error: Any) -> str:
         typed = several.group(1)
         said = "several values make a sweep, which is `lstmlab -m`; expected one value"
         return f"{said}{_in_one(typed)}. Received: {typed}"
+    swept = re.match(r"Sweeping over Hydra's configuration is not supported : '([^']+)'", line)
+    if swept:
+        name, _, values = swept.group(1).partition("=")
+        said = f"expected one value or a list, as in '{name}=[{values}]'"
+        return f"{name}: {said}. Received: {swept.group(1)}"
     unlike = re.match(r"Error merging override ([^=]+)=", line)
     if unlike:
         name, typed = unlike.group(1), as_typed(unlike.group(1))

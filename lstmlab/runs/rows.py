@@ -79,15 +79,26 @@ class Rows(Sweeper):
     def _published(self) -> list[str]:
         # not in the constructor, around whose errors Hydra puts words of its own
         checks.one_of("sweep", "hydra.sweeper.readings", self.readings, READINGS)
-        fitting = [
+        rows = [
             row
             for row in published.results()
-            if row["paper"] == self.paper
-            and (self.rows is None or row["experiment"] in _several(self.rows))
-            and (
-                self.methods is None
-                or any(row["method"].startswith(name) for name in _several(self.methods))
-            )
+            if row["paper"] == self.paper and published.readings(row)
+        ]
+        experiments = list(dict.fromkeys(row["experiment"] for row in rows))
+        for one in _several(self.rows):
+            if one not in experiments:
+                expected = f"numbers of experiments: {', '.join(experiments)}"
+                raise refusal("sweep", expected, {"hydra.sweeper.rows": one})
+        methods = list(dict.fromkeys(row["method"].partition(",")[0] for row in rows))
+        for one in _several(self.methods):
+            if not any(method.startswith(one) for method in methods):
+                expected = f"how a method begins: {', '.join(methods)}"
+                raise refusal("sweep", expected, {"hydra.sweeper.methods": one})
+        fitting = [
+            row
+            for row in rows
+            if (self.rows is None or row["experiment"] in _several(self.rows))
+            and (self.methods is None or row["method"].startswith(tuple(_several(self.methods))))
         ]
         found = [
             reading.command
@@ -95,7 +106,7 @@ class Rows(Sweeper):
             for reading in published.readings(row)[: 1 if self.readings == "first" else None]
         ]
         if not found:
-            expected = f"experiments and methods that {self.paper} has, such as 2c and LSTM"
+            expected = "a method that was tried in one of the experiments"
             received = {"hydra.sweeper.rows": self.rows, "hydra.sweeper.methods": self.methods}
             raise refusal("sweep", expected, received)
         return list(dict.fromkeys(found))
@@ -115,4 +126,6 @@ def _basic() -> Any:
 
 
 def _several(value: Any) -> Sequence[str]:
+    if value is None:
+        return []
     return [str(value)] if isinstance(value, str | int) else [str(one) for one in value]

@@ -42,8 +42,20 @@ def test_rows_methods_and_readings_are_chosen():
     assert not any("candidate_recurrent" in setting for job in first for setting in job)
     rivals = jobs(rows="2a", methods=["BPTT"])
     assert [job[1] for job in rivals] == [f"optimizer.learning_rate={r}" for r in ("1.0", "10.0")]
-    with pytest.raises(ValueError, match=r"rows='9z', hydra.sweeper.methods=None"):
-        jobs(rows="9z")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"rows": "9z"}, r"expected numbers of experiments: 1, 2a, .*6b\. .*sweeper\.rows='9z'$"),
+        ({"rows": ["6a", "9z"]}, r"Received: hydra\.sweeper\.rows='9z'$"),
+        ({"methods": ["LSTM", "GRU"]}, r"how a method begins: .*LSTM.*sweeper\.methods='GRU'$"),
+        ({"rows": "6a", "methods": "BPTT"}, r"a method that was tried in .*rows='6a', .*='BPTT'$"),
+    ],
+)
+def test_what_the_paper_does_not_have_is_refused_by_its_name(chosen, said):
+    with pytest.raises(ValueError, match=said):
+        jobs(**chosen)
 
 
 def test_another_choice_of_readings_and_a_single_run_are_refused():
