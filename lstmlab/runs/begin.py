@@ -20,6 +20,7 @@ from lstmlab import files
 from lstmlab.config import import_as
 from lstmlab.errors import refusal
 from lstmlab.runs import cluster, identity, rows, space
+from lstmlab.runs.loading import loading
 from lstmlab.runs.settings import check_plain, check_read
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _begin(settings: dict, choices: dict, folder: Path, runtime: dict) -> None:
     environment(settings["threads"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryFile() as greetings:
-        with _stderr_to(greetings.fileno()):
+        with _stderr_to(greetings.fileno()), loading():
             from lstmlab.runs.build import prepare
         prepared = prepare(settings)
         greetings.seek(0)

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lstmlab.runs.loading import loading
+
 LOOK = 0.05  # seconds between two looks at a job
 JOB = "lstmlab.runs.job"
 NUMBER = struct.Struct("!i")  # of one size: two that are sent before one is read stay apart
@@ -92,10 +94,11 @@ class Warm:
 def main() -> None:
     """Entry point of the program, its arguments the number of the socket and the module."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    job = importlib.import_module(sys.argv[2])
-    for name in job.LATER:
-        with suppress(ImportError):  # it may be missing, or broken; the job says so
-            importlib.import_module(name)
+    with loading():
+        job = importlib.import_module(sys.argv[2])
+        for name in job.LATER:
+            with suppress(ImportError):  # it may be missing, or broken; the job says so
+                importlib.import_module(name)
     while True:
         asked, files, _, _ = socket.recv_fds(door, 1 << 16, 2)
         if not asked:
