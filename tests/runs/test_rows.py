@@ -35,7 +35,7 @@ def test_all_commands_of_the_paper_once_each():
 def test_rows_methods_and_readings_are_chosen():
     as_written = ["experiment=hs97/6a_temporal_order"]
     assert jobs(rows="6a") == [as_written]
-    assert len(jobs(rows=["6a", "6b"])) == 2
+    assert len(jobs(rows=["6a", "6b"])) == 3
     assert len(jobs(rows="2c")) == 18
     first = jobs(rows="2c", readings="first")
     assert len(first) == 9
