@@ -133,19 +133,35 @@ def last_lines(path: Path, without: str | None = None) -> list[str]:
 
 
 def job_line(row: dict, folder: Path, working: str | None = None) -> str:
-    """Return the outcome of one job in one line; of many trials that of the first, and how many
-    were solved."""
+    """Return the outcome of one job in one line; of many trials how many were solved, and when."""
     what = " ".join(f"{name}={row.get(name)}" for name in ("cell", "task", "learner", "seed"))
     sequences = row.get("sequences_to_solution") or row.get("sequences") or 0
     seconds = row.get("seconds") or 0
     reason = f": {row['reason']}" if row.get("reason") else ""
-    after = f"after {sequences:,} sequences, {seconds:.0f} s"
+    status, told = row["status"], f"after {sequences:,} sequences, {seconds:.0f} s"
     if (row.get("trials") or 1) > 1:
-        after += f", {_solved(folder)} of {row['trials']} trials solved"
-    return f"{row['status']:<11} {what}, {after}, {files.shown(folder, working)}{reason}"
+        status, told = "finished" if status in FINISHED else status, _of_many(row["trials"], folder)
+    return f"{status:<11} {what}, {told}, {files.shown(folder, working)}{reason}"
 
 
-def _solved(folder: Path) -> int:
+def _of_many(trials: int, folder: Path) -> str:
+    """How many trials of a job were solved, after how many sequences, and what all of them took."""
     from lstmlab import results
 
-    return sum(run.read_row()["status"] == "solved" for run in results.runs(folder))
+    runs = results.runs(folder)
+    rows = [run.read_row() for run in runs]
+    solved = [row["sequences_to_solution"] for row in rows if row["status"] == "solved"]
+    told = f"{len(solved)} of {trials} trials solved"
+    if solved:
+        told += f", after {sum(solved) / len(solved):,.0f} sequences on average"
+    # rows have the seconds since their own beginning, which may be one for all or come in turn
+    begun = [one for run in runs if (one := _changed(run.folder / "run.yaml"))]
+    ended = [one for run in runs if (one := _changed(run.folder / "result.json"))]
+    return f"{told}, {max(ended) - min(begun):.0f} s" if begun and ended else told
+
+
+def _changed(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

@@ -96,10 +96,21 @@ def test_the_line_of_a_job(tmp_path):
     assert line == (
         "killed      cell=gru task=None learner=None seed=None, after 0 sequences, 0 s, x: gone"
     )
-    for number, status in enumerate(("solved", "budget")):
-        row(tmp_path / str(number), status, sequences_to_solution=3)
-    line = job_line({"status": "solved", "trials": 2}, tmp_path, tmp_path)
-    assert "1 of 2 trials solved, ." in line
+
+
+def test_the_line_of_a_job_of_many_trials(tmp_path):
+    """With the time of all, and 'finished' whether the first was solved or not."""
+    for number, (status, at) in enumerate((("budget", None), ("solved", 1000), ("solved", 3000))):
+        row(tmp_path / str(number), status, sequences_to_solution=at)
+        for name, seconds in (("run.yaml", 100), ("result.json", 110 + number)):
+            (tmp_path / str(number) / name).touch()
+            os.utime(tmp_path / str(number) / name, (seconds, seconds))
+    line = job_line({"status": "budget", "trials": 3}, tmp_path, tmp_path)
+    assert line.startswith("finished    cell=None")
+    assert "2 of 3 trials solved, after 2,000 sequences on average, 12 s, ." in line
+    line = job_line({"status": "killed", "trials": 3, "reason": "gone"}, tmp_path / "x", tmp_path)
+    assert line.startswith("killed      cell=None")
+    assert line.endswith(", 0 of 3 trials solved, x: gone")
 
 
 @pytest.mark.parametrize("size", [0, 3, 100_000])
