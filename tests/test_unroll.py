@@ -79,7 +79,7 @@ def test_backwards_and_the_last_step_alone(backwards, rng):
             np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_steps_known_only_at_run_time(compiled, rng):
     signature = [tf.TensorSpec((B, None, 3), "float64"), tf.TensorSpec((B, None, 1), "float64")]
     _, states = data(rng, 1)

@@ -32,7 +32,11 @@ def is_quick(name: str) -> bool:
 NAMES = options.sound("cell")
 GATED = [name for name in NAMES if is_gated(name)]
 every_cell = pytest.mark.parametrize("name", NAMES)
-each_branch = pytest.mark.parametrize("name", quick(NAMES, is_quick))
+# those with a graph for each unit or each set of values are left to the slow ones
+HEAVY = {"cascade", "fgr"}
+each_branch = pytest.mark.parametrize(
+    "name", quick(NAMES, lambda name: is_quick(name) and name not in HEAVY)
+)
 every_gated_cell = pytest.mark.parametrize("name", GATED)
 
 
@@ -434,7 +438,7 @@ def marks_of_learning(name: str) -> list:
 
 @pytest.mark.parametrize(
     "name",
-    [n if n == "vanilla" else pytest.param(n, marks=marks_of_learning(n)) for n in GATED],
+    [pytest.param(name, marks=marks_of_learning(name)) for name in GATED],
 )
 def test_the_adding_problem_is_learnt_above_chance_or_the_file_says_why_not(name):
     excuse = header(name, "Adding problem, T = 20:")

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from lstmlab import Head, Recurrent, config, variant
 from lstmlab.conformance import options
+from lstmlab.conformance.branches import quick
 from lstmlab.diagnostics import Diagnostic, Probe
 from lstmlab.learners import BPTT
 from lstmlab.recording.board import Board
@@ -81,7 +82,8 @@ def test_the_option_says_the_settings_of_the_class(name):
 # ---- what it measures
 
 
-@every_diagnostic
+# it compares learners of its own, each of which is compiled
+@pytest.mark.parametrize("name", quick(NAMES, lambda name: name != "learners"))
 def test_measures_and_shows_without_changing_anything(name, trained, built, tmp_path):
     diagnostic, (model, probe) = built[name], trained
     assert diagnostic.serves(model)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from lstmlab import GatedCell, Head, Recurrent, config
 from lstmlab.conformance import options
+from lstmlab.conformance.branches import quick
 from lstmlab.conformance.oracles import assert_gradients, randomize, weight_differences
 from lstmlab.learners import BPTT
 from lstmlab.learners.base import GradientLearner, Learner, forward, giving_gradients
@@ -23,10 +24,18 @@ LEARNERS = {name: build(name) for name in options.sound("learner")}
 # are theirs
 WITH = [name for name, learner in LEARNERS.items() if isinstance(learner, GradientLearner)]
 OTHERS = {"cascade_correlation", "chunker", "chunker_levels", "random_guessing"}
-every_learner = pytest.mark.parametrize("name", WITH)
+# with sensitivities of every weight, or several draws
+HEAVY = {"rtrl", "snap", "uoro"}
+every_learner = pytest.mark.parametrize("name", quick(WITH, lambda name: name not in HEAVY))
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in OTHERS])
+@pytest.mark.parametrize(
+    "name",
+    quick(
+        [name for name in LEARNERS if name not in OTHERS],
+        lambda name: name in ("bptt", "growing") or not options.is_built_in("learner", name),
+    ),
+)
 def test_two_compiled_steps_and_all_that_a_run_asks_for(name, rng):
     """As its yaml has it: weights change, and what a run reads after a window is there."""
     keras.utils.set_random_seed(0)

@@ -298,9 +298,8 @@ def test_dtype_policies(policy, rng):
     close(np.asarray(outputs[0], "float64"), exact(x, mask=MASK), 10 * T * eps)
 
 
-@pytest.mark.parametrize(
-    "policy", [pytest.param("mixed_float16", marks=pytest.mark.slow), "mixed_bfloat16"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_fit_in_mixed_precision(policy, rng):
     model = keras.Sequential(
         [keras.Input((T, 3)), GatedRNN(N, dtype=policy), layers.Dense(1, dtype="float32")]

@@ -180,6 +180,7 @@ def test_dropout_against_the_loop_with_the_same_masks(name, rng):
     assert not np.allclose(answers["scan"][0], answer(cell, "scan", *given_)[0])
 
 
+@pytest.mark.slow
 def test_a_number_of_steps_that_is_not_known(rng):
     cell = cell_of("minlstm", rng)
     x, _, mask = given_to(cell, rng, 2, 7, True, False)

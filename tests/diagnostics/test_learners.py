@@ -299,6 +299,7 @@ def test_wrong_draws(draws):
     assert str(e.value).endswith(f"draws={draws!r}")
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_angles_and_curves_against_lag(rng, eager, tmp_path):
     model, probe = problem(rng)
     diagnostic, board = LearnerComparison({"elman": Elman(), "exact": BPTT()}), Board(tmp_path)

@@ -45,6 +45,7 @@ def test_output_jumps_at_the_step_before_each_opening_of_the_input_gate(name, sw
     assert spikes.min() > 8
 
 
+@pytest.mark.slow
 def test_there_are_no_spikes_where_the_gate_stays_shut_or_nothing_is_read_back(rng):
     shut = curves(rng, 0.0)
     far = shut["output"][shut.index >= 3]

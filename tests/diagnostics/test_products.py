@@ -23,6 +23,7 @@ def model(rng):
     return made
 
 
+@pytest.mark.slow
 def test_products_against_automatic_differentiation(model, rng, eager):
     """ds_T*/ds_t by reverse differentiation through all steps from t to T*."""
     x, w = rng.normal(size=(B, T, F)), np.zeros((B, T))

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from lstmlab import config
 from lstmlab.results import flat
 
@@ -23,6 +25,7 @@ DIFFERS = {  # cell -> in what its settings differ from those of the whole cell
 }
 
 
+@pytest.mark.slow
 def test_cells_are_alike_in_all_else():
     """Of each bias: what differs from the whole cell is what the cell is named for."""
     for bias in script.BIASES:

@@ -64,6 +64,7 @@ def explained(request, tmp_path_factory):
     return folder, (folder / "explain.html").read_text(encoding="utf-8"), run, tables
 
 
+@pytest.mark.slow
 def test_the_page_has_the_equations_and_derivatives_of_the_cell(explained):
     _, text, run, _ = explained
     for equation in equations(run.model.cell):

@@ -59,7 +59,7 @@ def cells():
 
 def each_cell() -> list:
     """(name, make) of all: some are quick, the others of BRANCHES slow, and the rest on demand."""
-    chosen = {"fgr", "gru", "lstm1997", "peephole", "slstm", "keras LSTM", "output apart"}
+    chosen = {"gru", "lstm1997", "peephole", "keras LSTM", "output apart"}
     marks = {name: [pytest.mark.slow] for name in BRANCHES} | {name: [] for name in chosen}
     on_demand = [pytest.mark.slow, pytest.mark.whole_table]
     return [pytest.param(*case, marks=marks.get(case[0], on_demand)) for case in cells()]

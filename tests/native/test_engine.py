@@ -82,7 +82,7 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("case", [BPTT, SYMBOLS], ids=str)
+@pytest.mark.parametrize("case", [pytest.param(BPTT, marks=pytest.mark.slow), SYMBOLS], ids=str)
 def test_arrays_that_a_kernel_would_misread_are_refused(case):
     engine = pair(case).engine
 
@@ -135,6 +135,7 @@ def test_extreme_places_are_refused(extreme):
         raised(engine, given.arguments, "place")
 
 
+@pytest.mark.slow
 @FUZZ
 @given(symbol=st.integers(-(2**15), 2**15 - 1), at=st.integers(0, LANES * 2 * STEPS - 1))
 def test_symbols_that_are_none_are_refused(symbol, at):

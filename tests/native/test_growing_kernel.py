@@ -199,6 +199,7 @@ def both(tmp_path_factory):
     return tables
 
 
+@pytest.mark.slow
 def test_rows_of_many_trials_are_those_of_keras(both):
     found, expected = both
     for name in ("cells_added_at", "sequences", "sequences_to_solution", "test_wrong", "status"):

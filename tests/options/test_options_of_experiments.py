@@ -174,6 +174,7 @@ def test_every_job_of_a_sweep_line_is_a_published_row(line):
     assert all(found(*job) for job in SWEEPS[line])
 
 
+@pytest.mark.slow
 def test_the_page_lists_every_experiment_of_1997():
     """docs/configuration.md: the names of its table, and the settings that it gives them."""
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")

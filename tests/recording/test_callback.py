@@ -153,6 +153,7 @@ def test_one_layer_has_no_sub_run_and_a_second_fit_goes_on(data, tmp_path):
     assert sorted(steps) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_beside_keras_own_callback(data, tmp_path):
     both = [
         keras.callbacks.TensorBoard(tmp_path / "keras", histogram_freq=0),

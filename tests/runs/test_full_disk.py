@@ -141,6 +141,7 @@ def test_a_diagnostic_that_cannot_write_does_not_hide_behind_its_own_failures(
     assert "diagnostic.example: left out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_costs_one_line(tmp_path, monkeypatch, capsys):
     def draw(*_):
         raise ArithmeticError("no such\ncolour")

@@ -98,6 +98,7 @@ def test_stops_when_told():
     assert len(windows) == 2
 
 
+@pytest.mark.slow
 def test_compiled_or_not_makes_no_difference():
     compiled, _ = train(KerasFit(window=4, budget=8, steps_per_execution=2))
     plain, _ = train(KerasFit(window=4, budget=8, steps_per_execution=1, jit_compile=False))
