@@ -286,6 +286,7 @@ def test_other_learners_from_states_other_than_zero(x, rng):
     assert whole.loc["elman", "angle"] > 1
 
 
+@pytest.mark.slow
 def test_of_two_layers_of_the_lab_as_before(x, rng):
     model = two_layers(rng, "float32")
     assert set(measures.memory(model, x, targets(rng))["layer"]) == {

@@ -23,6 +23,8 @@ NAMES = [
     if "_target_" in config.settings("diagnostic", name)  # not a preset
 ]
 every_diagnostic = pytest.mark.parametrize("name", NAMES)
+# the diagnostic `learners` compares several, each of which is compiled
+each_diagnostic = pytest.mark.parametrize("name", quick(NAMES, lambda name: name != "learners"))
 
 
 def build(name: str, **arguments) -> Diagnostic:
@@ -82,8 +84,7 @@ def test_the_option_says_the_settings_of_the_class(name):
 # ---- what it measures
 
 
-# it compares learners of its own, each of which is compiled
-@pytest.mark.parametrize("name", quick(NAMES, lambda name: name != "learners"))
+@each_diagnostic
 def test_measures_and_shows_without_changing_anything(name, trained, built, tmp_path):
     diagnostic, (model, probe) = built[name], trained
     assert diagnostic.serves(model)
@@ -115,7 +116,7 @@ def test_measures_and_shows_without_changing_anything(name, trained, built, tmp_
     assert (numbers != 0).any(axis=None)
 
 
-@every_diagnostic
+@each_diagnostic
 def test_follows_the_weights_and_measures_the_same_twice(name, rng, trained, built):
     diagnostic, (model, probe) = built[name], trained
     first, second = diagnostic.measure(model, probe), diagnostic.measure(model, probe)

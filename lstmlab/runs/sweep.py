@@ -212,7 +212,8 @@ class Led:
         for run in begun:
             if not kept.is_held(run.folder):
                 run.end_if_running("killed", why)
-        print(self._told(report.write(folder), report.beside_published(folder)), flush=True)
+        published = "" if self.brief else report.beside_published(folder)
+        print(self._told(report.write(folder), published), flush=True)
         if (events := self.folder / results.EVENTS).is_dir() and not self.brief:
             files.say(f"TensorBoard: {tensorboard(events)}")
         if self.last:

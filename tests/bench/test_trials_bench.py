@@ -92,6 +92,7 @@ def test_the_command(capsys, monkeypatch, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_steps_of_the_kernel_are_those_up_to_the_last_error():
     asked = trials.Asked(["default"], ["truncated1997"], [], trials=1, rounds=1, quick=True)
     made = trials._native("default", "truncated1997", asked)

@@ -49,7 +49,7 @@ def finished(folder, *overrides: str):
 
 @pytest.fixture(
     scope="module",
-    params=["vanilla", "elman", pytest.param("lstm1997", marks=pytest.mark.slow)],
+    params=["vanilla", *(pytest.param(n, marks=pytest.mark.slow) for n in ("elman", "lstm1997"))],
 )
 def explained(request, tmp_path_factory):
     """The folder of a run, the text of its page, the run opened again, and measured again."""

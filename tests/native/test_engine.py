@@ -182,7 +182,7 @@ def test_read_only_arrays_are_read():
     assert gradient.any()
 
 
-@pytest.mark.parametrize("case", [BPTT, SYMBOLS], ids=str)
+@pytest.mark.parametrize("case", [pytest.param(BPTT, marks=pytest.mark.slow), SYMBOLS], ids=str)
 def test_no_sequences_change_nothing(case):
     engine = pair(case).engine
     given = Given(engine, 0)
@@ -398,7 +398,7 @@ def test_changes_within_sequences(name, streams, every):
     Training(cell, head, learner(update_every=every)).agree(streams)
 
 
-@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("nesterov", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_momentum_rests_in_lanes_that_have_no_error(nesterov):
     made = learners.Truncated1997Forward(update_every=1)
     Training("vanilla", "sigmoid", made, momentum=0.5, nesterov=nesterov).agree()
@@ -431,6 +431,7 @@ def test_changes_decay_along_a_sequence(streams):
     Training("blocks of 2", "sigmoid", made).agree(streams)
 
 
+@pytest.mark.slow
 def test_decay_of_whole_pieces():
     made = learners.Truncated1997Forward(decay=0.7, decay_steps=4)
     Training("blocks of 2", "sigmoid", made).agree(streams=True)

@@ -140,6 +140,7 @@ def test_the_same_growing_as_keras(name):
 # ---- where periods, windows and calls end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [EVERY_STEP, BPTT], ids=["every step", "bptt"])
 def test_calls_of_three_sequences_change_nothing(inner, monkeypatch):
     config = configured(inner, SGD)
@@ -209,6 +210,7 @@ def test_rows_of_many_trials_are_those_of_keras(both):
     np.testing.assert_allclose(found["test_error"], expected["test_error"], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_state_of_each_trial_is_saved_with_its_weights(both):
     found, _ = both
     drawn = []

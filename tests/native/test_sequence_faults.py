@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from branches import one_per_branch
+from branches import quick
 from keras.src import backend
 
 from lstmlab import Gate, GatedCell, GatedRNN, variants
@@ -132,7 +132,7 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize("name", one_per_branch(variants()))
+@pytest.mark.parametrize("name", quick(variants(), {"gru", "lstm1997", "vanilla"}.__contains__))
 def test_infinite_inputs_are_as_in_the_loop(name):
     native, loop = layers(6, variant=name, return_sequences=True)
     bad = X.copy()
@@ -158,7 +158,14 @@ def test_infinite_inputs_of_blocks_of_two_cells():
     assert np.isfinite(as_finite_as(native, loop, bad)[0]).all()
 
 
-@pytest.mark.parametrize("settings", [{}, IN_BLOCKS, HEADS], ids=["plain", "blocks", "heads"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param(IN_BLOCKS, id="blocks", marks=pytest.mark.slow),
+        pytest.param(HEADS, id="heads", marks=pytest.mark.slow),
+    ],
+)
 def test_infinite_inputs_among_many(settings):
     pair = [GatedRNN(4, engine=e, return_sequences=True, **settings) for e in ("native", "xla")]
     bad = RNG.normal(size=(4, 11, 70)).astype("float32")

@@ -46,7 +46,9 @@ def failed(folder, *overrides):
     return row
 
 
-@pytest.mark.parametrize("name", ["model.weights.h5", "picture.png"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("model.weights.h5", marks=pytest.mark.slow), "picture.png"]
+)
 def test_a_file_of_the_end(name, tmp_path):
     (tmp_path / name).symlink_to("/dev/full")
     row = failed(tmp_path, *BARE)

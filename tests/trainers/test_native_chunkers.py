@@ -136,6 +136,7 @@ def engine():
     return made, {**given, "rates": np.ones((2, 1), "float32"), "numbers": np.zeros(6)}
 
 
+@pytest.mark.slow
 def test_the_engine_takes_what_fits(engine):
     made, given = engine
     before = made.take(0)
