@@ -13,7 +13,7 @@ from lstmlab.errors import refusal
 
 ROWS = "lstmlab.runs.rows.Rows"
 CHOSEN = "experiment"  # what names this sweeper, and what each row sets anew
-READINGS = ("all", "first")
+READINGS = {"all": slice(None), "first": slice(1), "last": slice(-1, None)}
 OWN = "hydra/sweeper=rows"  # jobs have it too, or hydra.sweeper.rows=2c would be unknown to them
 
 
@@ -26,7 +26,8 @@ class Rows(Sweeper):
         paper: The rows of this paper, as conf/published.csv names it.
         rows: Numbers of experiments, such as 2c, one or a list; None: all.
         methods: 'LSTM', or what a rival's name begins with, one or a list; None: all.
-        readings: 'first' takes the first command of each row, 'all' the others too.
+        readings: Of each row 'all' commands; or the 'first', for the text as it is written; or the
+            'last', for what comes nearest to the published numbers.
         settings: What all jobs have, unless their command or what is typed says something else.
         max_batch_size: See Hydra's own sweeper.
 
@@ -103,7 +104,7 @@ class Rows(Sweeper):
         found = [
             reading.command
             for row in fitting
-            for reading in published.readings(row)[: 1 if self.readings == "first" else None]
+            for reading in published.readings(row)[READINGS[self.readings]]
         ]
         if not found:
             expected = "a method that was tried in one of the experiments"

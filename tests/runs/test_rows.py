@@ -40,6 +40,10 @@ def test_rows_methods_and_readings_are_chosen():
     first = jobs(rows="2c", readings="first")
     assert len(first) == 9
     assert not any("candidate_recurrent" in setting for job in first for setting in job)
+    last = jobs(rows="2c", readings="last")
+    assert len(last) == 9
+    assert all("cell.candidate_recurrent=none" in job for job in last)
+    assert jobs(rows="6a", readings="last") == [as_written], "its only one"
     rivals = jobs(rows="2a", methods=["BPTT"])
     assert [job[1] for job in rivals] == [f"optimizer.learning_rate={r}" for r in ("1.0", "10.0")]
 
@@ -59,7 +63,7 @@ def test_what_the_paper_does_not_have_is_refused_by_its_name(chosen, said):
 
 
 def test_another_choice_of_readings_and_a_single_run_are_refused():
-    with pytest.raises(ValueError, match=r"one of \('all', 'first'\).*readings='some'"):
+    with pytest.raises(ValueError, match=r"one of \('all', 'first', 'last'\).*readings='some'"):
         jobs(readings="some")
     rows = {"_target_": f"{Rows.__module__}.{Rows.__name__}"}
     with pytest.raises(ValueError, match=r"expected a sweep: lstmlab -m experiment=hs97/all"):
