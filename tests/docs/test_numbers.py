@@ -59,7 +59,7 @@ SAYS: dict[str, dict[str, Numbers]] = {
                      RUN["test_size"]],
         "solved ({} % Wilson)": lambda: [95],
         "| {} | {} | {} | {} | {} | {} | {} | {} | |": lambda: [*in_table("bptt")],
-        "| | {} | {} | {} | {} | {} | {} | {} | {} | lists": lambda: in_table("truncated1997"),
+        "| | {} | {} | {} | {} | {} | {} | {} | {} | The whole": lambda: in_table("truncated1997"),
         # test_docs.py::test_its_python_runs holds these against the run of the block
         "The loss starts at {}, near the variance of the sums, and falls below {}":
             lambda: [1.5, 0.1],
