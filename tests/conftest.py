@@ -20,7 +20,7 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    about = "of the slow tests only part K of N, and all others, as 2/3"
+    about = "of the slow tests only part K of N, and all others, as 2/4"
     parser.getgroup("lstmlab").addoption("--part", metavar="K/N", default="1/1", help=about)
 
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     given = config.getoption("part")
     k, _, n = given.partition("/")
     if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        expected = "expected K/N with 1 <= K <= N, such as 2/3"
+        expected = "expected K/N with 1 <= K <= N, such as 2/4"
         raise pytest.UsageError(f"--part: {expected}. Received: {given}")
 
     def elsewhere(item: pytest.Item) -> bool:

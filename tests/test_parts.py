@@ -45,4 +45,4 @@ def test_parts_are_apart_and_together_all(tmp_path):
 def test_what_is_no_part_is_refused(part, tmp_path):
     said = collected(tmp_path, "--part", part)
     assert said.returncode != 0
-    assert f"expected K/N with 1 <= K <= N, such as 2/3. Received: {part}" in said.stderr
+    assert f"expected K/N with 1 <= K <= N, such as 2/4. Received: {part}" in said.stderr
