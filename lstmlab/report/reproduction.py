@@ -21,6 +21,7 @@ PAPER = "Hochreiter & Schmidhuber 1997"
 LSTM = "LSTM"  # the method that the paper proposes; all others are its rivals
 FACTOR = 2.0  # means differ where one is more than so many times the other
 LEAST = 10  # trials on which a verdict stands
+NONE = "as published, none"  # a verdict
 LEVEL = 0.05  # of the test that shares are equal
 # how a run is carried out, and what it measures on the way: no reading says it
 FREE = re.compile(
@@ -130,7 +131,7 @@ def verdict(line: dict[str, Any]) -> str:
     if trials < LEAST:
         return "too few trials"
     if theirs == 0:
-        return "as published, none" if solved == 0 else "some solved, published none"
+        return NONE if solved == 0 else "some solved, published none"
     if theirs is None and line["published"] is None:
         return "no figure published"
     share = 1.0 if theirs is None else theirs
@@ -172,13 +173,16 @@ def section(lines: pd.DataFrame, title: str = "Beside the published rows") -> Se
 
 def summary(lines: pd.DataFrame) -> str:
     """How many rows are reproduced, by their best reading, the method's and the rivals' apart."""
-    good = lines["verdict"].isin(["reproduced", "as published, none"])
+    good = lines["verdict"].isin(["reproduced", NONE])
     told = []
     for of_lstm, name in ((True, "rows of LSTM"), (False, "rows of rivals")):
         part = lines.assign(good=good)[(lines["method"] == LSTM) == of_lstm]
         best = part.groupby(["experiment", "method", "settings"], sort=False)["good"].any()
         if len(best):
             how = ", ".join(f"{count} {by}" for by, count in _by(part).items() if count)
+            best_of = part[part["good"]].groupby(["experiment", "method", "settings"])["verdict"]
+            if empty := int(best_of.agg(lambda told: (told == NONE).all()).sum()):
+                how += f"; in {empty} of them no trial is solved, there and here"
             how = f" ({how})" if how else ""
             of_all = f"{best.sum()} of {len(best)} {name}"
             told.append(f"{of_all} reproduced in one of their readings{how}")

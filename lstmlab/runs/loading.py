@@ -9,11 +9,13 @@ from contextlib import contextmanager
 def loading() -> Iterator[None]:
     """Import in this block without garbage collections, which would find nothing.
 
-    Later ones leave out what was loaded here, and processes that are forked share its memory.
+    Later collections leave out what was loaded here, and forked processes share its memory.
     """
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if enabled:
+            gc.enable()

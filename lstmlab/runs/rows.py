@@ -26,13 +26,14 @@ class Rows(Sweeper):
         paper: The rows of this paper, as conf/published.csv names it.
         rows: Numbers of experiments, such as 2c, one or a list; None: all.
         methods: 'LSTM', or what a rival's name begins with, one or a list; None: all.
-        readings: Of each row 'all' commands; or the 'first', for the text as it is written; or the
-            'last', for what comes nearest to the published numbers.
+        readings: Of each row 'all' commands; or the 'first', the text as written where that was
+            run; or the 'last'.
         settings: What all jobs have, unless their command or what is typed says something else.
         max_batch_size: See Hydra's own sweeper.
 
     Raises:
-        ValueError: In `jobs`: no row fits, or there is no such choice of readings.
+        ValueError: In `jobs`: no row fits, there is no such choice of readings, or rows are chosen
+            where commands are given.
     """
 
     def __init__(
@@ -67,6 +68,11 @@ class Rows(Sweeper):
             listed = [f"{CHOSEN}={command}" for command in self._published()]
             overrides = [one for one in overrides if str(one.get_key_element()) != CHOSEN]
         else:
+            chosen = {"rows": self.rows, "methods": self.methods, "readings": self.readings}
+            for name, value in chosen.items():
+                if value not in (None, "all"):
+                    expected = "experiment=hs97/all, since this experiment lists its jobs itself"
+                    raise refusal("sweep", expected, {f"hydra.sweeper.{name}": value})
             listed = list(self.commands)
         parser = OverridesParser.create()
         jobs = []
@@ -86,20 +92,21 @@ class Rows(Sweeper):
             if row["paper"] == self.paper and published.readings(row)
         ]
         experiments = list(dict.fromkeys(row["experiment"] for row in rows))
-        for one in _several(self.rows):
+        numbers = experiments if self.rows is None else _several(self.rows)
+        for one in numbers or [self.rows]:
             if one not in experiments:
                 expected = f"numbers of experiments: {', '.join(experiments)}"
                 raise refusal("sweep", expected, {"hydra.sweeper.rows": one})
-        methods = list(dict.fromkeys(row["method"].partition(",")[0] for row in rows))
-        for one in _several(self.methods):
-            if not any(method.startswith(one) for method in methods):
+        names = [""] if self.methods is None else _several(self.methods)
+        for one in names or [self.methods]:
+            if not any(row["method"].startswith(str(one)) for row in rows):
+                methods = dict.fromkeys(row["method"].partition(",")[0] for row in rows)
                 expected = f"how a method begins: {', '.join(methods)}"
                 raise refusal("sweep", expected, {"hydra.sweeper.methods": one})
         fitting = [
             row
             for row in rows
-            if (self.rows is None or row["experiment"] in _several(self.rows))
-            and (self.methods is None or row["method"].startswith(tuple(_several(self.methods))))
+            if row["experiment"] in numbers and row["method"].startswith(tuple(names))
         ]
         found = [
             reading.command
@@ -127,6 +134,6 @@ def _basic() -> Any:
 
 
 def _several(value: Any) -> Sequence[str]:
-    if value is None:
-        return []
-    return [str(value)] if isinstance(value, str | int) else [str(one) for one in value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(one) for one in value]
+    return [str(value)]

@@ -6,6 +6,7 @@ It reads the rows of the jobs, so that it is the same wherever they run.
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lstmlab import files
+from lstmlab import files, results
 from lstmlab.results import FINISHED, Run
 from lstmlab.runs import kept
 
@@ -78,6 +79,7 @@ class Screen:
                 self.running += 1
                 continue
             del self.waiting[folder]
+            row = _of_all(row, folder)
             self.ended += 1
             self.failed += row["status"] not in FINISHED
             self._say(job_line(row, folder, self.working), row, folder)
@@ -144,16 +146,26 @@ def job_line(row: dict, folder: Path, working: str | None = None) -> str:
     return f"{status:<11} {what}, {told}, {files.shown(folder, working)}{reason}"
 
 
-def _of_many(trials: int, folder: Path) -> str:
-    """How many trials of a job were solved, after how many sequences, and what all of them took."""
-    from lstmlab import results
+def _of_all(row: dict, folder: Path) -> dict:
+    """The row of a job; of many trials that of the first that did not finish, if there is one."""
+    if (row.get("trials") or 1) == 1:
+        return row
+    rows = [run.read_row() for run in results.runs(folder)]
+    lost = [one for one in rows if one["status"] not in FINISHED]
+    return {**lost[0], "trials": row["trials"]} if lost else row
 
+
+def _of_many(trials: int, folder: Path) -> str:
+    """How many trials of a job were solved, after how many sequences, how many did not finish, and
+    what all of them took."""
     runs = results.runs(folder)
     rows = [run.read_row() for run in runs]
     solved = [row["sequences_to_solution"] for row in rows if row["status"] == "solved"]
     told = f"{len(solved)} of {trials} trials solved"
     if solved:
         told += f", after {sum(solved) / len(solved):,.0f} sequences on average"
+    for status, count in Counter(row["status"] for row in rows).items():
+        told += f", {count} {status}" if status not in FINISHED else ""
     # rows have the seconds since their own beginning, which may be one for all or come in turn
     begun = [one for run in runs if (one := _changed(run.folder / "run.yaml"))]
     ended = [one for run in runs if (one := _changed(run.folder / "result.json"))]

@@ -202,7 +202,8 @@ def test_summary_counts_rows_by_their_best_reading():
     )
     assert reproduction.summary(found) == (
         "1 of 2 rows of LSTM reproduced in one of their readings (1 in another reading); "
-        "1 of 1 rows of rivals reproduced in one of their readings (1 as written)"
+        "1 of 1 rows of rivals reproduced in one of their readings (1 as written; in 1 of them no "
+        "trial is solved, there and here)"
     )
     found.loc[1, "reading"] = "linear output (found by search)"
     assert "LSTM reproduced in one of their readings (1 in one found by search)" in (

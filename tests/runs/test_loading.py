@@ -23,6 +23,13 @@ def test_what_is_loaded_is_left_out_of_later_collections():
     assert gc.get_freeze_count() >= len(loaded)
 
 
+def test_collections_that_were_off_stay_off():
+    gc.disable()
+    with loading():
+        pass
+    assert not gc.isenabled()
+
+
 def test_collections_go_on_where_loading_fails():
     with pytest.raises(ImportError), loading():
         raise ImportError("broken")

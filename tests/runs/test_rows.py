@@ -45,6 +45,7 @@ def test_rows_methods_and_readings_are_chosen():
     assert all("cell.candidate_recurrent=none" in job for job in last)
     assert jobs(rows="6a", readings="last") == [as_written], "its only one"
     rivals = jobs(rows="2a", methods=["BPTT"])
+    assert len(jobs(rows="1", methods="RTRL, 12")) == len(jobs(rows="1", methods="RTRL, 3")) == 3
     assert [job[1] for job in rivals] == [f"optimizer.learning_rate={r}" for r in ("1.0", "10.0")]
 
 
@@ -53,6 +54,11 @@ def test_rows_methods_and_readings_are_chosen():
     [
         ({"rows": "9z"}, r"expected numbers of experiments: 1, 2a, .*6b\. .*sweeper\.rows='9z'$"),
         ({"rows": ["6a", "9z"]}, r"Received: hydra\.sweeper\.rows='9z'$"),
+        ({"rows": 2.5}, r"Received: hydra\.sweeper\.rows='2.5'$"),
+        ({"rows": []}, r"Received: hydra\.sweeper\.rows=\[\]$"),
+        ({"methods": []}, r"Received: hydra\.sweeper\.methods=\[\]$"),
+        ({"commands": ["task=adding"], "rows": "2a"}, r"lists its jobs itself\. .*rows='2a'$"),
+        ({"commands": ["task=adding"], "readings": "last"}, r"itself\. .*readings='last'$"),
         ({"methods": ["LSTM", "GRU"]}, r"how a method begins: .*LSTM.*sweeper\.methods='GRU'$"),
         ({"rows": "6a", "methods": "BPTT"}, r"a method that was tried in .*rows='6a', .*='BPTT'$"),
     ],

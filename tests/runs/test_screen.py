@@ -108,9 +108,26 @@ def test_the_line_of_a_job_of_many_trials(tmp_path):
     line = job_line({"status": "budget", "trials": 3}, tmp_path, tmp_path)
     assert line.startswith("finished    cell=None")
     assert "2 of 3 trials solved, after 2,000 sequences on average, 12 s, ." in line
+    row(tmp_path / "1", "failed", reason="no more")
+    line = job_line({"status": "failed", "trials": 3, "reason": "no more"}, tmp_path, tmp_path)
+    assert "1 of 3 trials solved, after 3,000 sequences on average, 1 failed, " in line
     line = job_line({"status": "killed", "trials": 3, "reason": "gone"}, tmp_path / "x", tmp_path)
     assert line.startswith("killed      cell=None")
     assert line.endswith(", 0 of 3 trials solved, x: gone")
+
+
+def test_a_job_has_failed_if_one_of_its_trials_has(tmp_path, capsys):
+    folder = tmp_path / "0"
+    for place, status, reason in (("", "solved", None), ("trials/1", "failed", "no more")):
+        (folder / place).mkdir(parents=True)
+        row(folder / place, status, trials=2, reason=reason, sequences_to_solution=3)
+    with Screen([folder], live=False) as screen:
+        screen.waiting[folder] = None  # as if it were written now
+        screen.look()
+        assert screen.count() == "0 done, 0 running, 1 failed, 0 waiting"
+    said = capsys.readouterr().out
+    assert said.startswith("[1/1] failed      ")
+    assert said.rstrip().endswith(": no more")
 
 
 @pytest.mark.parametrize("size", [0, 3, 100_000])
