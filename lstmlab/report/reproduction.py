@@ -180,8 +180,8 @@ def summary(lines: pd.DataFrame) -> str:
         best = part.groupby(["experiment", "method", "settings"], sort=False)["good"].any()
         if len(best):
             how = ", ".join(f"{count} {by}" for by, count in _by(part).items() if count)
-            best_of = part[part["good"]].groupby(["experiment", "method", "settings"])["verdict"]
-            if empty := int(best_of.agg(lambda told: (told == NONE).all()).sum()):
+            of_rows = part[part["good"]].groupby(["experiment", "method", "settings"])["verdict"]
+            if empty := sum((verdicts == NONE).all() for _, verdicts in of_rows):
                 how += f"; in {empty} of them no trial is solved, there and here"
             how = f" ({how})" if how else ""
             of_all = f"{best.sum()} of {len(best)} {name}"

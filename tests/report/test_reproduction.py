@@ -209,6 +209,10 @@ def test_summary_counts_rows_by_their_best_reading():
     assert "LSTM reproduced in one of their readings (1 in one found by search)" in (
         reproduction.summary(found)
     )
+    assert reproduction.summary(found.assign(verdict="slower")) == (
+        "0 of 2 rows of LSTM reproduced in one of their readings; "
+        "0 of 1 rows of rivals reproduced in one of their readings"
+    )
 
 
 def test_a_folder_without_such_runs(tmp_path):
