@@ -95,7 +95,7 @@ def found(rows: pd.DataFrame, paper: str) -> list[tuple[Candidate, pd.DataFrame]
 def kept(rows: pd.DataFrame, paper: str) -> pd.DataFrame:
     """The rows of published readings, with their command and without most settings."""
     parts = found(rows, paper)
-    return _kept(parts or [(candidates(paper)[0], rows.assign(command=None)[:0])])
+    return _kept(parts) if parts else pd.DataFrame(columns=KEPT)
 
 
 def _kept(parts: list[tuple[Candidate, pd.DataFrame]]) -> pd.DataFrame:

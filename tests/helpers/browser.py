@@ -1,5 +1,6 @@
 """A headless Chromium, and a TensorBoard to look at with it."""
 
+import csv
 import json
 import re
 import shutil
@@ -147,3 +148,14 @@ def press(driver: Any, path: str) -> None:
 def choose(driver: Any, path: str, name: str) -> None:
     """Choose an entry of the first list of an XPath by its text."""
     press(driver, f"({path})[1]/option[normalize-space()='{name}']")
+
+
+def copied(driver: Any, title: str) -> tuple[list[str], list[list[str]]]:
+    """The names and rows of the csv that the button of a card of the page Gates copies."""
+    driver.execute_script(
+        "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
+    )
+    press(driver, card(title) + "//button[contains(., 'CSV')]")
+    [text] = wait_until(lambda: driver.execute_script("return window.copied"))
+    head, *rows = csv.reader(text.splitlines())
+    return head, rows

@@ -5,6 +5,7 @@ from browser import (
     body,
     card,
     choose,
+    copied,
     headless,
     of_class,
     open_gates,
@@ -54,17 +55,6 @@ def write_others(folder):
     lines = [f"step,layer,gate,value,{held}"]
     lines += [f"0,{layer},forget_gate,open,0.25,0.5,0.125,1" for layer in ("wide", "narrow")]
     (folder / "interventions.csv").write_text("\n".join(lines) + "\n")
-
-
-def copied(driver, title):
-    """The names and rows of a card's csv."""
-    driver.execute_script(
-        "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
-    )
-    press(driver, card(title) + "//button[contains(., 'CSV')]")
-    [text] = wait_until(lambda: driver.execute_script("return window.copied"))
-    head, *rows = [line.split(",") for line in text.splitlines()]
-    return head, rows
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The page Gates in a headless Chromium: at first sight, and driven."""
 
-import csv
 import json
 import math
 import time
@@ -10,6 +9,7 @@ from browser import (
     body,
     card,
     choose,
+    copied,
     enter_frame,
     headless,
     of_class,
@@ -25,15 +25,11 @@ from lstmlab import GatedCell
 from lstmlab.results import CELLS
 
 SCRIPT = "<img src=x onerror=alert(1)>"
-COPIED = (
-    "window.copied = []; navigator.clipboard.writeText = async (one) => window.copied.push(one)"
-)
 PICTURED = (
     "navigator.clipboard.write = async ([one]) => { const made = await createImageBitmap("
     "await one.getType('image/png')); window.size = [made.width, made.height]; }"
 )
 CHARTS = of_class("uplot")
-CSV = "//button[contains(., 'CSV')]"
 FOLD = "//aside//label//input"
 PLAY = of_class("time") + "//button"
 EXAMPLE = (
@@ -131,10 +127,7 @@ def test_the_page(page):
     wait_until(lambda: "vanilla" in names())
 
     def column(title, name):
-        page.execute_script(COPIED)
-        press(page, card(title) + CSV)
-        [copied] = wait_until(lambda: page.execute_script("return window.copied"))
-        head, *rows = csv.reader(copied.splitlines())
+        head, rows = copied(page, title)
         return [float(row[head.index(name)]) for row in rows]
 
     values = column("Error against lag", "log10 vanilla")
@@ -188,13 +181,10 @@ def test_a_keras_model_of_two_layers_shows_one_of_them(tmp_path):
         open_gates(driver, address)
         wait_until(lambda: "after 64 optimizer steps" in body(driver))
         assert lines(driver) == ["model"]
-        driver.execute_script(COPIED)
 
         def slope():
-            driver.execute_script("window.copied.length = 0")
-            press(driver, card("Error against lag") + CSV)
-            [copied] = wait_until(lambda: driver.execute_script("return window.copied"))
-            return float(copied.splitlines()[2].split(",")[1])
+            _, rows = copied(driver, "Error against lag")
+            return float(rows[1][1])
 
         assert slope() == pytest.approx(-0.30103, abs=1e-4)
         press(driver, "//label[contains(., 'layer')]/select/option[2]")
